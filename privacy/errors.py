@@ -1,0 +1,205 @@
+"""Every error Veilsum raises on purpose.
+
+The first question an error answers is *who must act*:
+
+    VeilsumError
+    ├── ConfigError              the operator, before or at the start of a process
+    │   ├── InsecureKeyFile
+    │   ├── MissingDependency
+    │   └── SchemaMismatch
+    ├── ProtocolError            the peer; the same bytes will never succeed
+    │   ├── MalformedMessage
+    │   ├── InvalidSignature
+    │   ├── WrongIdentity
+    │   ├── WrongContext
+    │   ├── RootMismatch
+    │   ├── ConflictingContribution
+    │   └── IllegalEvent
+    ├── PrivacyError             nobody may override; the guarantee comes first
+    │   ├── BudgetExhausted
+    │   ├── CohortTooSmall
+    │   ├── PolicyRefusal
+    │   ├── UnsafeParameters
+    │   ├── UpdateOutOfRange
+    │   ├── OpeningRefused
+    │   └── SumOffGrid
+    └── Unavailable              time; retry with back-off
+        ├── NotYet
+        ├── PeerUnreachable
+        ├── StoreUnavailable
+        └── ChainUnavailable
+
+Messages name quantities and public identifiers. They never carry a vector, a
+share, a key, or anything else that a log file should not hold.
+"""
+
+from typing import ClassVar
+
+
+class VeilsumError(Exception):
+    """Root of the tree. Catch a family; raise a leaf."""
+
+    code: ClassVar[str] = "internal"
+    who_acts: ClassVar[str] = "the developers of Veilsum"
+
+
+class ConfigError(VeilsumError):
+    """The process cannot start, or go on, as it is configured."""
+
+    code = "config"
+    who_acts = "the operator of this process"
+
+
+class InsecureKeyFile(ConfigError):
+    """A private key can be read by others than its owner."""
+
+    code = "insecure_key_file"
+
+
+class MissingDependency(ConfigError):
+    """An optional part was asked for and its packages are not installed."""
+
+    code = "missing_dependency"
+
+
+class SchemaMismatch(ConfigError):
+    """The database was written by another version of Veilsum."""
+
+    code = "schema_mismatch"
+
+
+class ProtocolError(VeilsumError):
+    """The peer broke the protocol; the same bytes will never succeed."""
+
+    code = "protocol"
+    who_acts = "the peer that sent this"
+
+
+class MalformedMessage(ProtocolError):
+    """Bytes that are not what their marker says they are."""
+
+    code = "malformed_message"
+
+
+class InvalidSignature(ProtocolError):
+    """A signature is missing, or was not made by the key it claims."""
+
+    code = "invalid_signature"
+
+
+class WrongIdentity(ProtocolError):
+    """The certificate's name is not the one the message, or the method, needs."""
+
+    code = "wrong_identity"
+
+
+class WrongContext(ProtocolError):
+    """A message was made for another federation, round, plan or key record."""
+
+    code = "wrong_context"
+
+
+class RootMismatch(ProtocolError):
+    """The bytes received do not hash to the root that was signed."""
+
+    code = "root_mismatch"
+
+
+class ConflictingContribution(ProtocolError):
+    """A participant sent two different contributions, or chunks, for one round."""
+
+    code = "conflicting_contribution"
+
+
+class IllegalEvent(ProtocolError):
+    """The round's phase does not take this event; the round is unchanged."""
+
+    code = "illegal_event"
+
+
+class PrivacyError(VeilsumError):
+    """A promise to a patient would break; nobody may override."""
+
+    code = "privacy"
+    who_acts = "nobody: the guarantee comes first; change the plan or the policy"
+
+
+class BudgetExhausted(PrivacyError):
+    """The release would spend more epsilon than the site allows."""
+
+    code = "budget_exhausted"
+
+    def __init__(self, *, spent: float, cost: float, limit: float) -> None:
+        super().__init__(
+            f"epsilon spent {spent:.4f}, with this release {spent + cost:.4f}, limit {limit:.4f}"
+        )
+        self.spent = spent
+        self.cost = cost
+        self.limit = limit
+
+
+class CohortTooSmall(PrivacyError):
+    """Fewer organisations than the plan or the site's policy asks for."""
+
+    code = "cohort_too_small"
+
+
+class PolicyRefusal(PrivacyError):
+    """The site's own policy does not accept what the plan asks for."""
+
+    code = "policy_refusal"
+
+
+class UnsafeParameters(PrivacyError):
+    """Parameters that would not keep what they promise."""
+
+    code = "unsafe_parameters"
+
+
+class UpdateOutOfRange(PrivacyError):
+    """An update that is not finite, or leaves the grid."""
+
+    code = "update_out_of_range"
+
+
+class OpeningRefused(PrivacyError):
+    """A second opening of one round, or an opening without what it needs."""
+
+    code = "opening_refused"
+
+
+class SumOffGrid(PrivacyError):
+    """An opened sum is not a sum of grid values, and cannot be attributed to a site."""
+
+    code = "sum_off_grid"
+
+
+class Unavailable(VeilsumError):
+    """Not now; the same request may succeed later."""
+
+    code = "unavailable"
+    who_acts = "nobody yet; it is retried"
+
+
+class NotYet(Unavailable):
+    """What was asked for does not exist yet."""
+
+    code = "not_yet"
+
+
+class PeerUnreachable(Unavailable):
+    """The other side does not answer, or refuses the connection."""
+
+    code = "peer_unreachable"
+
+
+class StoreUnavailable(Unavailable):
+    """The database or the object store failed."""
+
+    code = "store_unavailable"
+
+
+class ChainUnavailable(Unavailable):
+    """The chain's endpoint does not answer, or a transaction is not final."""
+
+    code = "chain_unavailable"
