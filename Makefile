@@ -1,0 +1,113 @@
+# The words of the project; `.ci/run` says the same ones. `make help` lists them.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+# The only host that is named anywhere: PyTorch publishes its wheels without graphics-card
+# code nowhere else. Not reached is not fatal, as long as pip finds the same wheel elsewhere.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+PYTEST_ARGS ?=
+LOCK_ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_REQUIRE_VIRTUALENV := 1
+# Bytecode is written afterwards, on every core; pip would use one.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-deps --no-compile
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test integration deep check style types floors protos fresh documented generate contracts contracts-tools lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+
+setup: $(INSTALLED) ## Make .venv with the locked dependencies and the project
+
+demo: $(INSTALLED) ## Run a whole federation on this machine
+	$(BIN)/veilsum demo
+
+test: $(INSTALLED) ## Unit, law and process tests: pip's packages alone, at most 8 minutes
+	$(BIN)/python -m pytest -m "not integration and not deep" $(PYTEST_ARGS)
+
+integration: $(INSTALLED) ## Tests that need tools from outside pip
+	$(BIN)/python -m pytest -m integration $(PYTEST_ARGS)
+
+deep: $(INSTALLED) ## Tests that run for as long as they find useful
+	$(BIN)/python -m pytest -m deep --timeout 0 $(PYTEST_ARGS)
+
+check: style types floors protos fresh documented ## All that a machine can check without running a round
+
+style: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(INSTALLED)
+	$(BIN)/mypy --strict
+
+floors: $(INSTALLED)
+	$(BIN)/lint-imports --no-cache
+
+protos: $(INSTALLED)
+	$(BIN)/buf lint
+
+# $(1) is the folder that receives veilsum/v1.
+define generate_wire
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc -I proto \
+	    --python_out=$(1) --grpc_python_out=$(1) --mypy_out=$(1) --mypy_grpc_out=$(1) \
+	    proto/veilsum/v1/*.proto
+endef
+
+generate: $(INSTALLED) ## Write veilsum/v1 from proto/
+	rm -f veilsum/v1/*_pb2*.py veilsum/v1/*_pb2*.pyi
+	$(call generate_wire,.)
+
+fresh: $(INSTALLED)
+	@made=$$(mktemp -d) && trap 'rm -rf "$$made"' EXIT && set -e && \
+	$(call generate_wire,$$made) && \
+	diff -r --exclude __init__.py --exclude py.typed --exclude __pycache__ "$$made/veilsum/v1" veilsum/v1 && \
+	echo "generated code is fresh" || { echo "veilsum/v1 differs from proto/: run make generate" >&2; exit 1; }
+
+documented: $(INSTALLED)
+	$(BIN)/python -m pytest tests/test_architecture.py tests/test_documented.py tests/test_packaging.py
+
+contracts-tools: ## Fetch the contracts' compiler and test node (needs npm)
+	@command -v npm >/dev/null || { echo "npm is missing. An administrator runs: apt-get install nodejs npm" >&2; exit 1; }
+	cd contracts && npm ci --no-progress
+
+contracts: contracts-tools ## Compile the contracts into the committed artefacts
+	cd contracts && node build.mjs
+
+# One resolution; the smaller files are parts of it. Versions move only with LOCK_ARGS=--upgrade.
+COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-package torch \
+    --group build --excludes requirements/excludes.txt --python-version 3.11 \
+    --python-platform x86_64-manylinux_2_28 --no-annotate --custom-compile-command "make lock"
+
+lock: $(INSTALLED) ## Resolve pyproject.toml into requirements/*.txt
+	$(COMPILE) --all-extras $(LOCK_ARGS) --output-file requirements/lock.txt
+	$(COMPILE) --constraints requirements/lock.txt --output-file requirements/coordinator.txt
+	$(COMPILE) --extra ckks --extra training --extra chain \
+	    --constraints requirements/lock.txt --output-file requirements/participant.txt
+
+clean: ## Remove all that make made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	find . -name __pycache__ -not -path './contracts/node_modules/*' -prune -exec rm -rf {} +
+
+$(VENV)/created:
+	@command -v $(PYTHON) >/dev/null && $(PYTHON) -c '' 2>/dev/null || { \
+	    echo "Python 3.11 is missing. An administrator runs: apt-get install python3.11 python3.11-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	    echo "$(PYTHON) is not Python 3.11. Name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	    echo "$(PYTHON) has no venv. An administrator runs: apt-get install python3.11-venv" >&2; exit 1; }
+	@echo "Making $(VENV): about a minute, once"
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(INSTALLED): $(VENV)/created requirements/torch.txt requirements/lock.txt pyproject.toml
+	$(PIP_INSTALL) --require-hashes --index-url $(TORCH_INDEX) --retries 0 --timeout 10 -r requirements/torch.txt
+	$(PIP_INSTALL) --require-hashes --only-binary :all: -r requirements/lock.txt
+	$(PIP_INSTALL) --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
+	@touch $@

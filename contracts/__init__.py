@@ -1,0 +1,1 @@
+"""The settlement contracts as the rest of Veilsum meets them: artefacts, keys, endpoint."""

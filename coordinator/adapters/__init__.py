@@ -1,0 +1,1 @@
+"""What the coordinator needs of the world: storage, keys, the network."""

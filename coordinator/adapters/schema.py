@@ -1,0 +1,98 @@
+"""The tables of the coordinator's database, as the newest revision has them.
+
+Types are those that SQLite and PostgreSQL share. No column holds a chunk's bytes:
+those are in the object store. The history of the tables is in `migrations`.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKeyConstraint,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+REVISIONS: Final = ("0001",)
+"""Every revision that this version of Veilsum knows, oldest first; the last is the one it needs."""
+
+NAMING: Final = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+    "fk": "fk_%(table_name)s_%(referred_table_name)s",
+}
+"""How constraints are called: a later migration must know the name of what it changes."""
+
+metadata = MetaData(naming_convention=NAMING)
+
+# SQLite numbers rows by itself only where the type is INTEGER.
+_serial = BigInteger().with_variant(Integer, "sqlite")
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("revision", Integer, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+)
+
+effects = Table(
+    "effects",
+    metadata,
+    Column("id", _serial, primary_key=True),
+    Column("round", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["round"], ["rounds.number"]),
+    # an id that was finished must never name another effect
+    sqlite_autoincrement=True,
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("kind", String(160), primary_key=True),
+    Column("name", String(160), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("participant", String(63), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("header", LargeBinary, nullable=False),
+    Column("committed", Boolean, nullable=False),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("participant", String(63), primary_key=True),
+    Column("piece", Integer, primary_key=True, autoincrement=False),
+    Column("chunk", Integer, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("length", BigInteger, nullable=False),
+    ForeignKeyConstraint(["round", "participant"], ["uploads.round", "uploads.participant"]),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("id", _serial, primary_key=True),
+    Column("round", Integer, nullable=False, index=True),
+    Column("participant", String(63), nullable=False),
+    Column("what", Text, nullable=False),
+    Column("held", String(64), nullable=False),
+    Column("offered", String(64), nullable=False),
+    Column("at", Double, nullable=False),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,306 @@
+"""The coordinator's rounds, documents and uploads in an SQL database, whichever it is."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    and_,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from coordinator.ports import (
+    REFUSALS_KEPT,
+    ChunkRow,
+    PendingEffect,
+    Refusal,
+    StoredRound,
+    Upload,
+)
+from privacy.errors import ConflictingContribution, NotYet, StoreUnavailable
+
+from .database import door, open_database, writer
+from .schema import chunks, documents, effects, refusals, rounds, uploads
+
+
+def _go_on(_: str) -> None:
+    """Pass a failpoint that nobody has asked for."""
+
+
+class SqlStore:
+    """A `Store` in one SQL database; each method is one transaction.
+
+    Writers of this process take turns, because SQLite would let them poll for it.
+    """
+
+    def __init__(self, engine: Engine, step: Callable[[str], None] = _go_on) -> None:
+        self._engine = engine
+        self._writer = writer(engine)
+        self._turn = threading.Lock()
+        self._step = step
+
+    # -- rounds and effects --------------------------------------------------------
+
+    def load_round(self, number: int) -> StoredRound | None:
+        """Return a round as last saved, or None if it never was."""
+        query = select(rounds.c.state, rounds.c.revision).where(rounds.c.number == number)
+        with self._reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return StoredRound(*row) if row else None
+
+    def round_numbers(self) -> list[int]:
+        """Return the numbers of all rounds, in order."""
+        with self._reading() as connection:
+            return list(connection.scalars(select(rounds.c.number).order_by(rounds.c.number)))
+
+    def save_step(
+        self, number: int, expected_revision: int | None, state: bytes, effects: Sequence[bytes]
+    ) -> int:
+        """Save a round's new state with the effects it orders; return the new revision."""
+        with self._writing() as connection:
+            query = select(rounds.c.revision).where(rounds.c.number == number)
+            held = connection.scalar(query)
+            if held != expected_revision:
+                raise StoreUnavailable(
+                    f"round {number} is at revision {held or 0}, not {expected_revision or 0}: "
+                    "another process steps it; the operator must stop one of the two"
+                )
+            return _save(connection, number, held, state, effects)
+
+    def pending_effects(self) -> list[PendingEffect]:
+        """Return the effects that are not finished, in the order they were saved."""
+        query = select(effects.c.id, effects.c.round, effects.c.body).order_by(effects.c.id)
+        with self._reading() as connection:
+            return [PendingEffect(*row) for row in connection.execute(query)]
+
+    def finish_effect(self, effect_id: int) -> None:
+        """Forget an effect that was carried out; once more changes nothing."""
+        with self._writing() as connection:
+            connection.execute(delete(effects).where(effects.c.id == effect_id))
+
+    # -- documents -----------------------------------------------------------------
+
+    def put_document(self, kind: str, name: str, body: bytes) -> None:
+        """Keep a document, once; the same body again changes nothing."""
+        with self._writing() as connection:
+            held = _document(connection, kind, name)
+            if held is None:
+                row = {"kind": kind, "name": name, "body": body}
+                connection.execute(insert(documents), row)
+            elif held != body:
+                raise ConflictingContribution(
+                    f"{kind} {name} is kept with another body; what was said first stands"
+                )
+
+    def document(self, kind: str, name: str) -> bytes:
+        """Return a document's body."""
+        with self._reading() as connection:
+            body = _document(connection, kind, name)
+        if body is None:
+            raise NotYet(f"there is no {kind} {name} yet")
+        return body
+
+    def documents(self, kind: str) -> list[tuple[str, bytes]]:
+        """Return the names and bodies of all documents of a kind, sorted by name."""
+        query = select(documents.c.name, documents.c.body).where(documents.c.kind == kind)
+        with self._reading() as connection:
+            # sorted here: databases differ in how they order text
+            return sorted((row.name, row.body) for row in connection.execute(query))
+
+    # -- uploads -------------------------------------------------------------------
+
+    def begin_upload(
+        self, number: int, participant: str, digest: str, header: bytes, *, at: float
+    ) -> Upload:
+        """Return the participant's upload to round `number`, begun now if it was not."""
+        with self._writing() as connection:
+            found = _uploads(connection, number, participant)
+            if not found:
+                return _begin(connection, number, participant, digest, header)
+            held = found[0].digest
+            if held == digest:
+                return found[0]
+            refusal = Refusal(number, participant, "contribution", held, digest, at)
+            _record_refusal(connection, refusal)
+        raise refusal.error()
+
+    def upload(self, number: int, participant: str) -> Upload | None:
+        """Return the participant's upload to round `number`, or None if it has begun none."""
+        with self._reading() as connection:
+            found = _uploads(connection, number, participant)
+        return found[0] if found else None
+
+    def uploads(self, number: int) -> list[Upload]:
+        """Return all uploads to round `number`, sorted by participant."""
+        with self._reading() as connection:
+            found = _uploads(connection, number)
+        return sorted(found, key=lambda upload: upload.participant)
+
+    def record_chunk(  # noqa: PLR0917
+        self,
+        number: int,
+        participant: str,
+        piece: int,
+        index: int,
+        root: bytes,
+        length: int,
+        *,
+        at: float,
+    ) -> None:
+        """Record a chunk whose bytes are durable; the same root again changes nothing."""
+        with self._writing() as connection:
+            committed = _is_committed(connection, number, participant)
+            held = _chunk_root(connection, number, participant, piece, index)
+            if held == root:
+                return
+            if held is None and not committed:
+                row = (number, participant, piece, index, root, length)
+                connection.execute(insert(chunks), dict(zip(chunks.c.keys(), row, strict=True)))
+                return
+            what, known = f"chunk {piece}/{index}", (held or b"").hex()
+            refusal = Refusal(number, participant, what, known, root.hex(), at)
+            _record_refusal(connection, refusal)
+        raise refusal.error()
+
+    def commit_upload(self, number: int, participant: str) -> None:
+        """Mark an upload as complete for good; once more changes nothing."""
+        with self._writing() as connection:
+            if not _is_committed(connection, number, participant):
+                change = update(uploads).where(_is_upload(number, participant))
+                connection.execute(change.values(committed=True))
+
+    def refusals(self, number: int) -> list[Refusal]:
+        """Return the contradictions refused in round `number`, oldest first."""
+        query = select(*_REFUSAL).where(refusals.c.round == number).order_by(refusals.c.id)
+        with self._reading() as connection:
+            return [Refusal(*row) for row in connection.execute(query)]
+
+    def close(self) -> None:
+        """Let go of the database; nothing that was saved depends on it."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with door(self._engine.url), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with door(self._engine.url), self._turn:
+            with self._writer.begin() as connection:
+                yield connection
+                self._step("store.before_commit")
+            self._step("store.after_commit")
+
+
+def open_store(url: str, *, step: Callable[[str], None] = _go_on) -> SqlStore:
+    """Open the database at `url`, made or brought up to date if need be.
+
+    Args:
+        url: `sqlite:///path`, or another database's in SQLAlchemy's form.
+        step: called with a failpoint's name before and after each commit.
+
+    Raises:
+        ConfigError: the URL names no database that can be shared and kept.
+        MissingDependency: the database's driver is not installed.
+        SchemaMismatch: the database was written by a newer Veilsum, or not by Veilsum.
+        StoreUnavailable: the database does not answer.
+    """
+    return SqlStore(open_database(url), step)
+
+
+# -- statements ------------------------------------------------------------------
+
+_REFUSAL: Final = [column for column in refusals.c if column is not refusals.c.id]
+
+
+def _save(
+    connection: Connection, number: int, held: int | None, state: bytes, bodies: Sequence[bytes]
+) -> int:
+    revision = (held or 0) + 1
+    if held is None:
+        row = {"number": number, "revision": revision, "state": state}
+        connection.execute(insert(rounds), row)
+    else:
+        change = update(rounds).where(rounds.c.number == number)
+        connection.execute(change.values(revision=revision, state=state))
+    if bodies:
+        connection.execute(insert(effects), [{"round": number, "body": body} for body in bodies])
+    return revision
+
+
+def _document(connection: Connection, kind: str, name: str) -> bytes | None:
+    query = select(documents.c.body).where(documents.c.kind == kind, documents.c.name == name)
+    body: bytes | None = connection.scalar(query)
+    return body
+
+
+def _begin(
+    connection: Connection, number: int, participant: str, digest: str, header: bytes
+) -> Upload:
+    row = (number, participant, digest, header, False)
+    connection.execute(insert(uploads), dict(zip(uploads.c.keys(), row, strict=True)))
+    return Upload(number, participant, digest, header, (), committed=False)
+
+
+def _uploads(connection: Connection, number: int, participant: str | None = None) -> list[Upload]:
+    headers = select(uploads).where(uploads.c.round == number)
+    pieces = select(chunks).where(chunks.c.round == number)
+    if participant is not None:
+        headers = headers.where(uploads.c.participant == participant)
+        pieces = pieces.where(chunks.c.participant == participant)
+    recorded: dict[str, list[ChunkRow]] = {}
+    for row in connection.execute(pieces.order_by(chunks.c.piece, chunks.c.chunk)):
+        chunk = ChunkRow(row.piece, row.chunk, row.root, row.length)
+        recorded.setdefault(row.participant, []).append(chunk)
+    return [_upload(row, recorded.get(row.participant, [])) for row in connection.execute(headers)]
+
+
+def _upload(row: Row[Any], recorded: Sequence[ChunkRow]) -> Upload:
+    return Upload(
+        row.round, row.participant, row.digest, row.header, tuple(recorded), row.committed
+    )
+
+
+def _is_upload(number: int, participant: str) -> ColumnElement[bool]:
+    return and_(uploads.c.round == number, uploads.c.participant == participant)
+
+
+def _is_committed(connection: Connection, number: int, participant: str) -> bool:
+    query = select(uploads.c.committed).where(_is_upload(number, participant))
+    committed: bool | None = connection.scalar(query)
+    if committed is None:
+        raise NotYet(f"{participant} has begun no contribution to round {number}")
+    return committed
+
+
+def _chunk_root(
+    connection: Connection, number: int, participant: str, piece: int, index: int
+) -> bytes | None:
+    query = select(chunks.c.root).where(
+        chunks.c.round == number,
+        chunks.c.participant == participant,
+        chunks.c.piece == piece,
+        chunks.c.chunk == index,
+    )
+    root: bytes | None = connection.scalar(query)
+    return root
+
+
+def _record_refusal(connection: Connection, refusal: Refusal) -> None:
+    mine = (refusals.c.round == refusal.round) & (refusals.c.participant == refusal.participant)
+    same = (refusals.c.what == refusal.what) & (refusals.c.offered == refusal.offered)
+    count = select(func.count()).select_from(refusals).where(mine)
+    if connection.scalar(count.where(same)) or (connection.scalar(count) or 0) >= REFUSALS_KEPT:
+        return
+    values = {column.name: getattr(refusal, column.name) for column in _REFUSAL}
+    connection.execute(insert(refusals), values)

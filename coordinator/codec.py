@@ -1,0 +1,88 @@
+"""Wire to values and back: the only file, with the servicer, that knows both."""
+
+from collections.abc import Iterable, Mapping
+
+from privacy import canonical
+from privacy.documents import Signed
+from privacy.errors import MalformedMessage
+from privacy.payouts import Entitlement
+from privacy.roster import SignedRoster
+from veilsum.v1 import document_pb2, round_pb2, settlement_pb2
+
+from . import programme
+from .round import Phase, Round
+
+_PHASES: Mapping[Phase, round_pb2.Phase.ValueType] = {
+    phase: round_pb2.Phase.Value(f"PHASE_{phase.name}") for phase in Phase
+}
+
+
+def signed_from_wire(document: document_pb2.SignedDocument) -> Signed:
+    """Return a signed document.
+
+    Raises:
+        MalformedMessage: a signer stands twice.
+    """
+    signatures = {each.signer: each.value for each in document.signatures}
+    if len(signatures) != len(document.signatures):
+        raise MalformedMessage("a document is signed twice by one signer")
+    return Signed(document.body, signatures)
+
+
+def signed_to_wire(signed: Signed) -> document_pb2.SignedDocument:
+    """Return a signed document as it travels."""
+    return document_pb2.SignedDocument(body=signed.body, signatures=_signatures(signed.signatures))
+
+
+def rosters_to_wire(versions: Iterable[SignedRoster]) -> list[document_pb2.SignedDocument]:
+    """Return the roster's versions as they travel."""
+    return [
+        document_pb2.SignedDocument(
+            body=canonical.encode(each.roster), signatures=_signatures(each.signatures)
+        )
+        for each in versions
+    ]
+
+
+def statuses_to_wire(rounds: Mapping[int, Round]) -> list[round_pb2.RoundStatus]:
+    """Return the rounds that members still have something to do with.
+
+    Every round that is not over, and the last that released a model.
+    """
+    last = programme.last_released(rounds)
+    shown = [n for n in sorted(rounds) if n >= last or not rounds[n].is_over()]
+    return [_status_to_wire(rounds[number]) for number in shown]
+
+
+def payout_to_wire(
+    entitlement: Entitlement, contract: str, rounds: int
+) -> settlement_pb2.GetPayoutResponse:
+    """Return a payee's entitlement as it travels."""
+    return settlement_pb2.GetPayoutResponse(
+        entitlement=canonical.encode(entitlement), contract=contract, rounds=rounds
+    )
+
+
+def _status_to_wire(current: Round) -> round_pb2.RoundStatus:
+    return round_pb2.RoundStatus(
+        number=current.number,
+        phase=_PHASES[current.phase],
+        turn=current.whose_turn(),
+        openers=current.rules.openers,
+        key_record=current.key_record,
+        key_signers=current.key_signers,
+        plan=current.plan,
+        committed=[entry.participant for entry in current.committed],
+        cohort=current.cohort,
+        sum=current.sum,
+        sealed_model=current.sealed_model,
+        agreed=current.agreed,
+        reason=current.reason,
+    )
+
+
+def _signatures(signatures: Mapping[str, bytes]) -> list[document_pb2.Signature]:
+    return [
+        document_pb2.Signature(signer=signer, value=value)
+        for signer, value in sorted(signatures.items())
+    ]

@@ -1,0 +1,78 @@
+"""Around every call: the caller's role before it, errors as statuses after it."""
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+
+from privacy.errors import Unavailable, VeilsumError
+
+from .authorise import Permissions
+from .status import status_of
+from .tls import Context, Continuation, Handler, ServerInterceptor, peer_identity
+
+log = structlog.get_logger()
+
+ERROR_CODE = "veilsum-error"
+
+
+class Guard(ServerInterceptor):
+    """Lets a call through to callers of the declared role, and turns errors into statuses."""
+
+    def __init__(self, permissions: Permissions, roles: Mapping[str, int]) -> None:
+        self._permissions = permissions
+        self._roles = roles
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler:
+        """Return the handler of the call behind the guard; the health service has none."""
+        handler = await continuation(handler_call_details)
+        role = self._roles.get(handler_call_details.method)
+        if handler is None or role is None:
+            return handler
+        return self._guarded(handler, handler_call_details.method, role)
+
+    def _guarded(self, handler: Handler, method: str, role: int) -> Handler:
+        kind = "stream" if handler.request_streaming else "unary"
+        answer = "stream" if handler.response_streaming else "unary"
+        inner: Callable[..., Any] = getattr(handler, f"{kind}_{answer}")
+
+        async def once(request: Any, context: Context) -> Any:  # noqa: ANN401
+            try:
+                self._permissions.check(peer_identity(context), role)
+                return await inner(request, context)
+            except Exception as error:
+                await _answer(context, method, error)
+
+        async def many(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
+            try:
+                self._permissions.check(peer_identity(context), role)
+                async for part in inner(request, context):
+                    yield part
+            except Exception as error:
+                await _answer(context, method, error)
+
+        make = getattr(grpc, f"{kind}_{answer}_rpc_method_handler")
+        guarded: Handler = make(
+            many if inspect.isasyncgenfunction(inner) else once,
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+        return guarded
+
+
+async def _answer(context: Context, method: str, error: Exception) -> NoReturn:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if isinstance(error, VeilsumError):
+        if not isinstance(error, Unavailable):
+            log.warning("call_refused", method=method, code=error.code, reason=str(error))
+        context.set_trailing_metadata(((ERROR_CODE, error.code),))
+        await context.abort(status_of(error), str(error))
+    # A bug: the operator reads all of it, the peer nothing.
+    log.error("unexpected_error", method=method, exc_info=error)
+    await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+    raise AssertionError("abort does not return")

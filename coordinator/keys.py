@@ -1,0 +1,56 @@
+"""The coordinator's signing key: it vouches for plans, receipts, cohorts and sums."""
+
+import os
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from privacy.errors import ConfigError, InsecureKeyFile
+
+
+def make_signing_key(path: Path) -> Ed25519PrivateKey:
+    """Return a new key, written to the new file `path` with mode 0600 (PKCS #8, PEM).
+
+    Raises:
+        ConfigError: the file exists; a key is never overwritten.
+    """
+    key = Ed25519PrivateKey.generate()
+    body = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        raise ConfigError(f"{path} exists; a key is never overwritten") from None
+    with os.fdopen(file, "wb") as out:
+        out.write(body)
+        out.flush()
+        os.fsync(out.fileno())
+    return key
+
+
+def load_signing_key(path: Path) -> Ed25519PrivateKey:
+    """Return the key in the file `path`.
+
+    Raises:
+        InsecureKeyFile: others than its owner can read it.
+        ConfigError: it cannot be read, or is no Ed25519 key.
+    """
+    try:
+        mode = path.stat().st_mode & 0o777
+        body = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    if mode & 0o077:
+        raise InsecureKeyFile(f"{path} has mode {mode:04o}; run: chmod 600 {path}")
+    try:
+        key = load_pem_private_key(body, password=None)
+    except ValueError:
+        raise ConfigError(f"{path} is not a private key in PEM") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigError(f"{path} is not an Ed25519 key")
+    return key

@@ -1,0 +1,41 @@
+"""Where each thing lies in the object store."""
+
+
+def contribution(number: int, participant: str) -> str:
+    """Return the folder of one participant's contribution to a round."""
+    return f"rounds/{number:06d}/contributions/{participant}"
+
+
+def contributions(number: int) -> str:
+    """Return the folder of all contributions to a round."""
+    return f"rounds/{number:06d}/contributions"
+
+
+def contribution_chunk(number: int, participant: str, piece: int, chunk: int) -> str:
+    """Return the name of one chunk of a contribution."""
+    return f"{contribution(number, participant)}/{piece}/{chunk:08d}"
+
+
+def sum_chunk(number: int, chunk: int) -> str:
+    """Return the name of one chunk of a round's protected sum."""
+    return f"rounds/{number:06d}/sum/{chunk:08d}"
+
+
+def public_key(number: int, record: str) -> str:
+    """Return the name of the public key that a key record of a round names."""
+    return f"rounds/{number:06d}/key/{record}/public"
+
+
+def sealed_secret(number: int, record: str, opener: str) -> str:
+    """Return the name of the secret sealed to one opener."""
+    return f"rounds/{number:06d}/key/{record}/sealed/{opener}"
+
+
+def model(number: int, envelope: str) -> str:
+    """Return the folder of the sealed model that an envelope names."""
+    return f"rounds/{number:06d}/model/{envelope}"
+
+
+def model_chunk(number: int, envelope: str, chunk: int) -> str:
+    """Return the name of one chunk of a sealed model."""
+    return f"{model(number, envelope)}/{chunk:08d}"

@@ -1,0 +1,397 @@
+"""One aggregation round, as a pure state machine.
+
+Nothing here sleeps, sends, stores, logs or reads a clock. Time arrives inside
+events; work leaves as effects. `service.py` saves the new round and its effects
+in one transaction, then carries the effects out, each as often as needed.
+
+    KEYING ──KeySigned by most openers──▶ KEYED ──Planned──▶ OPEN
+                                                              │ all committed, or quiet with a quorum
+                                                              ▼
+    DONE ◀──ReleaseSigned by enough openers── OPENING ◀──Aggregated── AGGREGATING
+
+`Quiet` moves every waiting phase on: to the next opener in the plan's order, to
+the cohort there is, or, when nothing has moved for much longer, to ABORTED.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from privacy.errors import ConflictingContribution, IllegalEvent, WrongIdentity
+from privacy.records import Entry
+
+
+class Phase(StrEnum):
+    """Where a round stands."""
+
+    KEYING = "keying"
+    KEYED = "keyed"
+    OPEN = "open"
+    AGGREGATING = "aggregating"
+    OPENING = "opening"
+    DONE = "done"
+    ABORTED = "aborted"
+
+
+class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a round is held to, from the operator's settings and the roster."""
+
+    openers: tuple[str, ...]
+    trainers: tuple[str, ...]
+    quorum: int
+    agreement: int
+    progress_seconds: float
+    abandon_seconds: float
+
+
+class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole state of one round; a value, never mutated."""
+
+    number: int
+    rules: Rules
+    phase: Phase = Phase.KEYING
+    turn: int = 0
+    key_record: str = ""
+    key_signers: tuple[str, ...] = ()
+    plan: str = ""
+    committed: tuple[Entry, ...] = ()
+    cohort: str = ""
+    sum: str = ""
+    sealed_model: str = ""
+    release: str = ""
+    agreed: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    reason: str = ""
+
+    def whose_turn(self) -> str:
+        """Return the opener who makes the key, or seals the model, now."""
+        return self.rules.openers[self.turn % len(self.rules.openers)]
+
+    def waits_for(self) -> frozenset[str]:
+        """Return whose work keeps the round from being quiet."""
+        if self.phase is Phase.OPEN:
+            done = {entry.participant for entry in self.committed}
+            return frozenset(self.rules.trainers) - done
+        if self.phase is Phase.OPENING and self.sealed_model:
+            return frozenset(self.rules.openers) - {*self.agreed, *self.failed}
+        return frozenset({self.whose_turn()})
+
+    def is_over(self) -> bool:
+        """Return whether nothing more will come of the round."""
+        return self.phase in (Phase.DONE, Phase.ABORTED)
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that happened."""
+
+
+class KeyOffered(Event, frozen=True):
+    """An opener made a key and signed its record."""
+
+    maker: str
+    record: str
+
+
+class KeySigned(Event, frozen=True):
+    """An opener checked the key and signed its record."""
+
+    opener: str
+    record: str
+
+
+class KeyRefused(Event, frozen=True):
+    """An opener found the key not to be what it must be."""
+
+    opener: str
+
+
+class Planned(Event, frozen=True):
+    """The plan is signed."""
+
+    plan: str
+
+
+class Committed(Event, frozen=True):
+    """A participant's contribution is complete and verified."""
+
+    entry: Entry
+
+
+class CohortRefused(Event, frozen=True):
+    """The contributions come from fewer organisations than the plan's minimum."""
+
+    reason: str
+
+
+class Aggregated(Event, frozen=True):
+    """The cohort's protected sum is stored."""
+
+    cohort: str
+    sum: str
+
+
+class ModelSealed(Event, frozen=True):
+    """An opener stored a sealed model, made from the sum."""
+
+    sealer: str
+    sealed_model: str
+    release: str
+
+
+class ReleaseSigned(Event, frozen=True):
+    """An opener made the same model and signed the release."""
+
+    opener: str
+    release: str
+
+
+class OpeningFailed(Event, frozen=True):
+    """An opener could not open the sum, or made another model."""
+
+    opener: str
+    code: str
+
+
+class Quiet(Event, frozen=True):
+    """Nobody has worked for `seconds`; nothing has come of it for `still_seconds`."""
+
+    seconds: float
+    still_seconds: float
+
+
+class Abandoned(Event, frozen=True):
+    """The programme does not need the round."""
+
+    reason: str
+
+
+class Effect(msgspec.Struct, frozen=True, tag=True):
+    """Work to be done, as often as needed, with the same result."""
+
+
+class Aggregate(Effect, frozen=True):
+    """Freeze the cohort and add up its contributions."""
+
+    round: int
+
+
+class Erase(Effect, frozen=True):
+    """Delete the contributions; the round is over."""
+
+    round: int
+
+
+Step = tuple[Round, tuple[Effect, ...]]
+
+# A key that no opener vouches for after every opener has had several turns is
+# not a matter of time any more: the operator has to look.
+TURNS_BEFORE_ABORT: Final = 8
+
+
+def step(current: Round, event: Event) -> Step:
+    """Return the round after `event`, and what must be done about it.
+
+    Raises:
+        IllegalEvent: the phase does not take this event; the round is unchanged.
+        ConflictingContribution: a participant contradicted itself.
+        WrongIdentity: it is not the sender's to say.
+    """
+    transition = TRANSITIONS.get((current.phase, type(event)))
+    if transition is None:
+        raise IllegalEvent(
+            f"round {current.number} is {current.phase}: too late or too early "
+            f"for {type(event).__name__}"
+        )
+    return transition(current, event)
+
+
+def _offer_key(current: Round, event: KeyOffered) -> Step:
+    if event.record == current.key_record:
+        return current, ()
+    if event.maker != current.whose_turn():
+        raise IllegalEvent(
+            f"it is {current.whose_turn()}'s turn to make the key, not {event.maker}'s"
+        )
+    if current.key_record:
+        raise IllegalEvent(f"round {current.number} has a key record already")
+    offered = replace(current, key_record=event.record, key_signers=())
+    return _sign_key(offered, KeySigned(event.maker, event.record))
+
+
+def _sign_key(current: Round, event: KeySigned) -> Step:
+    _check_opener(current, event.opener)
+    if event.record != current.key_record:
+        raise IllegalEvent(f"round {current.number} has another key record by now")
+    signers = _with(current.key_signers, event.opener)
+    signed = replace(current, key_signers=signers)
+    if 2 * len(signers) > len(current.rules.openers):
+        return replace(signed, phase=Phase.KEYED), ()
+    return signed, ()
+
+
+def _sign_key_late(current: Round, event: KeySigned) -> Step:
+    _check_opener(current, event.opener)
+    if event.record != current.key_record:
+        raise IllegalEvent(f"round {current.number} has another key record by now")
+    return replace(current, key_signers=_with(current.key_signers, event.opener)), ()
+
+
+def _refuse_key(current: Round, event: KeyRefused) -> Step:
+    _check_opener(current, event.opener)
+    return _next_maker(current)
+
+
+def _wait_for_key(current: Round, event: Quiet) -> Step:
+    rules = current.rules
+    if event.seconds < rules.progress_seconds and event.still_seconds < rules.abandon_seconds:
+        return current, ()
+    return _next_maker(current)
+
+
+def _next_maker(current: Round) -> Step:
+    turn = current.turn + 1
+    if turn >= TURNS_BEFORE_ABORT * len(current.rules.openers):
+        return _abort(current, "no opener made a key that the others vouch for")
+    return replace(current, turn=turn, key_record="", key_signers=()), ()
+
+
+def _open(current: Round, event: Planned) -> Step:
+    return replace(current, phase=Phase.OPEN, plan=event.plan), ()
+
+
+def _commit(current: Round, event: Committed) -> Step:
+    participant = event.entry.participant
+    if participant not in current.rules.trainers:
+        raise WrongIdentity(f"{participant} is no trainer of round {current.number}")
+    for known in current.committed:
+        if known == event.entry:
+            return current, ()  # a retry, not a second vote
+        if known.participant == participant:
+            raise ConflictingContribution(f"{participant}: a second, different contribution")
+    entries = sorted((*current.committed, event.entry), key=lambda entry: entry.participant)
+    accepted = replace(current, committed=tuple(entries))
+    return _close(accepted) if len(entries) == len(current.rules.trainers) else (accepted, ())
+
+
+def _wait_for_contributions(current: Round, event: Quiet) -> Step:
+    rules = current.rules
+    still = event.still_seconds >= rules.abandon_seconds
+    quiet = event.seconds >= rules.progress_seconds or still
+    if quiet and len(current.committed) >= rules.quorum:
+        return _close(current)
+    if still:
+        have = len(current.committed)
+        return _abort(current, f"cohort of {have}, a quorum of {rules.quorum} is needed")
+    return current, ()
+
+
+def _close(current: Round) -> Step:
+    assert len(current.committed) >= current.rules.quorum  # both callers count first
+    return replace(current, phase=Phase.AGGREGATING), (Aggregate(current.number),)
+
+
+def _publish(current: Round, event: Aggregated) -> Step:
+    return replace(current, phase=Phase.OPENING, cohort=event.cohort, sum=event.sum, turn=0), ()
+
+
+def _seal(current: Round, event: ModelSealed) -> Step:
+    if event.sealed_model == current.sealed_model:
+        return current, ()
+    if current.sealed_model:
+        raise IllegalEvent(f"round {current.number} has a sealed model already")
+    if event.sealer != current.whose_turn():
+        raise IllegalEvent(f"it is {current.whose_turn()}'s turn to seal, not {event.sealer}'s")
+    return replace(current, sealed_model=event.sealed_model, release=event.release), ()
+
+
+def _sign_release(current: Round, event: ReleaseSigned) -> Step:
+    _check_opener(current, event.opener)
+    if not current.release or event.release != current.release:
+        raise IllegalEvent(f"round {current.number}: {event.opener} signs another release")
+    agreed = _with(current.agreed, event.opener)
+    signed = replace(current, agreed=agreed)
+    if len(agreed) < current.rules.agreement or current.phase is Phase.DONE:
+        return signed, ()
+    return replace(signed, phase=Phase.DONE), (Erase(current.number),)
+
+
+def _fail_opening(current: Round, event: OpeningFailed) -> Step:
+    _check_opener(current, event.opener)
+    failed = _with(current.failed, event.opener)
+    left = len(current.rules.openers) - len(failed)
+    if left < current.rules.agreement:
+        return _abort(current, f"{len(failed)} openers cannot open the sum: {event.code}")
+    return replace(current, failed=failed), ()
+
+
+def _wait_for_openers(current: Round, event: Quiet) -> Step:
+    if event.still_seconds >= current.rules.abandon_seconds:
+        return _abort(
+            current, f"{len(current.agreed)} openers agreed before nothing moved any more"
+        )
+    if event.seconds < current.rules.progress_seconds or current.sealed_model:
+        return current, ()
+    return replace(current, turn=current.turn + 1), ()
+
+
+def _abandon(current: Round, event: Abandoned | CohortRefused) -> Step:
+    return _abort(current, event.reason)
+
+
+def _abort(current: Round, reason: str) -> Step:
+    return replace(current, phase=Phase.ABORTED, reason=reason), (Erase(current.number),)
+
+
+def _check_opener(current: Round, opener: str) -> None:
+    if opener not in current.rules.openers:
+        raise WrongIdentity(f"{opener} is no opener of round {current.number}")
+
+
+def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    return tuple(sorted({*names, name}))
+
+
+# The protocol, readable at a glance and by the script that draws the diagram.
+TRANSITIONS: Final[Mapping[tuple[Phase, type[Event]], Callable[[Round, Any], Step]]] = {
+    (Phase.KEYING, KeyOffered): _offer_key,
+    (Phase.KEYING, KeySigned): _sign_key,
+    (Phase.KEYING, KeyRefused): _refuse_key,
+    (Phase.KEYING, Quiet): _wait_for_key,
+    (Phase.KEYING, Abandoned): _abandon,
+    (Phase.KEYED, KeySigned): _sign_key_late,
+    (Phase.KEYED, Planned): _open,
+    (Phase.KEYED, Abandoned): _abandon,
+    (Phase.OPEN, KeySigned): _sign_key_late,
+    (Phase.OPEN, Committed): _commit,
+    (Phase.OPEN, Quiet): _wait_for_contributions,
+    (Phase.AGGREGATING, CohortRefused): _abandon,
+    (Phase.AGGREGATING, Aggregated): _publish,
+    (Phase.OPENING, ModelSealed): _seal,
+    (Phase.OPENING, ReleaseSigned): _sign_release,
+    (Phase.OPENING, OpeningFailed): _fail_opening,
+    (Phase.OPENING, Quiet): _wait_for_openers,
+    (Phase.DONE, ReleaseSigned): _sign_release,
+}
+
+
+def encode(current: Round) -> bytes:
+    """Return the round as JSON, for the store."""
+    return msgspec.json.encode(current)
+
+
+def decode(body: bytes) -> Round:
+    """Return the round that the store kept."""
+    return msgspec.json.decode(body, type=Round)
+
+
+def encode_effect(effect: Effect) -> bytes:
+    """Return an effect as JSON, for the store."""
+    return msgspec.json.encode(effect)
+
+
+def decode_effect(body: bytes) -> Aggregate | Erase:
+    """Return the effect that the store kept."""
+    return msgspec.json.decode(body, type=Aggregate | Erase)

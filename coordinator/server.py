@@ -1,0 +1,230 @@
+"""The coordinator's process: the only place that builds things."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+
+from privacy import canonical
+from privacy.errors import ConfigError, Unavailable, VeilsumError
+from privacy.failpoints import Failpoints
+from privacy.roster import Roster
+from veilsum.v1 import (
+    cohort_pb2,
+    cohort_pb2_grpc,
+    contribution_pb2,
+    contribution_pb2_grpc,
+    enrolment_pb2,
+    enrolment_pb2_grpc,
+    model_pb2,
+    model_pb2_grpc,
+    round_pb2,
+    round_pb2_grpc,
+    settlement_pb2,
+    settlement_pb2_grpc,
+)
+
+from . import plan
+from .adapters.objects import open_objects
+from .adapters.store import open_store
+from .authorise import Permissions, required_callers
+from .config import Settings
+from .interceptors import Guard
+from .keys import load_signing_key
+from .progress import Progress
+from .rosters import Rosters
+from .service import Service
+from .servicer import (
+    CohortServicer,
+    ContributionServicer,
+    EnrolmentServicer,
+    ModelServicer,
+    RoundServicer,
+    SettlementServicer,
+)
+from .settlement import Settlement
+from .tls import RefuseWeakTls, ServerInterceptor, server_credentials
+from .watch import Watch
+
+log = structlog.get_logger()
+
+TICK_SECONDS = 0.1
+CHAIN_RETRY_SECONDS = 5.0
+DRAIN_SECONDS = 5.0
+
+PROTOS = (enrolment_pb2, round_pb2, contribution_pb2, cohort_pb2, model_pb2, settlement_pb2)
+
+_OPTIONS = (
+    ("grpc.max_send_message_length", (1 << 20) + (1 << 16)),
+    ("grpc.max_receive_message_length", (1 << 20) + (1 << 16)),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 60_000),
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.so_reuseport", 0),
+)
+
+
+@dataclass(frozen=True)
+class Built:
+    """The parts of a coordinator that outlive a single call."""
+
+    settings: Settings
+    service: Service
+    settlement: Settlement | None
+
+
+def build(settings: Settings, failpoints: Failpoints) -> Built:
+    """Return a coordinator that has resumed where the last one stopped.
+
+    Raises:
+        ConfigError: a file, a key, the database or the settings are not what they must be.
+        UnsafeParameters: no scheme parameters fit the settings.
+    """
+    plan.parameters(settings)
+    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = open_store(settings.database)
+    rosters = Rosters(store, _draft(settings.roster))
+    service = Service(
+        settings=settings,
+        store=store,
+        objects=open_objects(settings.state / "objects"),
+        rosters=rosters,
+        signing_key=load_signing_key(settings.signing_key),
+        now=time.time,
+        progress=Progress(time.monotonic),
+        failpoints=failpoints,
+    )
+    _check_key(service.signing_key, rosters.draft)
+    return Built(settings, service, _settlement(settings, service))
+
+
+async def serve(settings: Settings, failpoints: Failpoints, announce: Path | None = None) -> None:
+    """Run the coordinator until it is told to stop by SIGTERM or SIGINT.
+
+    Args:
+        announce: a file to write the address to, once it answers there.
+    """
+    built = await asyncio.to_thread(build, settings, failpoints)
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    health = HealthServicer()
+    server = _server(built, health)
+    port = server.add_secure_port(settings.listen.address, _credentials(settings))
+    await server.start()
+    await health.set("", health_pb2.HealthCheckResponse.SERVING)
+    host = settings.listen.address.rsplit(":", 1)[0]
+    log.info("serving", address=f"{host}:{port}", federation=settings.federation)
+    if announce is not None:
+        _announce(announce, f"{host}:{port}")
+    ticking = asyncio.create_task(_tick(built))
+    waiting = asyncio.create_task(stopping.wait())
+    await asyncio.wait({ticking, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    await health.enter_graceful_shutdown()
+    await server.stop(DRAIN_SECONDS)
+    if ticking.done():
+        ticking.result()  # an invariant broke: stop with it, answer nothing
+    ticking.cancel()
+    log.info("stopped")
+
+
+def _server(built: Built, health: HealthServicer) -> grpc.aio.Server:
+    service, settlement = built.service, built.settlement
+    permissions = Permissions(
+        built.settings.federation, service.rosters, built.settings.rounds.openers
+    )
+    roles = required_callers(module.DESCRIPTOR for module in PROTOS)
+    interceptors: Sequence[ServerInterceptor] = (
+        RefuseWeakTls(),
+        Guard(permissions, roles),
+    )
+    server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS)
+    watch = Watch(service)
+    enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(EnrolmentServicer(service), server)
+    round_pb2_grpc.add_RoundServiceServicer_to_server(
+        RoundServicer(service, settlement, watch), server
+    )
+    contribution_pb2_grpc.add_ContributionServiceServicer_to_server(
+        ContributionServicer(service), server
+    )
+    cohort_pb2_grpc.add_CohortServiceServicer_to_server(CohortServicer(service), server)
+    model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(service), server)
+    settlement_pb2_grpc.add_SettlementServiceServicer_to_server(
+        SettlementServicer(service, settlement), server
+    )
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    return server
+
+
+async def _tick(built: Built) -> None:
+    chain_again = 0.0
+    while True:
+        try:
+            await asyncio.to_thread(built.service.tick)
+            if built.settlement and built.service.finished() and time.monotonic() >= chain_again:
+                await asyncio.to_thread(_settle, built)
+        except Unavailable as error:
+            log.warning("will_retry", code=error.code, reason=str(error))
+            chain_again = time.monotonic() + CHAIN_RETRY_SECONDS
+        await asyncio.sleep(TICK_SECONDS)
+
+
+def _settle(built: Built) -> None:
+    assert built.settlement is not None  # the caller has looked
+    if built.settlement.is_done():
+        return
+    try:
+        built.settlement.run(built.service.rounds())
+        built.service.announce()
+    except Unavailable:
+        raise
+    except VeilsumError as error:
+        log.error("settlement_failed", code=error.code, reason=str(error))
+        raise Unavailable(f"the chain refuses: {error}") from error
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials:
+    listen = settings.listen
+    return server_credentials(
+        listen.certificate.read_bytes(), listen.key.read_bytes(), listen.authority.read_bytes()
+    )
+
+
+def _settlement(settings: Settings, service: Service) -> Settlement | None:
+    if settings.settlement is None:
+        return None
+    return Settlement(
+        settings.settlement,
+        service.store,
+        service.roster,
+        os.urandom,
+        settings.state / "transactions",
+    )
+
+
+def _draft(path: Path) -> Roster:
+    try:
+        return canonical.decode(path.read_bytes(), Roster)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+
+
+def _check_key(key: Ed25519PrivateKey, roster: Roster) -> None:
+    if key.public_key().public_bytes_raw() != roster.coordinator_key:
+        raise ConfigError("signing_key: not the key that the roster has for the coordinator")
+
+
+def _announce(path: Path, address: str) -> None:
+    draft = path.with_suffix(".draft")
+    draft.write_text(address)
+    draft.replace(path)

@@ -1,0 +1,136 @@
+"""All that is checked before a contribution, a key or a model counts. Pure.
+
+Each function returns what the bytes stand for, or raises; there is no boolean
+to forget. Identity is an argument: it came from the certificate.
+"""
+
+from privacy import canonical
+from privacy.documents import Signed, check_signer
+from privacy.errors import MalformedMessage, WrongContext, WrongIdentity
+from privacy.events import from_json
+from privacy.identifiers import sha256_hex
+from privacy.local_training import privacy_event
+from privacy.plan import CKKS, Plan
+from privacy.records import (
+    COORDINATOR,
+    Contribution,
+    KeyRecord,
+    KeySpecification,
+    Piece,
+    Release,
+    SealedModel,
+)
+from privacy.roster import Roster
+from privacy.signing import Purpose
+
+
+def contribution(signed: Signed, sender: str, plan: Plan, roster: Roster) -> Contribution:
+    """Return the header of a contribution that belongs to the round of `plan`.
+
+    Raises:
+        InvalidSignature: the sender's key has not signed it.
+        WrongIdentity: it names another participant than the certificate.
+        WrongContext: it was made for another federation, round, plan or key record.
+        MalformedMessage: its pieces are not those the plan asks for.
+    """
+    check_signer(signed, Purpose.CONTRIBUTION, sender, roster.member(sender).signing_key)
+    header = canonical.decode(signed.body, Contribution)
+    if header.participant != sender:
+        raise WrongIdentity(f"a contribution of {header.participant}, sent by {sender}")
+    _check_context(header, plan)
+    _check_pieces(header, plan)
+    if header.claim != from_json(privacy_event(plan.terms.privacy.training)):
+        raise WrongContext(f"{sender} claims another privacy event than the plan's")
+    return header
+
+
+def key_offer(
+    signed: Signed,
+    sender: str,
+    public_key: bytes,
+    sealed: tuple[bytes, ...],
+    specification: KeySpecification,
+    roster: Roster,
+) -> KeyRecord:
+    """Return the record of a key that was made as it was ordered.
+
+    Raises:
+        InvalidSignature: its maker has not signed it.
+        WrongIdentity: it names another maker than the certificate.
+        WrongContext: it was made for another specification.
+        MalformedMessage: a digest in it is not that of the bytes beside it.
+    """
+    check_signer(signed, Purpose.KEY_RECORD, sender, roster.member(sender).signing_key)
+    record = canonical.decode(signed.body, KeyRecord)
+    if record.maker != sender:
+        raise WrongIdentity(f"a key of {record.maker}, sent by {sender}")
+    if record.specification != specification or record.federation != roster.federation:
+        raise WrongContext(f"round {record.round}: the key was made for another specification")
+    if record.public_key != sha256_hex(public_key):
+        raise MalformedMessage("key record: not the digest of the public key beside it")
+    named = [(each.opener, each.sealed) for each in record.secrets]
+    there = [(o, sha256_hex(s)) for o, s in zip(specification.openers, sealed, strict=False)]
+    if len(sealed) != len(specification.openers) or named != there:
+        raise MalformedMessage("key record: not the digests of the sealed secrets beside it")
+    return record
+
+
+def envelope(
+    signed: Signed, sender: str, sum_digest: str, plan: Plan, roster: Roster
+) -> SealedModel:
+    """Return the envelope of a model that was made from the round's sum.
+
+    Raises:
+        InvalidSignature, WrongIdentity, WrongContext: as for a contribution.
+    """
+    check_signer(signed, Purpose.SEALED_MODEL, sender, roster.member(sender).signing_key)
+    sealed = canonical.decode(signed.body, SealedModel)
+    if sealed.sealer != sender:
+        raise WrongIdentity(f"a model sealed by {sealed.sealer}, sent by {sender}")
+    same_round = (sealed.federation, sealed.round) == (plan.terms.federation, plan.terms.round)
+    if not same_round or sealed.plan != plan.digest() or sealed.sum != sum_digest:
+        raise WrongContext(f"{sender} sealed a model of another round, plan or sum")
+    if sealed.roster != roster.digest():
+        raise WrongContext(f"{sender} wrapped the model's key for another roster")
+    return sealed
+
+
+def release(signed: Signed, sender: str, roster: Roster) -> Release:
+    """Return the release that an opener has signed.
+
+    Raises:
+        InvalidSignature: it has not.
+    """
+    check_signer(signed, Purpose.RELEASE, sender, roster.member(sender).signing_key)
+    return canonical.decode(signed.body, Release)
+
+
+def _check_context(header: Contribution, plan: Plan) -> None:
+    expected = {
+        "federation": plan.terms.federation,
+        "round": plan.terms.round,
+        "plan": plan.digest(),
+        "key_record": plan.terms.key_record,
+    }
+    for name, value in expected.items():
+        if getattr(header, name) != value:
+            raise WrongContext(
+                f"{header.participant}: the contribution names {name} {getattr(header, name)}, "
+                f"the round has {value}"
+            )
+
+
+def _check_pieces(header: Contribution, plan: Plan) -> None:
+    parameters = plan.parameters()
+    geometry = parameters.geometry(plan.arithmetic.dimension)
+    length = sum(parameters.chunk_bytes(geometry.values_in(at)) for at in range(geometry.chunks))
+    expected = [(COORDINATOR, CKKS, geometry.chunks, length)]
+    if [_shape(piece) for piece in header.pieces] != expected:
+        raise MalformedMessage(
+            f"{header.participant}: the pieces are not those of the plan: one of "
+            f"{geometry.chunks} chunks and {length} bytes for the coordinator"
+        )
+
+
+def _shape(piece: Piece) -> tuple[str, str, int, int]:
+    return (piece.recipient, piece.scheme, piece.chunks, piece.length)

@@ -1,0 +1,35 @@
+"""Wakes those who wait for a round to change."""
+
+import asyncio
+from dataclasses import dataclass
+
+from .service import Service
+
+
+@dataclass
+class Watch:
+    """Bridges the service, which runs in threads, to callers that wait on the loop."""
+
+    service: Service
+
+    def __post_init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+        self.service.on_change(self._wake_soon)
+
+    async def beyond(self, seen: int, seconds: float) -> None:
+        """Return when there is a revision above `seen`, or after `seconds`."""
+        try:
+            async with asyncio.timeout(max(seconds, 0.0)):
+                while self.service.revision <= seen:
+                    await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _wake_soon(self) -> None:
+        self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._changed.set()
+        # Who waited holds the old event; who comes now waits for the next change.
+        self._changed = asyncio.Event()

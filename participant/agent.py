@@ -1,0 +1,453 @@
+"""A site's agent: it watches the rounds, and does what its role and its policy say.
+
+The agent holds the policy, the keys, the ledger, the outbox and the connection.
+Data, models' training and ciphertexts are the worker's, in another process.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from privacy import canonical
+from privacy import ledger as ledgers
+from privacy import plan as plans
+from privacy.budget import SpendLimits, check_delta
+from privacy.documents import Signed
+from privacy.errors import (
+    IllegalEvent,
+    NotYet,
+    OpeningRefused,
+    PrivacyError,
+    ProtocolError,
+    Unavailable,
+    VeilsumError,
+    WrongContext,
+)
+from privacy.failpoints import Failpoints
+from privacy.plan import Plan
+from privacy.records import KeyRecord, KeySpecification, Release, SealedModel, digest_of, release_of
+from privacy.roster import Role
+from privacy.sealing import Entropy
+from privacy.signing import Purpose, sign, verify
+from privacy.vectors import model_digest
+
+from . import agree, keying, policy, reveal
+from .apply import apply
+from .channel import open_channel
+from .config import SiteConfig
+from .contribute import Contributor
+from .coordinator import Coordinator
+from .found import found
+from .keys import SiteKeys
+from .ledger import SiteLedger
+from .memory import Memory
+from .outbox import Outbox
+from .payout import Payouts
+from .send import Sender
+from .session import (
+    Adopt,
+    Agree,
+    Claim,
+    Contribute,
+    MakeKey,
+    Open,
+    SealModel,
+    Standing,
+    Task,
+    VouchForKey,
+    is_over,
+    tasks,
+)
+from .sign import sign as sign_record
+from .tls import SiteCertificate
+from .unreachable import explain_unreachable
+from .view import View
+from .worker import Main, Worker, serve
+
+log = structlog.get_logger()
+
+HEARTBEAT_SECONDS = 0.5
+RETRY_SECONDS = 0.5
+
+
+@dataclass
+class Agent:
+    """One site at work; `run` returns when the programme is over."""
+
+    config: SiteConfig
+    keys: SiteKeys = field(repr=False)
+    entropy: Entropy
+    failpoints: Failpoints
+    worker_main: Main = serve
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        state = self.config.state
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._memory = Memory(state)
+        self._ledger = self._open_ledger()
+        self._worker = Worker(self.worker_main, self.config.dataset.site)
+        self._payouts = Payouts(self.config)
+        self._view = View()
+        self._standing = Standing(self.config.participant)
+        self._todo: tuple[Task, ...] = ()
+        self._models: dict[int, NDArray[np.float64]] = {}
+        self._keys_made: dict[int, tuple[Signed, bytes, tuple[bytes, ...]]] = {}
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Take part until the programme is over.
+
+        Raises:
+            ConfigError, ProtocolError, PrivacyError: this site cannot take part.
+        """
+        describing = asyncio.create_task(self._worker.describe(self.config.policy.first_model))
+        self._coordinator = self._connect()
+        try:
+            await self._join()
+            watching = asyncio.create_task(self._watch())
+            self._shapes, first = await describing
+            self._first = model_digest(self._shapes, first)
+            self._memory.keep_model(self._first, first)
+            await self._work(watching)
+        finally:
+            describing.cancel()
+            self._worker.stop()
+            await self._coordinator.channel.close(None)
+            self._memory.close()
+            self._ledger.close()
+
+    # -- joining -------------------------------------------------------------------
+
+    def _connect(self) -> Coordinator:
+        where = self.config.coordinator
+        certificate = SiteCertificate(
+            where.authority.read_bytes(), where.certificate.read_bytes(), self.keys.tls_pem
+        )
+
+        async def explain() -> str:
+            now = datetime.now(UTC)
+            reason = await asyncio.to_thread(
+                explain_unreachable, where.address, certificate, now=now
+            )
+            return str(reason)
+
+        return Coordinator(open_channel(where.address, certificate), explain)
+
+    async def _join(self) -> None:
+        while True:
+            try:
+                self._roster = await found(
+                    self._coordinator,
+                    self.keys,
+                    self.config.participant,
+                    self.config.policy.roster,
+                )
+                break
+            except Unavailable as error:
+                log.warning("waiting_for_coordinator", reason=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+        roles = self._roster.member(self.config.participant).roles
+        release = self._memory.newest_release()
+        self._standing = replace(
+            self._standing,
+            trains=Role.TRAINER in roles,
+            adopted=release[0] if release else 0,
+        )
+        sender = Sender(self._coordinator, self._roster.coordinator_key, self.failpoints)
+        self._contributor = Contributor(
+            self.config.participant,
+            self.config.dataset.id,
+            self.keys.signing,
+            self._worker,
+            self._ledger,
+            sender,
+            self.failpoints,
+        )
+        log.info("joined", participant=self.config.participant, roster=self._roster.digest())
+
+    def _open_ledger(self) -> SiteLedger:
+        dataset, limits = self.config.dataset, self.config.policy
+        check_delta(limits.delta, dataset.records)
+        ledger = SiteLedger(
+            self.config.state / "ledger.sqlite",
+            self.clock,
+            site=self.config.participant,
+            limits=SpendLimits(limits.delta, limits.epsilon_for_life, limits.epsilon_per_round),
+        )
+        ledger.register(
+            ledgers.Dataset(
+                id=dataset.id,
+                version=dataset.version,
+                parent=dataset.version - 1 or None,
+                unit=limits.unit,
+                max_records_per_unit=dataset.records_per_unit,
+                neighbor=limits.neighbouring,
+            )
+        )
+        return ledger
+
+    # -- the loop ------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                working_on = sorted({task.round for task in self._todo})
+                wait = HEARTBEAT_SECONDS if working_on else 2.0
+                self._view = await self._coordinator.watch(self._view.revision, working_on, wait)
+                self._todo = tasks(self._view, self._standing)
+                self._changed.set()
+            except Unavailable as error:
+                log.warning("waiting_for_coordinator", reason=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _work(self, watching: asyncio.Task[None]) -> None:
+        while not is_over(self._view, self._standing):
+            self._todo = tasks(self._view, self._standing)
+            for task in self._todo:
+                if await self._try(task):
+                    break
+            else:
+                await self._wait(watching)
+        watching.cancel()
+
+    async def _wait(self, watching: asyncio.Task[None]) -> None:
+        changed = asyncio.create_task(self._changed.wait())
+        done, _ = await asyncio.wait({changed, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if watching in done:
+            await watching  # raises what ended it
+        self._changed.clear()
+
+    async def _try(self, task: Task) -> bool:
+        """Carry out a task; return whether the world may look different now."""
+        name = type(task).__name__
+        try:
+            await self._carry_out(task)
+        except (NotYet, IllegalEvent) as error:
+            # The round has moved on, or has not come so far; the next view tells.
+            log.info("not_now", task=name, round=task.round, reason=str(error))
+            await asyncio.sleep(RETRY_SECONDS / 5)
+            return False
+        except Unavailable as error:
+            log.warning("will_retry", task=name, round=task.round, reason=str(error))
+            await asyncio.sleep(RETRY_SECONDS)
+            return False
+        except (ProtocolError, PrivacyError) as error:
+            log.error("declined", task=name, round=task.round, code=error.code, reason=str(error))
+            await self._decline(task, error)
+        else:
+            log.info("done", task=name, round=task.round)
+        return True
+
+    async def _decline(self, task: Task, error: VeilsumError) -> None:
+        declined = self._standing.declined | {task}
+        self._standing = replace(self._standing, declined=declined)
+        if isinstance(task, (VouchForKey, Open, Agree)):
+            try:
+                await self._coordinator.refuse(task.round, error.code)
+            except VeilsumError as refused:
+                log.info("not_now", task="refuse", round=task.round, reason=str(refused))
+
+    async def _carry_out(self, task: Task) -> None:
+        match task:
+            case Adopt():
+                await self._adopt(task.round)
+            case Contribute():
+                await self._contribute(task.round)
+            case MakeKey():
+                await self._make_key(task.round)
+            case VouchForKey():
+                await self._vouch_for_key(task.round)
+            case Open():
+                await self._open(task.round)
+            case SealModel():
+                await self._seal(task.round)
+            case Agree():
+                await self._agree(task.round)
+            case Claim():
+                await self._claim()
+
+    # -- keys ----------------------------------------------------------------------
+
+    async def _make_key(self, number: int) -> None:
+        if number not in self._keys_made:
+            state = await self._coordinator.key(number)
+            wanted = canonical.decode(state.specification, KeySpecification)
+            policy.check_specification(wanted, self.config.policy, self._roster)
+            self.failpoints.hit("keying.before_make")
+            key = await self._worker.make_key(keying.parameters_of(wanted))
+            me = self.config.participant
+            record, sealed = keying.seal_key(
+                number, me, wanted, self._roster, key.public, key.secret
+            )
+            signed = sign_record(record, me, self.keys.signing)
+            self._keys_made[number] = (signed, key.public, sealed)
+        self.failpoints.hit("keying.before_offer")
+        await self._coordinator.offer_key(*self._keys_made[number])
+
+    async def _vouch_for_key(self, number: int) -> None:
+        record, public_key, secret = await self._key_with_secret(number)
+        policy.check_specification(record.specification, self.config.policy, self._roster)
+        keying.check_recipients(record)
+        parameters = keying.parameters_of(record.specification)
+        await self._worker.check_key(parameters, public_key, secret)
+        self.failpoints.hit("keying.before_vouch")
+        signature = sign(self.keys.signing, Purpose.KEY_RECORD, canonical.encode(record))
+        await self._coordinator.sign_key(number, signature)
+
+    async def _key_with_secret(self, number: int) -> tuple[KeyRecord, bytes, bytes]:
+        state = await self._coordinator.key(number)
+        if state.record is None:
+            raise NotYet(f"round {number} has no key yet")
+        record = keying.check_record(state.record, number, state.public_key, self._roster)
+        secret = keying.unseal(
+            record,
+            state.sealed_secret,
+            self.config.participant,
+            self.keys.sealing,
+            self._roster,
+        )
+        return record, state.public_key, secret
+
+    # -- contributing --------------------------------------------------------------
+
+    async def _contribute(self, number: int) -> None:
+        plan = await self._plan(number)
+        digest, model = self._newest_model()
+        policy.check_plan(plan, self.config.policy, self.config.dataset, self._roster, digest)
+        state = await self._coordinator.key(number)
+        if state.record is None:
+            raise WrongContext(f"round {number} is open without a key")
+        keying.check_vouched(state.record, plan, state.public_key, self._roster)
+        await self._contributor.contribute(plan, model, state.public_key, self._outbox(number))
+
+    async def _plan(self, number: int) -> Plan:
+        arithmetic, terms, signature = await self._coordinator.plan(number)
+        digest = bytes.fromhex(plans.digest_of(arithmetic, terms))
+        verify(self._roster.coordinator_key, Purpose.PLAN, digest, signature)
+        plan = plans.decode(arithmetic, terms)
+        if plan.terms.round != number:
+            raise WrongContext(f"the plan of round {plan.terms.round} was sent for round {number}")
+        return plan
+
+    def _newest_model(self) -> tuple[str, NDArray[np.float64]]:
+        release = self._memory.newest_release()
+        digest = release[2] if release else self._first
+        vector = self._memory.model(digest)
+        if vector is None:
+            raise NotYet(f"model {digest[:16]}… is not here yet")
+        return digest, vector
+
+    # -- opening -------------------------------------------------------------------
+
+    async def _open(self, number: int) -> None:
+        plan = await self._plan(number)
+        if plan.terms.auditor is None and not self.config.policy.without_auditor:
+            raise OpeningRefused("policy.without_auditor = false: the plan names no auditor")
+        cohort, headers = await self._coordinator.cohort(number)
+        manifest, chunks = await self._coordinator.sum(number)
+        frozen = reveal.check(plan, self.config.policy, self._roster, cohort, headers, manifest)
+        self.failpoints.hit("reveal.before_record")
+        self._memory.opens(number, digest_of(frozen.cohort), digest_of(frozen.sum))
+        record, _, secret = await self._key_with_secret(number)
+        if digest_of(record) != plan.terms.key_record:
+            raise WrongContext(f"round {number}: the plan names another key record")
+        total = await self._worker.reveal(plan, frozen, secret, chunks)
+        model = self._memory.model(plan.terms.model)
+        if model is None:
+            raise NotYet(f"the model that round {number} started from is not here yet")
+        vector = apply(plan, model, total, len(frozen.cohort.entries))
+        digest = model_digest(self._shapes, vector)
+        self._models[number] = vector
+        self._memory.keep_model(digest, vector)
+        self._standing = replace(self._standing, opened={**self._standing.opened, number: digest})
+
+    async def _seal(self, number: int) -> None:
+        plan = await self._plan(number)
+        _, manifest = self._frozen(number)
+        self.failpoints.hit("agree.before_seal")
+        envelope, chunks = agree.seal_model(
+            plan,
+            self._roster,
+            manifest,
+            self.config.participant,
+            self._standing.opened[number],
+            self._models[number],
+            self.entropy,
+        )
+        signed = sign_record(envelope, self.config.participant, self.keys.signing)
+        await self._coordinator.put_model(signed, chunks)
+        self.failpoints.hit("agree.after_seal")
+
+    async def _agree(self, number: int) -> None:
+        plan = await self._plan(number)
+        cohort, manifest = self._frozen(number)
+        signed, chunks = await self._coordinator.model(number)
+        envelope = agree.check_envelope(signed, plan, manifest, self._roster)
+        self._open_sealed(envelope, chunks)
+        mine = self._standing.opened[number]
+        if envelope.model != mine:
+            raise OpeningRefused(
+                f"round {number}: {envelope.sealer} sealed model {envelope.model[:16]}…, this "
+                f"opener made {mine[:16]}…; the openers disagree"
+            )
+        self.failpoints.hit("agree.before_sign")
+        release = release_of(envelope, cohort, plan.terms.model)
+        signed_release = sign_record(release, self.config.participant, self.keys.signing)
+        await self._coordinator.sign_release(signed_release)
+
+    def _frozen(self, number: int) -> tuple[str, str]:
+        """Return the digests of the cohort and the sum that this opener has opened."""
+        opened = self._memory.opening(number)
+        if opened is None:
+            raise NotYet(f"the sum of round {number} was not opened here")
+        return opened
+
+    def _open_sealed(self, envelope: SealedModel, chunks: tuple[bytes, ...]) -> NDArray[np.float64]:
+        me = self.config.participant
+        return agree.open_model(envelope, chunks, me, self.keys.sealing, self._shapes)
+
+    # -- adopting and settling -----------------------------------------------------
+
+    async def _adopt(self, number: int) -> None:
+        plan = await self._plan(number)
+        signed = await self._coordinator.release(number)
+        release = agree.check_release(signed, plan, self._roster)
+        if self._memory.model(release.model) is None:
+            await self._fetch_model(number, plan, release)
+        self._memory.releases(number, digest_of(release), release.model)
+        self._standing = replace(self._standing, adopted=number)
+        self._finish_outboxes(number, digest_of(release))
+        log.info("model_adopted", round=number, model=release.model)
+
+    async def _fetch_model(self, number: int, plan: Plan, release: Release) -> None:
+        envelope_signed, chunks = await self._coordinator.model(number)
+        envelope = agree.check_envelope(envelope_signed, plan, release.sum, self._roster)
+        if digest_of(envelope) != release.sealed_model:
+            raise WrongContext(f"round {number}: not the sealed model that was released")
+        self._memory.keep_model(release.model, self._open_sealed(envelope, chunks))
+
+    def _finish_outboxes(self, number: int, evidence: str) -> None:
+        """Erase what rounds up to `number` left, and give back what they did not spend."""
+        for held in self._ledger.reserved():
+            if held.round <= number:
+                self._ledger.retire(held.id, evidence)
+        for past in range(1, number + 1):
+            self._outbox(past).erase()
+
+    def _outbox(self, number: int) -> Outbox:
+        return Outbox(self.config.state / "outbox", number)
+
+    async def _claim(self) -> None:
+        if self.config.settlement is None:
+            self._standing = replace(self._standing, claimed=True)
+            return
+        payout = await self._coordinator.payout()
+        await asyncio.to_thread(self._payouts.claim, payout)
+        self._standing = replace(self._standing, claimed=True)

@@ -1,0 +1,87 @@
+"""Take part in one round: train, privatise, protect, sign, send.
+
+The update never leaves the worker process in the clear. The ledger reserves
+before the data is touched, and commits before the first byte leaves.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from numpy.typing import NDArray
+
+from privacy import canonical
+from privacy.documents import Signed
+from privacy.events import from_json
+from privacy.failpoints import Failpoints
+from privacy.local_training import privacy_event
+from privacy.plan import Plan
+from privacy.records import Contribution, digest_of
+
+from .ledger import SiteLedger
+from .outbox import Outbox
+from .send import Sender
+from .sign import contribution, sign
+from .worker import Worker
+
+
+@dataclass
+class Contributor:
+    """Everything a site needs to take part, in the order it is needed."""
+
+    participant: str
+    dataset: str
+    key: Ed25519PrivateKey
+    worker: Worker
+    ledger: SiteLedger
+    sender: Sender
+    failpoints: Failpoints
+
+    async def contribute(
+        self, plan: Plan, model: NDArray[np.float64], public_key: bytes, outbox: Outbox
+    ) -> None:
+        """Take part in the round of `plan`, which the site's policy has accepted.
+
+        A contribution that a crash left in the outbox is sent as it is; nothing is
+        trained, noised or spent a second time.
+
+        Raises:
+            BudgetExhausted: the round would cost more than the policy allows.
+            UpdateOutOfRange: the update is not finite; nothing has left.
+            PeerUnreachable: send again, with the same call.
+        """
+        header = self._finished(plan, outbox)
+        reservation = self._reserve(plan, header)
+        if header is None:
+            await self.worker.train(plan, model)
+            await self.worker.privatise(plan)
+            piece = await self.worker.protect(plan, public_key, str(outbox.start()))
+            header = sign(
+                contribution(plan, self.participant, (piece,)), self.participant, self.key
+            )
+            self.failpoints.hit("contribute.before_finish")
+            outbox.finish(header)
+        self._commit(reservation, header)
+        await self.sender.send(outbox, header)
+        self.ledger.sent(reservation)
+
+    def _finished(self, plan: Plan, outbox: Outbox) -> Signed | None:
+        """Return the header that an earlier try has signed for this very plan, if one has."""
+        header = outbox.header()
+        if header is None or canonical.decode(header.body, Contribution).plan != plan.digest():
+            return None
+        return header
+
+    def _reserve(self, plan: Plan, header: Signed | None) -> str:
+        terms = plan.terms
+        held = self.ledger.committed(self.dataset, terms.federation, terms.round)
+        if held is not None and header is not None:
+            return held.id
+        event = from_json(privacy_event(plan.terms.privacy.training))
+        clip = plan.terms.privacy.training.clip
+        return self.ledger.reserve(self.dataset, terms.federation, terms.round, event, clip)
+
+    def _commit(self, reservation: str, header: Signed) -> None:
+        self.failpoints.hit("contribute.before_commit")
+        self.ledger.commit(reservation, digest_of(canonical.decode(header.body, Contribution)))
+        self.failpoints.hit("contribute.after_commit")

@@ -1,0 +1,217 @@
+"""The coordinator, as a site talks to it: every call but the upload.
+
+Bytes become values here. An error that the coordinator names comes back as that
+error; a connection that fails is explained.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import grpc
+import grpc.aio
+
+from privacy.documents import Signed
+from privacy.errors import MalformedMessage, PeerUnreachable, VeilsumError
+from privacy.roster import SignedRoster, decode_roster
+from veilsum.v1 import (
+    cohort_pb2,
+    cohort_pb2_grpc,
+    document_pb2,
+    enrolment_pb2,
+    enrolment_pb2_grpc,
+    model_pb2,
+    model_pb2_grpc,
+    round_pb2,
+    round_pb2_grpc,
+    settlement_pb2,
+    settlement_pb2_grpc,
+)
+
+from .view import KeyState, Payout, RoundView, View
+from .worker import error_of
+
+CALL_SECONDS = 30.0
+_ERROR_CODE = "veilsum-error"
+_Answer = TypeVar("_Answer")
+
+
+class Explain(Protocol):
+    """Finds out why a connection fails."""
+
+    async def __call__(self) -> str:
+        """Return the reason, in words."""
+        ...
+
+
+@dataclass
+class Coordinator:
+    """The coordinator behind one channel."""
+
+    channel: grpc.aio.Channel
+    explain: Explain
+
+    def __post_init__(self) -> None:
+        self._enrolment = enrolment_pb2_grpc.EnrolmentServiceStub(self.channel)
+        self._rounds = round_pb2_grpc.RoundServiceStub(self.channel)
+        self._cohorts = cohort_pb2_grpc.CohortServiceStub(self.channel)
+        self._models = model_pb2_grpc.ModelServiceStub(self.channel)
+        self._settlement = settlement_pb2_grpc.SettlementServiceStub(self.channel)
+
+    async def roster(self) -> list[SignedRoster]:
+        """Return every version of the roster, unchecked."""
+        answer = await self._call(self._enrolment.GetRoster(enrolment_pb2.GetRosterRequest()))
+        return [
+            SignedRoster(decode_roster(each.body), dict(signed_from_wire(each).signatures))
+            for each in answer.versions
+        ]
+
+    async def sign_roster(self, version: int, signature: bytes) -> None:
+        """Hand in this site's signature on a version of the roster."""
+        request = enrolment_pb2.SignRosterRequest(version=version, signature=signature)
+        await self._call(self._enrolment.SignRoster(request))
+
+    async def watch(self, seen: int, working_on: Sequence[int], wait_seconds: float) -> View:
+        """Return the live rounds, once they differ from what was seen, or after a wait."""
+        request = round_pb2.WatchRoundsRequest(
+            seen=seen, working_on=working_on, wait_seconds=wait_seconds
+        )
+        answer = await self._call(
+            self._rounds.WatchRounds(request, timeout=CALL_SECONDS + wait_seconds)
+        )
+        return _view(answer)
+
+    async def key(self, number: int) -> KeyState:
+        """Return the key of a round, or what it must be made for."""
+        answer = await self._call(self._rounds.GetKey(round_pb2.GetKeyRequest(round=number)))
+        record = signed_from_wire(answer.record) if answer.HasField("record") else None
+        return KeyState(answer.order, record, answer.public_key, answer.sealed_secret)
+
+    async def offer_key(self, record: Signed, public_key: bytes, sealed: Sequence[bytes]) -> None:
+        """Offer a key that this site made."""
+        request = round_pb2.OfferKeyRequest(
+            record=signed_to_wire(record), public_key=public_key, sealed_secrets=sealed
+        )
+        await self._call(self._rounds.OfferKey(request))
+
+    async def sign_key(self, number: int, signature: bytes) -> None:
+        """Vouch for the key of a round."""
+        request = round_pb2.SignKeyRequest(round=number, signature=signature)
+        await self._call(self._rounds.SignKey(request))
+
+    async def refuse(self, number: int, code: str) -> None:
+        """Say that a round's key, or sum, is not what it must be."""
+        request = round_pb2.RefuseRoundRequest(round=number, code=code)
+        await self._call(self._rounds.RefuseRound(request))
+
+    async def plan(self, number: int) -> tuple[bytes, bytes, bytes]:
+        """Return a round's plan: arithmetic part, terms, and the coordinator's signature."""
+        answer = await self._call(self._rounds.GetPlan(round_pb2.GetPlanRequest(round=number)))
+        return answer.arithmetic, answer.terms, answer.signature
+
+    async def cohort(self, number: int) -> tuple[Signed, list[Signed]]:
+        """Return the frozen cohort and the header of each contribution in it."""
+        request = cohort_pb2.GetCohortRequest(round=number)
+        answer = await self._call(self._cohorts.GetCohort(request))
+        headers = [signed_from_wire(each) for each in answer.contributions]
+        return signed_from_wire(answer.cohort), headers
+
+    async def sum(self, number: int) -> tuple[Signed, tuple[bytes, ...]]:
+        """Return the protected sum of a round: manifest and chunks."""
+        stream = self._cohorts.GetSum(cohort_pb2.GetSumRequest(round=number))
+        parts = [part async for part in self._stream(stream)]
+        if not parts or parts[0].WhichOneof("part") != "manifest":
+            raise MalformedMessage(f"round {number}: a sum without its manifest")
+        return signed_from_wire(parts[0].manifest), tuple(part.chunk for part in parts[1:])
+
+    async def put_model(self, envelope: Signed, chunks: Sequence[bytes]) -> None:
+        """Store a sealed model."""
+        parts = [model_pb2.PutSealedModelRequest(envelope=signed_to_wire(envelope))]
+        parts += [model_pb2.PutSealedModelRequest(chunk=chunk) for chunk in chunks]
+        await self._call(self._models.PutSealedModel(iter(parts)))
+
+    async def model(self, number: int) -> tuple[Signed, tuple[bytes, ...]]:
+        """Return the sealed model of a round: envelope and chunks."""
+        stream = self._models.GetSealedModel(model_pb2.GetSealedModelRequest(round=number))
+        parts = [part async for part in self._stream(stream)]
+        if not parts or parts[0].WhichOneof("part") != "envelope":
+            raise MalformedMessage(f"round {number}: a sealed model without its envelope")
+        return signed_from_wire(parts[0].envelope), tuple(part.chunk for part in parts[1:])
+
+    async def sign_release(self, release: Signed) -> None:
+        """Hand in this site's signature on a release."""
+        request = model_pb2.SignReleaseRequest(release=signed_to_wire(release))
+        await self._call(self._models.SignRelease(request))
+
+    async def release(self, number: int) -> Signed:
+        """Return the release of a round with the signatures it has."""
+        request = model_pb2.GetReleaseRequest(round=number)
+        return signed_from_wire((await self._call(self._models.GetRelease(request))).release)
+
+    async def payout(self) -> Payout:
+        """Return what this site may claim on the chain."""
+        answer = await self._call(self._settlement.GetPayout(settlement_pb2.GetPayoutRequest()))
+        return Payout(answer.entitlement, answer.contract, answer.rounds)
+
+    async def _call(self, call: Awaitable[_Answer]) -> _Answer:
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            raise await self.error(error) from None
+
+    async def _stream(self, stream: Any) -> AsyncIterator[Any]:  # noqa: ANN401
+        try:
+            async for part in stream:
+                yield part
+        except grpc.aio.AioRpcError as error:
+            raise await self.error(error) from None
+
+    async def error(self, error: grpc.aio.AioRpcError) -> VeilsumError:
+        """Return the error that a failed call stands for."""
+        trailing: Any = error.trailing_metadata() or ()
+        codes = [value for key, value in trailing if key == _ERROR_CODE]
+        words = error.details() or error.code().name
+        if codes:
+            return error_of(str(codes[0]), words)
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            return PeerUnreachable(await self.explain())
+        return PeerUnreachable(f"the coordinator answered {error.code().name}: {words}")
+
+
+def signed_from_wire(document: document_pb2.SignedDocument) -> Signed:
+    """Return a signed document."""
+    return Signed(document.body, {each.signer: each.value for each in document.signatures})
+
+
+def signed_to_wire(signed: Signed) -> document_pb2.SignedDocument:
+    """Return a signed document as it travels."""
+    signatures = [
+        document_pb2.Signature(signer=signer, value=value)
+        for signer, value in sorted(signed.signatures.items())
+    ]
+    return document_pb2.SignedDocument(body=signed.body, signatures=signatures)
+
+
+def _view(answer: round_pb2.WatchRoundsResponse) -> View:
+    return View(
+        revision=answer.revision,
+        rounds=tuple(_round(status) for status in answer.rounds),
+        finished=answer.finished,
+        released=answer.released,
+        settles=answer.settles,
+        settled=answer.settled,
+    )
+
+
+def _round(status: round_pb2.RoundStatus) -> RoundView:
+    return RoundView(
+        number=status.number,
+        phase=round_pb2.Phase.Name(status.phase).removeprefix("PHASE_").lower(),
+        turn=status.turn,
+        openers=tuple(status.openers),
+        key_record=status.key_record,
+        key_signers=tuple(status.key_signers),
+        committed=tuple(status.committed),
+        sealed_model=status.sealed_model,
+        agreed=tuple(status.agreed),
+    )

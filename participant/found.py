@@ -1,0 +1,67 @@
+"""Found the federation, from a member's side: compare, sign, and wait for the others."""
+
+import asyncio
+
+from privacy import canonical
+from privacy.errors import WrongContext
+from privacy.roster import Member, Roster, SignedRoster, admit, is_founded
+from privacy.signing import Purpose, sign
+
+from .coordinator import Coordinator
+from .keys import SiteKeys
+
+POLL_SECONDS = 0.1
+
+
+async def found(
+    coordinator: Coordinator, keys: SiteKeys, participant: str, fingerprint: str
+) -> Roster:
+    """Return the roster that every founding member has signed; sign it first, if need be.
+
+    Args:
+        fingerprint: digest of version 0, as its members compared it out of band.
+
+    Raises:
+        WrongContext: the coordinator shows another roster than the one compared, or
+            one with other keys than this site's.
+    """
+    while True:
+        history = await coordinator.roster()
+        _check(history, keys, participant, fingerprint)
+        if participant not in history[0].signatures:
+            signature = sign(keys.signing, Purpose.ROSTER, canonical.encode(history[0].roster))
+            await coordinator.sign_roster(0, signature)
+        elif is_founded(history[0]):
+            return admit(history, fingerprint)
+        else:
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def entry(
+    keys: SiteKeys, participant: str, organisation: str, payout_address: str, roles: tuple[str, ...]
+) -> Member:
+    """Return this site's own entry for a roster: its public keys, never a private one."""
+    return canonical.decode(
+        canonical.encode(
+            Member(
+                participant=participant,
+                organisation=organisation,
+                roles=roles,  # type: ignore[arg-type]  # decoding makes them roles, or refuses
+                signing_key=keys.signing_public,
+                sealing_key=keys.sealing_public,
+                payout_address=payout_address,
+            )
+        ),
+        Member,
+    )
+
+
+def _check(history: list[SignedRoster], keys: SiteKeys, participant: str, fingerprint: str) -> None:
+    if not history or history[0].roster.digest() != fingerprint:
+        raise WrongContext(
+            f"the coordinator shows a roster without the fingerprint {fingerprint} of this "
+            "site's policy; compare it with the other members by telephone"
+        )
+    mine = history[0].roster.member(participant)
+    if (mine.signing_key, mine.sealing_key) != (keys.signing_public, keys.sealing_public):
+        raise WrongContext(f"the roster has other keys for {participant} than this site's own")

@@ -1,0 +1,112 @@
+"""What a site must remember over a restart, besides its ledger and its outbox.
+
+Which cohort it opened in each round, so that it never opens a second one; which
+releases it accepted; the models it holds. SQLite with synchronous=FULL, and one
+file for each model, mode 0600.
+"""
+
+import os
+import sqlite3
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from privacy.errors import OpeningRefused, StoreUnavailable
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS openings
+    (round INTEGER PRIMARY KEY, cohort TEXT NOT NULL, sum TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS releases
+    (round INTEGER PRIMARY KEY, release TEXT NOT NULL, model TEXT NOT NULL);
+"""
+
+
+@dataclass
+class Memory:
+    """A site's durable memory, in its state folder."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._models = self.folder / "models"
+        self._models.mkdir(mode=0o700, exist_ok=True)
+        path = self.folder / "memory.sqlite"
+        path.touch(mode=0o600)
+        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=FULL")
+        self._database.executescript(_SCHEMA)
+
+    def opens(self, number: int, cohort: str, total: str) -> None:
+        """Record, before it is opened, which cohort's sum is opened in a round.
+
+        Raises:
+            OpeningRefused: another one was opened, or recorded, before; only one
+                sum of a round is ever opened.
+        """
+        self._database.execute(
+            "INSERT OR IGNORE INTO openings VALUES (?, ?, ?)", (number, cohort, total)
+        )
+        row = self._database.execute(
+            "SELECT cohort, sum FROM openings WHERE round = ?", (number,)
+        ).fetchone()
+        if tuple(row) != (cohort, total):
+            raise OpeningRefused(
+                f"round {number}: a cohort was opened already ({row[0][:16]}…), this is another "
+                f"({cohort[:16]}…); the coordinator shows two"
+            )
+
+    def opening(self, number: int) -> tuple[str, str] | None:
+        """Return the digests of the cohort and the sum opened in a round, if one was."""
+        row = self._database.execute(
+            "SELECT cohort, sum FROM openings WHERE round = ?", (number,)
+        ).fetchone()
+        return None if row is None else (str(row[0]), str(row[1]))
+
+    def releases(self, number: int, release: str, model: str) -> None:
+        """Record a release that this site has accepted.
+
+        Raises:
+            OpeningRefused: it accepted another one for the round.
+        """
+        self._database.execute(
+            "INSERT OR IGNORE INTO releases VALUES (?, ?, ?)", (number, release, model)
+        )
+        row = self._database.execute(
+            "SELECT release, model FROM releases WHERE round = ?", (number,)
+        ).fetchone()
+        if tuple(row) != (release, model):
+            raise OpeningRefused(f"round {number}: another release was accepted before")
+
+    def newest_release(self) -> tuple[int, str, str] | None:
+        """Return the newest accepted release: its round, its digest and its model's."""
+        row = self._database.execute(
+            "SELECT round, release, model FROM releases ORDER BY round DESC LIMIT 1"
+        ).fetchone()
+        return None if row is None else (int(row[0]), str(row[1]), str(row[2]))
+
+    def keep_model(self, digest: str, vector: NDArray[np.float64]) -> None:
+        """Keep a model under its digest."""
+        body = vector.astype("<f8").tobytes()
+        try:
+            file, draft = tempfile.mkstemp(dir=self._models)
+            with os.fdopen(file, "wb") as out:
+                out.write(body)
+                out.flush()
+                os.fsync(out.fileno())
+            Path(draft).replace(self._models / digest)
+        except OSError as error:
+            raise StoreUnavailable(f"{self._models}: {error.strerror}; make room there") from None
+
+    def model(self, digest: str) -> NDArray[np.float64] | None:
+        """Return the model of that digest, if it is kept."""
+        path = self._models / digest
+        return np.frombuffer(path.read_bytes(), "<f8").copy() if path.exists() else None
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()

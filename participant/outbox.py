@@ -1,0 +1,84 @@
+"""What is about to leave the site: on disk, whole, before the first byte goes.
+
+    outbox/000002/chunks/00000000 …    protected chunks, written as they are made
+    outbox/000002/header               the signed header, written last
+
+A contribution without its header was never finished and never left; one with it
+is sent as it is, however often that takes. Nothing here is in the clear.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from privacy.documents import Signed, pack, unpack
+from privacy.errors import StoreUnavailable
+
+
+@dataclass(frozen=True)
+class Outbox:
+    """The outbox of one round."""
+
+    folder: Path
+    number: int
+
+    @property
+    def place(self) -> Path:
+        """The folder of this round's contribution."""
+        return self.folder / f"{self.number:06d}"
+
+    def start(self) -> Path:
+        """Return an empty folder for chunks; what an unfinished try left is deleted."""
+        shutil.rmtree(self.place, ignore_errors=True)
+        chunks = self.place / "chunks"
+        chunks.mkdir(mode=0o700, parents=True)
+        return chunks
+
+    def finish(self, header: Signed) -> None:
+        """Put the signed header beside its chunks; from here on this is the contribution."""
+        sync_folder(self.place / "chunks")
+        write_durably(self.place / "header", pack(header))
+
+    def header(self) -> Signed | None:
+        """Return the signed header of a finished contribution, or None."""
+        path = self.place / "header"
+        return unpack(path.read_bytes()) if path.exists() else None
+
+    def chunks(self, first: int, count: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the chunks from `first` on, each with its index."""
+        for index in range(first, count):
+            yield index, (self.place / "chunks" / f"{index:08d}").read_bytes()
+
+    def erase(self) -> None:
+        """Delete the contribution; its round is over."""
+        shutil.rmtree(self.place, ignore_errors=True)
+
+
+def write_durably(path: Path, body: bytes) -> None:
+    """Write a file that is there whole, after a crash too, or not at all.
+
+    Raises:
+        StoreUnavailable: the disk refuses.
+    """
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(file, "wb") as out:
+            out.write(body)
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: {error.strerror}; make room on this disk") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -1,0 +1,116 @@
+"""The site's last word on a plan, before any data is touched. Pure.
+
+Every refusal names the line of `site.toml` that refused.
+"""
+
+from fractions import Fraction
+
+from privacy.accounting import epsilon_of
+from privacy.errors import CohortTooSmall, PolicyRefusal
+from privacy.events import from_json
+from privacy.local_training import privacy_event
+from privacy.plan import Plan
+from privacy.records import KeySpecification
+from privacy.roster import Role, Roster
+
+from .config import Dataset, Policy
+
+
+def check_plan(plan: Plan, policy: Policy, dataset: Dataset, roster: Roster, model: str) -> None:
+    """Return if the site takes part in a round under `plan`.
+
+    Args:
+        roster: the newest roster that members have admitted.
+        model: digest of the model this site holds to be the newest, from the
+            public text of its policy or from a release that openers have signed.
+
+    Raises:
+        PolicyRefusal: a line of the policy refuses; the message names it.
+    """
+    terms = plan.terms
+    if terms.federation != roster.federation or terms.roster != roster.digest():
+        raise PolicyRefusal(f"policy.roster: the plan names another roster than {policy.roster}")
+    if terms.model != model:
+        raise PolicyRefusal(
+            f"policy.first_model: the plan starts from model {terms.model[:16]}…, this site "
+            f"accepts {model[:16]}…, which it made or which openers have signed"
+        )
+    if plan.arithmetic.scheme not in policy.schemes:
+        raise PolicyRefusal(f"policy.schemes: {plan.arithmetic.scheme} is not among them")
+    if terms.cohort_minimum < policy.smallest_cohort:
+        raise PolicyRefusal(
+            f"policy.smallest_cohort = {policy.smallest_cohort}: the plan allows "
+            f"{terms.cohort_minimum}"
+        )
+    if terms.auditor is None and not policy.without_auditor:
+        raise PolicyRefusal("policy.without_auditor = false: the plan names no auditor")
+    check_openers(terms.openers, roster)
+    _check_privacy(plan, policy, dataset)
+
+
+def check_specification(specification: KeySpecification, policy: Policy, roster: Roster) -> None:
+    """Return if this opener makes, or vouches for, a key for `specification`.
+
+    Raises:
+        PolicyRefusal: another roster or scheme, or openers that are not trainers of
+            different organisations.
+    """
+    if specification.roster != roster.digest():
+        raise PolicyRefusal(f"policy.roster: the key is for another roster than {policy.roster}")
+    if specification.scheme not in policy.schemes:
+        raise PolicyRefusal(f"policy.schemes: {specification.scheme} is not among them")
+    check_openers(specification.openers, roster)
+
+
+def check_cohort(
+    participants: tuple[str, ...], policy: Policy, minimum: int, roster: Roster
+) -> None:
+    """Return if a sum over `participants` hides each of them well enough.
+
+    Raises:
+        CohortTooSmall: fewer organisations than the plan or the policy asks for.
+    """
+    needed = max(minimum, policy.smallest_cohort)
+    organisations = {roster.member(name).organisation for name in participants}
+    if len(organisations) < needed:
+        raise CohortTooSmall(
+            f"policy.smallest_cohort = {policy.smallest_cohort}, plan {minimum}: the cohort has "
+            f"{len(organisations)} organisations"
+        )
+
+
+def check_openers(openers: tuple[str, ...], roster: Roster) -> None:
+    """Return if all openers are trainers, each of another organisation.
+
+    Raises:
+        PolicyRefusal: they are not.
+        WrongIdentity: one is not in the roster.
+    """
+    members = [roster.member(name) for name in openers]
+    organisations = {member.organisation for member in members}
+    if len(organisations) != len(members) or any(Role.TRAINER not in m.roles for m in members):
+        raise PolicyRefusal("openers must be trainers of different organisations")
+
+
+def _check_privacy(plan: Plan, policy: Policy, dataset: Dataset) -> None:
+    privacy = plan.terms.privacy
+    if privacy.unit != policy.unit:
+        raise PolicyRefusal(f"policy.unit = {policy.unit}: the plan protects a {privacy.unit}")
+    if privacy.neighbouring != policy.neighbouring:
+        raise PolicyRefusal(
+            f"policy.neighbouring = {policy.neighbouring}: the plan has {privacy.neighbouring}"
+        )
+    if Fraction(privacy.delta) > Fraction(policy.delta):
+        raise PolicyRefusal(f"policy.delta = {policy.delta}: the plan has {privacy.delta}")
+    if Fraction(privacy.delta) * dataset.records >= 1:
+        raise PolicyRefusal(
+            f"dataset.records = {dataset.records}: delta {privacy.delta} is not below 1/records"
+        )
+    if not set(privacy.releases) <= set(policy.releases):
+        extra = ", ".join(sorted(set(privacy.releases) - set(policy.releases)))
+        raise PolicyRefusal(f"policy.releases: the plan also lets out {extra}")
+    cost = epsilon_of(from_json(privacy_event(privacy.training)), float(policy.delta))
+    if cost > float(policy.epsilon_per_round):
+        raise PolicyRefusal(
+            f"policy.epsilon_per_round = {policy.epsilon_per_round}: the round costs {cost:.4f}"
+        )

@@ -1,0 +1,124 @@
+"""What a site has to do next, given what it sees. Pure.
+
+The coordinator's view only says where to look; whatever follows from it is
+checked against signatures when the task is carried out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .view import RoundView, View
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something to do for a round."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt(Task):
+    """Take the released model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contribute(Task):
+    """Train, protect and send; or send again what is in the outbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class MakeKey(Task):
+    """Make the round's key: it is this opener's turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class VouchForKey(Task):
+    """Check the key that another opener made, and sign its record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open(Task):
+    """Open the round's sum and make the new model."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealModel(Task):
+    """Seal the new model: it is this opener's turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agree(Task):
+    """Compare the sealed model with one's own, and sign the release."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim(Task):
+    """Claim this site's part on the chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a site has done already, as far as this process knows.
+
+    Attributes:
+        trains: whether it has the role of a trainer.
+        adopted: the newest round whose model it holds.
+        opened: rounds whose sum it has opened, by the digest of the model it made.
+        declined: tasks it will not do, because a check or its policy refused.
+        claimed: whether its part is claimed.
+    """
+
+    participant: str
+    trains: bool = True
+    adopted: int = 0
+    opened: Mapping[int, str] = field(default_factory=dict)
+    declined: frozenset[Task] = frozenset()
+    claimed: bool = False
+
+
+def tasks(view: View, standing: Standing) -> tuple[Task, ...]:
+    """Return what is to be done, most urgent first."""
+    found: list[Task] = []
+    if view.released > standing.adopted and standing.trains:
+        found.append(Adopt(view.released))
+    for each in view.rounds:
+        found += _of_round(each, standing)
+    if view.finished and view.settled and not standing.claimed:
+        found.append(Claim(view.released))
+    urgent = (Adopt, Open, SealModel, Agree, Contribute, VouchForKey, MakeKey, Claim)
+    todo = (task for task in found if task not in standing.declined)
+    return tuple(sorted(todo, key=lambda task: urgent.index(type(task))))
+
+
+def is_over(view: View, standing: Standing) -> bool:
+    """Return whether nothing more will come for this site."""
+    waits_for_payout = view.settles and not standing.claimed
+    return view.finished and not waits_for_payout and not tasks(view, standing)
+
+
+def _of_round(each: RoundView, standing: Standing) -> list[Task]:
+    me = standing.participant
+    if each.phase == "open" and standing.trains and me not in each.committed:
+        return [Contribute(each.number)]
+    if me not in each.openers:
+        return []
+    if each.phase == "keying":
+        return _of_keying(each, me)
+    if each.phase == "opening" and me not in each.agreed:
+        return _of_opening(each, standing)
+    return []
+
+
+def _of_keying(each: RoundView, me: str) -> list[Task]:
+    if not each.key_record:
+        return [MakeKey(each.number)] if each.turn == me else []
+    return [] if me in each.key_signers else [VouchForKey(each.number)]
+
+
+def _of_opening(each: RoundView, standing: Standing) -> list[Task]:
+    if each.number not in standing.opened:
+        return [Open(each.number)]
+    if each.sealed_model:
+        return [Agree(each.number)]
+    return [SealModel(each.number)] if each.turn == standing.participant else []

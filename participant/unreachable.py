@@ -1,0 +1,213 @@
+"""Why a coordinator cannot be reached, found by one handshake of our own.
+
+gRPC reports a refused certificate, a wrong host name and an unplugged cable alike: UNAVAILABLE.
+And under TLS 1.3 a client's handshake ends before the server has looked at the client's
+certificate; the refusal shows on the first read, in general as a mere end of file. What the
+server does not say is then found by looking at the certificate as the server does.
+"""
+
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from privacy.errors import PeerUnreachable, WrongIdentity
+
+from .tls import SiteCertificate
+
+Reason = PeerUnreachable | WrongIdentity
+
+
+def explain_unreachable(
+    address: str,
+    site: SiteCertificate,
+    *,
+    now: datetime,
+    server_name: str | None = None,
+    timeout_seconds: float = 5.0,
+) -> Reason:
+    """Return, ready to be raised, why `site` has no connection to `address`, "host:port".
+
+    It blocks for up to `timeout_seconds` per step. `PeerUnreachable` may pass by itself;
+    `WrongIdentity` stays until the one whom the message names has acted.
+    """
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        with socket.create_connection((host, int(port)), timeout_seconds) as plain:
+            return _by_handshake(plain, address, server_name or host, site, now)
+    except ssl.SSLError as error:
+        return WrongIdentity(f"this site's key and certificate do not work: {_name(error)}")
+    except ValueError:
+        return PeerUnreachable(f"{address!r} is not an address, host:port; correct the setting")
+    except OSError as error:
+        return _no_connection(address, error)
+
+
+def _by_handshake(
+    plain: socket.socket, address: str, host: str, site: SiteCertificate, now: datetime
+) -> Reason:
+    context = _context(site)
+    try:
+        secured = context.wrap_socket(plain, server_hostname=host)
+    except ssl.SSLCertVerificationError as error:
+        return _server_refused(address, host, error)
+    except OSError as error:
+        return _no_handshake(address, error)
+    with secured:
+        return _after_handshake(secured, address, site, now)
+
+
+def _context(site: SiteCertificate) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=site.authority_pem.decode("ascii"))
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["h2"])
+    with _unnamed_file(site.certificate_pem + b"\n" + site.key_pem) as path:
+        context.load_cert_chain(path)
+    return context
+
+
+@contextmanager
+def _unnamed_file(body: bytes) -> Iterator[str]:
+    # ssl reads keys from paths only; a file in memory leaves no key on any disk
+    file = os.memfd_create("veilsum", os.MFD_CLOEXEC)
+    try:
+        os.write(file, body)
+        yield f"/proc/self/fd/{file}"
+    finally:
+        os.close(file)
+
+
+def _no_connection(address: str, error: OSError) -> Reason:
+    match error:
+        case ConnectionRefusedError():
+            return PeerUnreachable(
+                f"connection refused by {address}: the coordinator's operator must start it, or"
+                " this site must correct the address"
+            )
+        case socket.gaierror():
+            return PeerUnreachable(
+                f"no such host: {address}; this site must correct the address or its DNS"
+            )
+        case TimeoutError():
+            return PeerUnreachable(
+                f"no answer from {address}; this site's network must let outbound TCP pass"
+            )
+    return PeerUnreachable(f"no connection to {address}: {_name(error)}; check this site's network")
+
+
+def _server_refused(address: str, host: str, error: ssl.SSLCertVerificationError) -> Reason:
+    match error.verify_code:  # numbers of OpenSSL, X509_V_ERR
+        case 9:
+            return WrongIdentity(
+                f"the certificate of {address} is not valid yet; compare the clocks of both sides"
+            )
+        case 10:
+            return WrongIdentity(
+                f"the certificate of {address} has expired; the coordinator's operator must renew"
+            )
+        case 62 | 64:
+            return WrongIdentity(
+                f"the certificate of {address} does not name {host!r}; this site must correct the"
+                " address, or the coordinator's operator certify that name"
+            )
+        case 2 | 18 | 19 | 20 | 21:
+            return WrongIdentity(
+                f"the certificate of {address} is not from this federation's authority: another"
+                " server, or something between that intercepts TLS; this site must exempt the"
+                " address from interception, or get the authority's certificate again"
+            )
+    return WrongIdentity(
+        f"the certificate of {address} is refused ({error.verify_message}); the coordinator's"
+        " operator must replace it"
+    )
+
+
+def _no_handshake(address: str, error: OSError) -> Reason:
+    match _name(error):
+        case "TLSV1_ALERT_PROTOCOL_VERSION" | "UNSUPPORTED_PROTOCOL":
+            return WrongIdentity(
+                f"{address} does not speak TLS 1.3; its operator must, or this site must correct"
+                " the address"
+            )
+        case "WRONG_VERSION_NUMBER" | "HTTP_REQUEST" | "PACKET_LENGTH_TOO_LONG":
+            return WrongIdentity(
+                f"{address} does not speak TLS; this site must correct the address"
+            )
+    return PeerUnreachable(
+        f"{address} takes connections but ends the TLS handshake ({_name(error)}); this site's"
+        " network must let TLS pass, or the coordinator's operator must look at its log"
+    )
+
+
+def _after_handshake(
+    secured: ssl.SSLSocket, address: str, site: SiteCertificate, now: datetime
+) -> Reason:
+    if secured.selected_alpn_protocol() != "h2":
+        return WrongIdentity(f"{address} does not speak HTTP/2; this site must correct the address")
+    try:
+        accepted = bool(secured.recv(1))
+    except TimeoutError:
+        return PeerUnreachable(f"{address} ends the TLS handshake and then says nothing; try again")
+    except OSError:
+        accepted = False
+    if accepted:
+        return PeerUnreachable(f"{address} answers and accepts this site's certificate; try again")
+    return _client_refused(address, site, now)
+
+
+def _client_refused(address: str, site: SiteCertificate, now: datetime) -> Reason:
+    certificate = x509.load_pem_x509_certificate(site.certificate_pem)
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    fault = f"{address} refuses this site's certificate: "
+    if now > end:
+        return WrongIdentity(f"{fault}it expired at {end:%Y-%m-%d %H:%M:%S}Z; this site must renew")
+    if now < begin:
+        return WrongIdentity(
+            f"{fault}it is valid from {begin:%Y-%m-%d %H:%M:%S}Z; this site must correct its clock"
+        )
+    if not _issued_by(certificate, site.authority_pem):
+        return WrongIdentity(f"{fault}another authority issued it; this site must enrol again")
+    if not isinstance(certificate.public_key(), EllipticCurvePublicKey):
+        return WrongIdentity(f"{fault}it is not for an ECDSA key; this site must enrol again")
+    if not _is_for_clients(certificate):
+        return WrongIdentity(f"{fault}it is not for clients; this site must enrol again")
+    return WrongIdentity(
+        f"{fault}nothing is wrong with it here; compare the clocks, then the coordinator's operator"
+        " must say whether its authority was replaced"
+    )
+
+
+def _issued_by(certificate: x509.Certificate, authority_pem: bytes) -> bool:
+    return any(
+        _is_issuer(authority, certificate)
+        for authority in x509.load_pem_x509_certificates(authority_pem)
+    )
+
+
+def _is_issuer(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+        return False
+    return True
+
+
+def _is_for_clients(certificate: x509.Certificate) -> bool:
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return ExtendedKeyUsageOID.CLIENT_AUTH in usage
+
+
+def _name(error: OSError) -> str:
+    reason = getattr(error, "reason", None)
+    return str(reason or error.strerror or type(error).__name__)

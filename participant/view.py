@@ -1,0 +1,51 @@
+"""What a site sees of the rounds, as values."""
+
+from dataclasses import dataclass
+
+from privacy.documents import Signed
+
+
+@dataclass(frozen=True, slots=True)
+class RoundView:
+    """One round, as the coordinator tells it; believed only where nothing hangs on it."""
+
+    number: int
+    phase: str
+    turn: str
+    openers: tuple[str, ...]
+    key_record: str
+    key_signers: tuple[str, ...]
+    committed: tuple[str, ...]
+    sealed_model: str
+    agreed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The live rounds, and how far the programme is."""
+
+    revision: int = 0
+    rounds: tuple[RoundView, ...] = ()
+    finished: bool = False
+    released: int = 0
+    settles: bool = False
+    settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """A round's key: what it must be made for, and, once there is one, the key."""
+
+    specification: bytes
+    record: Signed | None
+    public_key: bytes
+    sealed_secret: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """What a site may claim: its entitlement in canonical form, and on which contract."""
+
+    entitlement: bytes
+    contract: str
+    rounds: int

@@ -1,0 +1,135 @@
+"""Privacy events: what was done to the data, as a tree that any accountant can read.
+
+The classes have the names and the meaning of Google's `dp_accounting.DpEvent`; numbers are
+decimal strings, so that a ledger, a plan and an auditor hold the same number, digit for digit.
+"""
+
+import re
+from fractions import Fraction
+from typing import Annotated, Any
+
+import msgspec
+
+from .canonical import builtins
+from .errors import MalformedMessage, UnsafeParameters
+
+# one spelling for each number, and \Z because $ also matches before a final line feed
+_DECIMAL = r"^(0|[1-9][0-9]{0,9})(\.[0-9]{0,19}[1-9])?\Z"
+
+DecimalText = Annotated[str, msgspec.Meta(pattern=_DECIMAL)]
+"""A number of at least 0 in decimal: no sign, no exponent, no needless zero."""
+
+LARGEST_COUNT = 10**9
+DEEPEST_TREE = 8
+
+
+class Gaussian(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="class", tag=True
+):
+    """Gaussian noise on a sum of L2 sensitivity one: standard deviation `noise_multiplier`."""
+
+    noise_multiplier: DecimalText
+
+    def __post_init__(self) -> None:
+        if not Fraction(1, 1000) <= exact(self.noise_multiplier) <= 10**9:
+            raise UnsafeParameters(f"noise multiplier {self.noise_multiplier}: from 0.001 to 1e9")
+
+
+class PoissonSampled(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="class", tag=True
+):
+    """`event` on a sample that each unit enters by itself with probability `q`."""
+
+    q: DecimalText
+    event: "DpEvent"
+
+    def __post_init__(self) -> None:
+        if not 0 < exact(self.q) <= 1:
+            raise UnsafeParameters(f"sampling rate {self.q}: above 0, at most 1")
+
+
+class SelfComposed(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="class", tag=True
+):
+    """`event`, `count` times."""
+
+    count: int
+    event: "DpEvent"
+
+    def __post_init__(self) -> None:
+        # True is an int in Python, and not a number of steps
+        if type(self.count) is not int or not 1 <= self.count <= LARGEST_COUNT:
+            raise UnsafeParameters(f"count {self.count}: an integer from 1 to {LARGEST_COUNT}")
+
+
+class Composed(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="class", tag=True
+):
+    """All of `events`, on the same data."""
+
+    events: tuple["DpEvent", ...]
+
+    def __post_init__(self) -> None:
+        if not self.events:
+            raise UnsafeParameters("a composition of no events says nothing about what was done")
+
+
+DpEvent = Gaussian | PoissonSampled | SelfComposed | Composed
+"""One node of the tree."""
+
+
+def exact(text: str) -> Fraction:
+    """Return the number that `text` spells, without rounding.
+
+    Raises:
+        MalformedMessage: it is not a number in the one accepted spelling.
+    """
+    if not isinstance(text, str) or re.search(_DECIMAL, text) is None:
+        raise MalformedMessage(f"{str(text)[:40]!r} is not a decimal such as '14.25'")
+    return Fraction(text)
+
+
+def to_json(event: DpEvent) -> dict[str, Any]:
+    """Return `event` as JSON types: an object with its "class", numbers as strings."""
+    return builtins(event)
+
+
+def from_json(document: object) -> DpEvent:
+    """Return the event that `document` (JSON types) spells.
+
+    Raises:
+        MalformedMessage: an unknown class, a missing or additional field, a number that
+            is not a string in the one accepted spelling, or a tree too deep.
+        UnsafeParameters: a noise multiplier, rate or count that no mechanism can have.
+    """
+    try:
+        event: DpEvent = msgspec.convert(document, DpEvent, strict=True)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise MalformedMessage(f"privacy event: {str(error)[:200]}") from None
+    check_depth(event)
+    return event
+
+
+def check_depth(event: DpEvent) -> None:
+    """Return if the tree is shallow enough to be walked.
+
+    Raises:
+        MalformedMessage: it is deeper than any mechanism needs.
+    """
+    level: tuple[DpEvent, ...] = (event,)
+    for _ in range(DEEPEST_TREE):
+        level = tuple(child for node in level for child in children(node))
+        if not level:
+            return
+    raise MalformedMessage(f"privacy event: deeper than {DEEPEST_TREE} levels")
+
+
+def children(event: DpEvent) -> tuple[DpEvent, ...]:
+    """Return the events directly below `event`."""
+    match event:
+        case Gaussian():
+            return ()
+        case PoissonSampled() | SelfComposed():
+            return (event.event,)
+        case Composed():
+            return event.events

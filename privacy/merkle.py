@@ -1,0 +1,183 @@
+"""Merkle trees over the words of a contribution, shaped as in RFC 6962.
+
+    leaf   SHA-256(0x00 || chunk u32 || leaf u32 || modulus index u32 || 256 words)
+    node   SHA-256(0x01 || left || right)
+    chunk  the tree over the leaves of one chunk
+    piece  the tree over the chunk roots of one contribution's piece
+
+Integers are big-endian, words are 8 bytes little-endian and canonical (below their modulus);
+leaves are over words, not over the packed bytes that travel, so that anyone who adds words
+can check a leaf of a sum. A chunk root enters the tree above it as it is. Levels cannot be
+confused all the same: the plan fixes how many chunks a piece has and how many leaves each
+chunk has, hence the height of every path, and each leaf says its own chunk and position;
+the two domain bytes keep leaves and nodes apart.
+
+A chunk of ciphertexts is a whole number of leaves. Other schemes fill their last leaf with
+zero words, whose number the plan fixes.
+
+Source: RFC 6962, section 2.1 (tree hash and audit paths).
+"""
+
+import struct
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import MalformedMessage, RootMismatch
+
+WORDS_PER_LEAF: Final = 256
+_LEAF: Final = b"\x00"
+_NODE: Final = b"\x01"
+_DIGEST_BYTES: Final = 32
+
+
+def leaf_digest(chunk: int, leaf: int, modulus_index: int, words: bytes) -> bytes:
+    """Hash 256 words and their position.
+
+    Args:
+        chunk: index of the chunk in its piece.
+        leaf: index of the leaf in its chunk.
+        modulus_index: which modulus of the scheme the words are residues of.
+        words: 2,048 bytes: 256 little-endian words of 8 bytes.
+
+    Raises:
+        MalformedMessage: not exactly 256 words.
+    """
+    if len(words) != 8 * WORDS_PER_LEAF:
+        raise MalformedMessage(f"a leaf has {8 * WORDS_PER_LEAF} bytes, got {len(words)}")
+    return sha256(_LEAF + struct.pack(">III", chunk, leaf, modulus_index) + words).digest()
+
+
+def chunk_leaves(chunk: int, words: NDArray[np.uint64]) -> list[bytes]:
+    """Hash all leaves of one chunk, in the order of its words.
+
+    Args:
+        chunk: index of the chunk in its piece.
+        words: shape (polynomials, moduli, words per residue), canonical; the last axis is
+            filled with zeros up to a whole number of leaves.
+
+    Raises:
+        MalformedMessage: no words.
+    """
+    if words.ndim != 3 or words.size == 0:
+        raise MalformedMessage(f"a chunk needs words in three axes, got shape {words.shape}")
+    padding = -words.shape[2] % WORDS_PER_LEAF
+    full = np.pad(words, ((0, 0), (0, 0), (0, padding))) if padding else words
+    moduli, per_residue = full.shape[1], full.shape[2] // WORDS_PER_LEAF
+    # One buffer for the whole chunk: slices of a view cost nothing.
+    buffer = memoryview(np.ascontiguousarray(full, dtype="<u8").tobytes())
+    step = 8 * WORDS_PER_LEAF
+    return [
+        sha256(
+            b"".join(
+                (
+                    _LEAF,
+                    struct.pack(">III", chunk, leaf, leaf // per_residue % moduli),
+                    buffer[leaf * step : (leaf + 1) * step],
+                )
+            )
+        ).digest()
+        for leaf in range(len(buffer) // step)
+    ]
+
+
+def chunk_root(chunk: int, words: NDArray[np.uint64]) -> bytes:
+    """Return the root over the leaves of one chunk; `words` as in `chunk_leaves`."""
+    return tree_root(chunk_leaves(chunk, words))
+
+
+def piece_root(chunk_roots: Sequence[bytes]) -> bytes:
+    """Return the root over the chunk roots of one piece, in chunk order."""
+    return tree_root(chunk_roots)
+
+
+def tree_root(nodes: Sequence[bytes]) -> bytes:
+    """Return the root of the RFC 6962 tree whose leaf hashes are `nodes`.
+
+    Args:
+        nodes: at least one digest of 32 bytes.
+
+    Raises:
+        MalformedMessage: no node, or one of another length.
+    """
+    _require_digests(nodes)
+    level = list(nodes)
+    # Pairing neighbours and carrying an odd last node up gives the tree of section 2.1.
+    while len(level) > 1:
+        paired = [_join(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
+        level = paired + level[len(level) - len(level) % 2 :]
+    return level[0]
+
+
+def inclusion_path(nodes: Sequence[bytes], index: int) -> tuple[bytes, ...]:
+    """Return the siblings of node `index`, lowest first (an RFC 6962 audit path).
+
+    Raises:
+        MalformedMessage: no such node, or a node of another length than 32 bytes.
+    """
+    _require_digests(nodes)
+    _require_position(index, len(nodes))
+    if len(nodes) == 1:
+        return ()
+    split = _split(len(nodes))
+    if index < split:
+        return (*inclusion_path(nodes[:split], index), tree_root(nodes[split:]))
+    return (*inclusion_path(nodes[split:], index - split), tree_root(nodes[:split]))
+
+
+def verify_inclusion(
+    node: bytes, index: int, count: int, path: Sequence[bytes], root: bytes
+) -> None:
+    """Check that `node` is number `index` of the `count` nodes under `root`.
+
+    Raises:
+        MalformedMessage: no such position, or a digest that is not 32 bytes.
+        RootMismatch: the path has the wrong length or leads to another root.
+    """
+    _require_position(index, count)
+    _require_digests((node, root, *path))
+    sides = _sides(index, count)
+    if len(path) != len(sides):
+        raise RootMismatch(
+            f"the path to {index} of {count} has {len(sides)} steps, {len(path)} given"
+        )
+    current = node
+    for on_the_left, sibling in zip(sides, path, strict=True):
+        current = _join(current, sibling) if on_the_left else _join(sibling, current)
+    if current != root:
+        raise RootMismatch(f"node {index} of {count} does not lead to the root")
+
+
+def _join(left: bytes, right: bytes) -> bytes:
+    return sha256(_NODE + left + right).digest()
+
+
+def _split(count: int) -> int:
+    # The largest power of two below count.
+    return 1 << ((count - 1).bit_length() - 1)
+
+
+def _sides(index: int, count: int) -> list[bool]:
+    # Lowest step first: True where the node is the left child.
+    sides: list[bool] = []
+    while count > 1:
+        split = _split(count)
+        left = index < split
+        sides.append(left)
+        index, count = (index, split) if left else (index - split, count - split)
+    return sides[::-1]
+
+
+def _require_position(index: int, count: int) -> None:
+    if not 0 <= index < count:
+        raise MalformedMessage(f"there is no node {index} among {count}")
+
+
+def _require_digests(nodes: Sequence[bytes]) -> None:
+    if not nodes:
+        raise MalformedMessage("a tree needs at least one node")
+    if any(len(node) != _DIGEST_BYTES for node in nodes):
+        raise MalformedMessage("a node of a tree has 32 bytes")

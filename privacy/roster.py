@@ -1,0 +1,146 @@
+"""Who belongs to the federation, in which role, under which keys.
+
+The coordinator enrols; members admit. Version 0 counts only when every founding
+member has signed it; a later version counts only when more than half of the
+trainers of the version before have signed it. The coordinator signs neither, so
+it can add nobody: not a trainer, not an auditor, not a changed key.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from .canonical import decode, encode
+from .errors import InvalidSignature, MalformedMessage, WrongContext, WrongIdentity
+from .identifiers import Digest, FederationId, ParticipantId
+from .signing import Purpose, digest, verify
+
+
+class Role(StrEnum):
+    """What a member may do; openers are trainers that a plan names."""
+
+    TRAINER = "trainer"
+    AGGREGATOR = "aggregator"
+    AUDITOR = "auditor"
+
+
+class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One organisation's entry: its name, roles and public keys."""
+
+    participant: ParticipantId
+    organisation: str
+    roles: tuple[Role, ...]
+    signing_key: bytes
+    sealing_key: bytes
+    payout_address: str = ""
+
+
+class Roster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One version of the roster; plans name it by its digest."""
+
+    federation: FederationId
+    version: int
+    coordinator_key: bytes
+    members: tuple[Member, ...]
+    previous: Digest | None = None
+
+    def __post_init__(self) -> None:
+        names = [member.participant for member in self.members]
+        if names != sorted(set(names)):
+            raise MalformedMessage("roster: members are not sorted, or one stands twice")
+        if (self.version == 0) != (self.previous is None):
+            raise MalformedMessage(f"roster: version {self.version} with previous {self.previous}")
+
+    def digest(self) -> Digest:
+        """Return the fingerprint that sites compare and plans name."""
+        return digest(Purpose.ROSTER, encode(self))
+
+    def member(self, participant: str) -> Member:
+        """Return the entry of `participant`.
+
+        Raises:
+            WrongIdentity: the roster has no such member.
+        """
+        for member in self.members:
+            if member.participant == participant:
+                return member
+        raise WrongIdentity(f"{participant} is not in roster version {self.version}")
+
+    def trainers(self) -> tuple[Member, ...]:
+        """Return the members that train, in order of their names."""
+        return tuple(member for member in self.members if Role.TRAINER in member.roles)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRoster:
+    """A roster and the signatures of members, by participant."""
+
+    roster: Roster
+    signatures: Mapping[str, bytes]
+
+
+def admit(history: Sequence[SignedRoster], fingerprint: Digest) -> Roster:
+    """Return the newest roster of `history`, if members admitted every version.
+
+    Args:
+        history: version 0, 1, … without gaps.
+        fingerprint: digest of version 0, which the site compared out of band.
+
+    Raises:
+        WrongContext: version 0 is not the one that was compared, or a gap.
+        InvalidSignature: a founding member's signature is missing or wrong, or a
+            later version lacks those of more than half of the trainers before it.
+    """
+    if not history or history[0].roster.digest() != fingerprint:
+        raise WrongContext(
+            f"roster version 0 has not the fingerprint {fingerprint} of this site's policy; "
+            "compare it with the other members by telephone"
+        )
+    _check_founding(history[0])
+    for before, after in zip(history, history[1:], strict=False):
+        _check_succession(before.roster, after)
+    return history[-1].roster
+
+
+def decode_roster(body: bytes) -> Roster:
+    """Return the roster that `body` encodes.
+
+    Raises:
+        MalformedMessage: it encodes none.
+    """
+    return decode(body, Roster)
+
+
+def is_founded(signed: SignedRoster) -> bool:
+    """Return whether every founding member has signed version 0."""
+    return {member.participant for member in signed.roster.members} <= set(signed.signatures)
+
+
+def _check_founding(signed: SignedRoster) -> None:
+    body = encode(signed.roster)
+    if signed.roster.version != 0:
+        raise WrongContext(f"roster version {signed.roster.version} where version 0 was expected")
+    for member in signed.roster.members:
+        signature = signed.signatures.get(member.participant, b"")
+        verify(member.signing_key, Purpose.ROSTER, body, signature)
+
+
+def _check_succession(before: Roster, after: SignedRoster) -> None:
+    roster = after.roster
+    if roster.version != before.version + 1 or roster.previous != before.digest():
+        raise WrongContext(f"roster version {roster.version} does not follow {before.version}")
+    if roster.federation != before.federation:
+        raise WrongContext(f"roster of {roster.federation}, not of {before.federation}")
+    trainers, body, count = before.trainers(), encode(roster), 0
+    for trainer in trainers:
+        signature = after.signatures.get(trainer.participant)
+        if signature is not None:
+            verify(trainer.signing_key, Purpose.ROSTER, body, signature)
+            count += 1
+    if 2 * count <= len(trainers):
+        raise InvalidSignature(
+            f"roster version {roster.version}: signed by {count} of {len(trainers)} trainers, "
+            "more than half are needed; members must sign it"
+        )

@@ -1,0 +1,1 @@
+"""Protection schemes: three roles each, one law, and nothing loaded that is not asked for."""

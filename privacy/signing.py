@@ -1,0 +1,67 @@
+"""Ed25519 signatures over transcripts that cannot be read as anything else.
+
+What is signed is never bare bytes but a transcript: the purpose, then each
+field behind its length. A signature made for one purpose is therefore no
+signature for another, and moving a byte over a field boundary breaks it.
+"""
+
+import hashlib
+from enum import StrEnum
+
+from cryptography.exceptions import InvalidSignature as _Invalid
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from .errors import InvalidSignature
+
+
+class Purpose(StrEnum):
+    """What a signature is for; part of every transcript and of every digest."""
+
+    ROSTER = "veilsum/roster/1"
+    KEY_RECORD = "veilsum/key-record/1"
+    PLAN = "veilsum/plan/1"
+    CONTRIBUTION = "veilsum/contribution/1"
+    RECEIPT = "veilsum/receipt/1"
+    COHORT = "veilsum/cohort/1"
+    SUM = "veilsum/sum/1"
+    SEALED_MODEL = "veilsum/sealed-model/1"
+    RELEASE = "veilsum/release/1"
+
+
+def transcript(purpose: str, *fields: bytes) -> bytes:
+    """Return `purpose` and `fields`, each behind its length (8 bytes, big-endian)."""
+    parts = (purpose.encode(), *fields)
+    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+
+
+def digest(purpose: Purpose, body: bytes) -> str:
+    """Return the SHA-256, in lowercase hex, by which documents name `body`."""
+    return hashlib.sha256(transcript(purpose, body)).hexdigest()
+
+
+def sign(key: Ed25519PrivateKey, purpose: Purpose, body: bytes) -> bytes:
+    """Return the signature of `body` for `purpose`: 64 bytes.
+
+    Source: RFC 8032, section 5.1.6.
+    """
+    return key.sign(transcript(purpose, body))
+
+
+def verify(public_key: bytes, purpose: Purpose, body: bytes, signature: bytes) -> None:
+    """Return if `signature` is that of `body` for `purpose` under `public_key`.
+
+    Raises:
+        InvalidSignature: it is not; the peer must sign again with its own key.
+    """
+    try:
+        key = Ed25519PublicKey.from_public_bytes(public_key)
+        key.verify(signature, transcript(purpose, body))
+    except (_Invalid, ValueError):
+        raise InvalidSignature(
+            f"not a signature of this {purpose} by {public_key.hex()[:16]}…"
+        ) from None
+
+
+def public_bytes(key: Ed25519PrivateKey) -> bytes:
+    """Return the raw public key of `key`: 32 bytes."""
+    return key.public_key().public_bytes_raw()

@@ -1,0 +1,30 @@
+"""A chain in this process with a settlement contract on it, put back after each test."""
+
+from collections.abc import Iterator
+
+import pytest
+from eth_tester import EthereumTester
+from web3 import EthereumTesterProvider, Web3
+
+from contracts.compiled import load
+from tests.contracts.settling import SUPPLY, Chain, Programme, open_programme
+
+
+@pytest.fixture(scope="module")
+def shared_chain() -> Chain:
+    tester = EthereumTester()
+    web3 = Web3(EthereumTesterProvider(tester))
+    bare = Chain(web3, tester, web3.eth.contract(abi=[]))
+    return Chain(web3, tester, bare.deploy(load("Settlement")))
+
+
+@pytest.fixture
+def chain(shared_chain: Chain) -> Iterator[Chain]:
+    snapshot = shared_chain.tester.take_snapshot()
+    yield shared_chain
+    shared_chain.tester.revert_to_snapshot(snapshot)
+
+
+@pytest.fixture
+def programme(chain: Chain) -> Programme:
+    return open_programme(chain, chain.deploy(load("DemoToken"), SUPPLY))

@@ -1,0 +1,75 @@
+"""What stands on disk between a decision and the chain: keys and signed transactions."""
+
+from pathlib import Path
+
+import pytest
+
+from contracts.journal import FolderJournal
+from contracts.wallet import load_key, load_or_make_key, make_key
+from privacy.errors import InsecureKeyFile
+
+LIGHT = 1 << 12
+
+
+def test_a_key_is_made_once_and_found_again(tmp_path: Path) -> None:
+    """A payout address must outlive the process that made it."""
+    path = tmp_path / "key.json"
+
+    made = load_or_make_key(path, "word", work_factor=LIGHT)
+    found = load_or_make_key(path, "word")
+
+    assert found.address == made.address
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert made.key.hex() not in path.read_text()
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o660])
+def test_a_key_that_others_can_reach_is_refused(tmp_path: Path, mode: int) -> None:
+    """Whoever could read it may have."""
+    path = tmp_path / "key.json"
+    make_key(path, "word", work_factor=LIGHT)
+    path.chmod(mode)
+
+    with pytest.raises(InsecureKeyFile, match="0600"):
+        load_key(path, "word")
+
+
+@pytest.mark.parametrize("body", ["", "{}", "[]", '{"crypto": 1, "version": 3}'])
+def test_a_file_that_is_no_keystore_is_refused(tmp_path: Path, body: str) -> None:
+    """With one error, whatever is wrong with it."""
+    path = tmp_path / "key.json"
+    path.write_text(body)
+    path.chmod(0o600)
+
+    with pytest.raises(InsecureKeyFile):
+        load_key(path, "word")
+
+
+def test_a_wrong_passphrase_opens_nothing_and_is_not_printed(tmp_path: Path) -> None:
+    """Error messages end up in logs."""
+    path = tmp_path / "key.json"
+    make_key(path, "word", work_factor=LIGHT)
+
+    with pytest.raises(InsecureKeyFile) as caught:
+        load_key(path, "sword of damocles")
+
+    assert "damocles" not in str(caught.value)
+
+
+def test_a_key_is_never_written_over(tmp_path: Path) -> None:
+    """Its tokens would be lost."""
+    path = tmp_path / "key.json"
+    make_key(path, "word", work_factor=LIGHT)
+
+    with pytest.raises(FileExistsError):
+        make_key(path, "word", work_factor=LIGHT)
+
+
+def test_the_journal_keeps_the_newest_for_each_purpose(tmp_path: Path) -> None:
+    """What is sent again after a crash is what was signed before it."""
+    FolderJournal(tmp_path).put("commit-1", b"old")
+    FolderJournal(tmp_path).put("commit-1", b"new")
+
+    assert FolderJournal(tmp_path).get("commit-1") == b"new"
+    assert FolderJournal(tmp_path).get("commit-2") is None
+    assert [path.name for path in tmp_path.iterdir()] == ["commit-1.transaction"]

@@ -1,0 +1,162 @@
+"""Both storage ports in memory: the reference that the laws compare others with."""
+
+import threading
+from dataclasses import replace
+
+from coordinator.ports import (
+    REFUSALS_KEPT,
+    ChunkRow,
+    PendingEffect,
+    Refusal,
+    StoredRound,
+    Upload,
+    check_object_name,
+)
+from privacy.errors import ConflictingContribution, NotYet, StoreUnavailable
+
+
+class MemoryObjects:
+    """An `ObjectStore` that forgets everything when the process ends."""
+
+    def __init__(self):
+        self._objects = {}
+        self._lock = threading.Lock()
+
+    def put(self, name, data):
+        check_object_name(name)
+        with self._lock:
+            if self._objects.setdefault(name, bytes(data)) != data:
+                raise ConflictingContribution(f"{name} is kept with other bytes")
+
+    def get(self, name):
+        try:
+            return self._objects[check_object_name(name)]
+        except KeyError:
+            raise NotYet(f"there is no {name} yet") from None
+
+    def exists(self, name):
+        return check_object_name(name) in self._objects
+
+    def names(self, prefix=""):
+        if prefix:
+            check_object_name(prefix)
+        with self._lock:
+            return sorted(name for name in self._objects if _is_below(name, prefix))
+
+    def delete_prefix(self, prefix):
+        check_object_name(prefix)
+        with self._lock:
+            for name in [name for name in self._objects if _is_below(name, prefix)]:
+                del self._objects[name]
+
+
+def _is_below(name, prefix):
+    return not prefix or name == prefix or name.startswith(f"{prefix}/")
+
+
+class MemoryStore:
+    """A `Store` that forgets everything when the process ends."""
+
+    def __init__(self):
+        self._rounds = {}
+        self._effects = {}
+        self._ids = 0
+        self._documents = {}
+        self._uploads = {}
+        self._refusals = []
+        self._lock = threading.RLock()
+
+    def load_round(self, number):
+        return self._rounds.get(number)
+
+    def round_numbers(self):
+        with self._lock:
+            return sorted(self._rounds)
+
+    def save_step(self, number, expected_revision, state, effects):
+        with self._lock:
+            held = self._rounds.get(number)
+            if (held.revision if held else None) != expected_revision:
+                raise StoreUnavailable(f"round {number} is not at revision {expected_revision}")
+            revision = (expected_revision or 0) + 1
+            self._rounds[number] = StoredRound(state, revision)
+            for body in effects:
+                self._ids += 1
+                self._effects[self._ids] = PendingEffect(self._ids, number, body)
+            return revision
+
+    def pending_effects(self):
+        with self._lock:
+            return list(self._effects.values())
+
+    def finish_effect(self, effect_id):
+        with self._lock:
+            self._effects.pop(effect_id, None)
+
+    def put_document(self, kind, name, body):
+        with self._lock:
+            if self._documents.setdefault((kind, name), body) != body:
+                raise ConflictingContribution(f"{kind} {name} is kept with another body")
+
+    def document(self, kind, name):
+        try:
+            return self._documents[kind, name]
+        except KeyError:
+            raise NotYet(f"there is no {kind} {name} yet") from None
+
+    def documents(self, kind):
+        with self._lock:
+            every = self._documents.items()
+            return sorted((name, body) for (each, name), body in every if each == kind)
+
+    def begin_upload(self, number, participant, digest, header, *, at):
+        with self._lock:
+            new = Upload(number, participant, digest, header, (), committed=False)
+            held = self._uploads.setdefault((number, participant), new)
+            if held.digest != digest:
+                self._refuse(Refusal(number, participant, "contribution", held.digest, digest, at))
+            return held
+
+    def upload(self, number, participant):
+        return self._uploads.get((number, participant))
+
+    def uploads(self, number):
+        with self._lock:
+            return [self._uploads[key] for key in sorted(self._uploads) if key[0] == number]
+
+    def record_chunk(self, number, participant, piece, index, root, length, *, at):
+        with self._lock:
+            upload = self._begun(number, participant)
+            held = {(row.piece, row.index): row.root for row in upload.chunks}.get((piece, index))
+            if held == root:
+                return
+            if held is not None or upload.committed:
+                what, known = f"chunk {piece}/{index}", (held or b"").hex()
+                self._refuse(Refusal(number, participant, what, known, root.hex(), at))
+            rows = (*upload.chunks, ChunkRow(piece, index, root, length))
+            ordered = tuple(sorted(rows, key=lambda row: (row.piece, row.index)))
+            self._uploads[number, participant] = replace(upload, chunks=ordered)
+
+    def commit_upload(self, number, participant):
+        with self._lock:
+            upload = self._begun(number, participant)
+            self._uploads[number, participant] = replace(upload, committed=True)
+
+    def refusals(self, number):
+        with self._lock:
+            return [each for each in self._refusals if each.round == number]
+
+    def close(self):
+        pass
+
+    def _begun(self, number, participant):
+        if (number, participant) not in self._uploads:
+            raise NotYet(f"{participant} has begun no contribution to round {number}")
+        return self._uploads[number, participant]
+
+    def _refuse(self, refusal):
+        mine = [r for r in self.refusals(refusal.round) if r.participant == refusal.participant]
+        known = {(each.what, each.offered) for each in mine}
+        if (refusal.what, refusal.offered) not in known and len(mine) < REFUSALS_KEPT:
+            self._refusals.append(refusal)
+        raise refusal.error()

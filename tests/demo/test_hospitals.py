@@ -1,0 +1,117 @@
+"""The demo's hospitals: the split, the scaling, the budget and the accuracy."""
+
+import math
+import os
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer
+
+from participant.site import Site, initial_vector, load_site, model_shapes
+from privacy.accounting import epsilon_of
+from privacy.events import SelfComposed
+from privacy.local_training import event_of
+from privacy.vectors import dimension
+from veilsum.demo import baselines, clinical_data, spread
+from veilsum.demo.clinical_data import HOSPITALS, all_hospitals, held_out, patients_of
+from veilsum.demo.network import accuracy
+from veilsum.demo.settings import (
+    DELTA,
+    DEMO_GRID,
+    DEMO_SHAPES,
+    DEMO_TRAINING,
+    EPSILON_LIMIT,
+    MODEL_SEED_TEXT,
+    ROUNDS,
+    UPDATE_CLIP,
+)
+
+
+def test_every_patient_is_in_exactly_one_place():
+    """A patient in two hospitals would spend twice, and one in the test set would flatter it."""
+    places = [patients_of(name) for name in HOSPITALS] + [held_out()]
+
+    rows = np.concatenate([place.features for place in places])
+
+    assert rows.shape == (569, 30)
+    assert len(np.unique(rows, axis=0)) == 569
+
+
+def test_hospitals_differ_in_size_and_mix():
+    """Equal hospitals would make averaging look easier than it is."""
+    sizes = [len(patients_of(name)) for name in HOSPITALS]
+    mixes = [round(float(patients_of(name).malignant.mean()), 2) for name in HOSPITALS]
+
+    assert sizes == [150, 120, 90, 67]
+    assert mixes == [0.30, 0.45, 0.24, 0.57]
+    assert len(all_hospitals()) == 427
+    assert len(held_out()) == 142
+
+
+def test_scaling_is_by_constants_alone():
+    """A hospital's features are the same whoever else is in it: no statistic of its patients."""
+    raw, _ = load_breast_cancer(return_X_y=True)
+    constants = np.array(clinical_data._TYPICAL_AND_SPREAD)
+    scaled = np.clip((raw - constants[:, 0]) / constants[:, 1], -3, 3)
+
+    everybody = {row.tobytes() for row in scaled}
+
+    assert all(row.tobytes() in everybody for row in patients_of("hospital-c").features)
+    assert all(float(f"{value:.2g}") == value for value in constants.ravel())
+
+
+@pytest.mark.parametrize("letter", "ABCD")
+def test_a_hospital_is_loaded_as_any_site_is(letter):
+    """The demo has no way in that a real hospital lacks."""
+    site = load_site(f"veilsum.demo.hospitals:Hospital{letter}")
+
+    assert isinstance(site, Site)
+    assert model_shapes(site) == DEMO_SHAPES
+    assert len(site.records()) == len(patients_of(f"hospital-{letter.lower()}"))
+
+
+def test_the_model_has_16353_parameters():
+    """Four ciphertexts of 4,096 values, the last not full."""
+    assert dimension(DEMO_SHAPES) == 16_353
+
+
+def test_the_budget_holds_for_all_rounds():
+    """Epsilon at most 3 for each hospital, at a delta below one patient of the smallest."""
+    event = SelfComposed(ROUNDS, event_of(DEMO_TRAINING))
+
+    epsilon = epsilon_of(event, float(DELTA))
+
+    assert epsilon == pytest.approx(2.829, abs=0.001)
+    assert epsilon <= float(EPSILON_LIMIT)
+    assert float(DELTA) < 1 / min(len(patients_of(name)) for name in HOSPITALS)
+
+
+def test_the_clip_leaves_noise_alone_and_stays_on_the_grid():
+    """A clip below the noise's own length would shrink every update, signal and all."""
+    noise = (
+        float(Fraction(DEMO_TRAINING.noise_multiplier))
+        * math.sqrt(DEMO_TRAINING.steps * dimension(DEMO_SHAPES))
+        / DEMO_TRAINING.divisor
+    )
+
+    assert noise < 0.9 * float(UPDATE_CLIP)
+    assert float(UPDATE_CLIP) * 2**DEMO_GRID.fraction_bits <= DEMO_GRID.largest
+
+
+def test_the_federation_learns():
+    """Five runs of the training alone; a hundred are run by `python -m veilsum.demo.spread`."""
+    start = accuracy(initial_vector(load_site("veilsum.demo.hospitals:HospitalA"), MODEL_SEED_TEXT))
+
+    found = list(spread.accuracies(5, os.urandom))
+
+    assert start < 0.8
+    assert min(found) >= 0.9
+
+
+def test_the_baselines_are_what_they_say():
+    """Alone with the same privacy; pooled without any, and therefore never two answers."""
+    alone = baselines.accuracy_alone("hospital-d", os.urandom)
+
+    assert 0.8 < alone <= 1.0
+    assert baselines.accuracy_pooled() == baselines.accuracy_pooled() > 0.95

@@ -1,0 +1,152 @@
+"""The trees are RFC 6962's, and a position cannot be passed off as another."""
+
+import json
+import struct
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from privacy.errors import MalformedMessage, RootMismatch
+from privacy.merkle import (
+    chunk_leaves,
+    chunk_root,
+    inclusion_path,
+    leaf_digest,
+    piece_root,
+    tree_root,
+    verify_inclusion,
+)
+
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "merkle_rfc6962.json").read_text())
+LEAVES = [bytes.fromhex(leaf) for leaf in VECTORS["leaf_hashes"]]
+WORDS = np.arange(2 * 2 * 512, dtype=np.uint64).reshape(2, 2, 512)
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_roots_are_the_published_ones(count: int) -> None:
+    """Other people's tools can check our trees."""
+    root = tree_root(LEAVES[:count])
+
+    assert root.hex() == VECTORS["roots"][count - 1]
+
+
+@pytest.mark.parametrize("case", VECTORS["inclusion"], ids=lambda case: str(case["count"]))
+def test_paths_are_the_published_ones(case: dict) -> None:
+    """An audit path has the order and the length that RFC 6962 gives it."""
+    index, count = case["index"], case["count"]
+
+    path = inclusion_path(LEAVES[:count], index)
+
+    assert [step.hex() for step in path] == case["path"]
+    verify_inclusion(LEAVES[index], index, count, path, bytes.fromhex(case["root"]))
+
+
+@given(st.integers(1, 70), st.data())
+@settings(deadline=None, max_examples=60)
+def test_a_node_is_found_at_its_own_position_only(count: int, data: st.DataObject) -> None:
+    """A path proves a node and where it stands."""
+    nodes = [sha256(bytes([at])).digest() for at in range(count)]
+    index = data.draw(st.integers(0, count - 1))
+    root = tree_root(nodes)
+
+    path = inclusion_path(nodes, index)
+
+    verify_inclusion(nodes[index], index, count, path, root)
+    for other in set(range(count)) - {index}:
+        with pytest.raises(RootMismatch):
+            verify_inclusion(nodes[index], other, count, path, root)
+
+
+def test_a_changed_step_node_or_root_is_refused() -> None:
+    """One bit anywhere leads elsewhere."""
+    path, root = inclusion_path(LEAVES, 5), tree_root(LEAVES)
+    flipped = bytes([path[1][0] ^ 1]) + path[1][1:]
+
+    for node, steps, top in (
+        (LEAVES[4], path, root),
+        (LEAVES[5], (path[0], flipped, path[2]), root),
+        (LEAVES[5], path[:2], root),
+        (LEAVES[5], (*path, path[0]), root),
+        (LEAVES[5], path, LEAVES[0]),
+    ):
+        with pytest.raises(RootMismatch):
+            verify_inclusion(node, 5, 8, steps, top)
+
+
+def test_an_inner_node_is_not_taken_for_a_leaf() -> None:
+    """The plan fixes the count, and with it the height of every path."""
+    inner = tree_root(LEAVES[:2])
+    path = inclusion_path(LEAVES, 0)[1:]
+
+    with pytest.raises(RootMismatch, match="3 steps, 2 given"):
+        verify_inclusion(inner, 0, 8, path, tree_root(LEAVES))
+
+
+@pytest.mark.parametrize(("index", "count"), [(8, 8), (-1, 8), (0, 0)])
+def test_a_position_outside_the_tree_is_refused(index: int, count: int) -> None:
+    """There is nothing to prove there."""
+    with pytest.raises(MalformedMessage):
+        verify_inclusion(LEAVES[0], index, count, (), LEAVES[0])
+
+
+@pytest.mark.parametrize("nodes", [[], [b"short"], [LEAVES[0], LEAVES[1] + b"x"]])
+def test_a_tree_of_nothing_or_of_other_digests_is_refused(nodes: list[bytes]) -> None:
+    """Lengths that vary would let two lists share a root."""
+    with pytest.raises(MalformedMessage):
+        tree_root(nodes)
+
+
+def test_a_leaf_is_the_hash_written_in_the_protocol() -> None:
+    """Spelt out here once more, so that a change of format cannot pass unseen."""
+    words = b"".join(struct.pack("<Q", word) for word in range(256))
+
+    digest = leaf_digest(3, 4, 5, words)
+
+    header = bytes.fromhex("00000000030000000400000005")
+    assert digest == sha256(header + words).digest()
+
+
+@pytest.mark.parametrize("length", [0, 2047, 2049])
+def test_a_leaf_of_another_length_is_refused(length: int) -> None:
+    """Every leaf has 256 words."""
+    with pytest.raises(MalformedMessage):
+        leaf_digest(0, 0, 0, bytes(length))
+
+
+def test_leaves_follow_the_words_and_name_their_modulus() -> None:
+    """Polynomial by polynomial, modulus by modulus, 256 words at a time."""
+    flat = WORDS.reshape(-1, 256)
+    moduli = [0, 0, 1, 1, 0, 0, 1, 1]
+
+    leaves = chunk_leaves(7, WORDS)
+
+    assert leaves == [
+        leaf_digest(7, leaf, moduli[leaf], words.tobytes()) for leaf, words in enumerate(flat)
+    ]
+
+
+def test_a_short_last_leaf_is_filled_with_zero_words() -> None:
+    """Schemes whose chunks are no whole number of leaves have one root all the same."""
+    short = np.arange(300, dtype=np.uint64).reshape(1, 1, 300)
+    full = np.pad(short, ((0, 0), (0, 0), (0, 212)))
+
+    assert chunk_root(0, short) == chunk_root(0, full)
+
+
+def test_roots_depend_on_the_chunk_and_the_order() -> None:
+    """A chunk moved elsewhere, or two exchanged, change the piece."""
+    first, second = chunk_root(0, WORDS), chunk_root(1, WORDS)
+
+    assert first != second
+    assert piece_root([first, second]) != piece_root([second, first])
+
+
+@pytest.mark.parametrize("shape", [(0, 1, 256), (1, 1, 0), (256,)])
+def test_a_chunk_without_words_is_refused(shape: tuple[int, ...]) -> None:
+    """Nothing has no root."""
+    with pytest.raises(MalformedMessage):
+        chunk_leaves(0, np.zeros(shape, np.uint64))

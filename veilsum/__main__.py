@@ -1,0 +1,5 @@
+"""`python -m veilsum` is the command `veilsum`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""The demo: one coordinator and four hospitals on one machine, with real patients."""

@@ -1,0 +1,101 @@
+"""The demo's last screen: what a hospital would show to its board. Readable without colour."""
+
+import time
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from .report import Report, RoundReport
+
+WIDTH = 100
+_FLOAT32_BYTES = 4
+
+
+class Progress:
+    """Says what the demo does now, one plain line a step."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._started = time.monotonic()
+
+    def step(self, words: str) -> None:
+        """Write one line with the seconds since the start."""
+        self._out.write(f"{time.monotonic() - self._started:6.1f} s  {words}\n")
+        self._out.flush()
+
+
+def show(report: Report, console: Console | None = None) -> None:
+    """Print the report's screen."""
+    out = console or Console(width=WIDTH, highlight=False)
+    out.rule("Veilsum: four hospitals, one model, no shared data")
+    out.print(_rounds(report))
+    out.print(_sites(report))
+    for line in _facts(report):
+        out.print(line)
+    out.rule("Checks")
+    for claim, held in report.checks().items():
+        out.print(f"  [{'green' if held else 'red'}]{'yes' if held else 'NO '}[/]  {claim}")
+    out.print(
+        "\nWho can open what: the coordinator, nothing. An opener, the sum; an opener together "
+        "with the coordinator's store, one site's update while its round's key lives. "
+        "See docs/threat-model.md.",
+        style="dim",
+    )
+
+
+def _rounds(report: Report) -> Table:
+    table = Table(title="Rounds", title_justify="left")
+    table.add_column("round", justify="right")
+    for site in report.epsilon:
+        table.add_column(site)
+    table.add_column("cohort", justify="right")
+    table.add_column("sum − plaintext sum", justify="right")
+    table.add_column("agreed by")
+    for each in report.rounds:
+        agreed = ", ".join(name.removeprefix("hospital-") for name in each.agreed)
+        difference = "?" if each.difference is None else str(each.difference)
+        table.add_row(str(each.number), *_did(each), str(len(each.cohort)), difference, agreed)
+    return table
+
+
+def _did(each: RoundReport) -> list[str]:
+    return [
+        f"KILLED, {site.killed_at}" if site.killed_at else "in the sum" if site.contributed else "—"
+        for site in each.sites
+    ]
+
+
+def _sites(report: Report) -> Table:
+    table = Table(title="Sites", title_justify="left")
+    table.add_column("site")
+    table.add_column("epsilon spent", justify="right")
+    table.add_column("left", justify="right")
+    table.add_column("own model alone", justify="right")
+    table.add_column("paid", justify="right")
+    for site, spent in report.epsilon.items():
+        table.add_row(
+            site,
+            f"{spent:.3f}",
+            f"{report.epsilon_left[site]:.3f}",
+            f"{report.accuracy_alone[site]:.3f}",
+            f"{int(report.payouts[site]):,}",
+        )
+    return table
+
+
+def _facts(report: Report) -> list[str]:
+    up = report.bytes_per_parameter_up
+    return [
+        f"Accuracy     global model {report.accuracy:.3f}; pooled and not private "
+        f"{report.accuracy_pooled:.3f}  (held-out patients)",
+        f"Privacy      unit: patient, add or remove one, delta {report.delta}; "
+        f"limit for life epsilon {report.epsilon_limit:g}",
+        f"Upload       {up:.2f} bytes a parameter, all messages counted; plain float32 takes "
+        f"{_FLOAT32_BYTES}",
+        f"Model        {report.model_digest}",
+        f"             held by {', '.join(report.holders)}",
+        f"Settlement   {report.transaction}",
+        f"Files        {report.state_dir}",
+        f"Time         {report.seconds:.1f} s",
+    ]

@@ -1,0 +1,44 @@
+"""The demo's agreed numbers: what its plans say about training, clipping, grid and model."""
+
+from privacy.grid import Grid
+from privacy.local_training import LocalTraining
+from privacy.vectors import Shapes
+
+ROUNDS = 3
+
+DEMO_TRAINING = LocalTraining(
+    sampling_rate="0.5",
+    noise_multiplier="2.75",
+    steps=6,
+    clip="1",
+    learning_rate="1",
+    divisor=50,
+)
+"""One round at one site. Three rounds cost epsilon 2.84 at `DELTA` (Renyi accounting)."""
+
+DELTA = "0.001"
+"""Below 1/67, one over the number of patients of the smallest hospital."""
+
+EPSILON_LIMIT = "3"
+"""What each hospital's own policy allows for life."""
+
+UPDATE_CLIP = "20"
+"""L2 bound of a whole update. Its noise alone is 17.2 long (2.75 · sqrt(6 · 16,353) / 50)."""
+
+DEMO_GRID = Grid(fraction_bits=18, value_bits=24)
+"""Steps of 2^-18 within ±32, which `UPDATE_CLIP` cannot leave."""
+
+SERVER_LEARNING_RATE = "1"
+
+MODEL_SEED_TEXT = "veilsum demo model 1"
+"""The public text that the first global model is expanded from."""
+
+HIDDEN = 511
+"""Hidden units; 30 · 511 + 511 + 511 + 1 = 16,353 parameters, four ciphertexts."""
+
+DEMO_SHAPES: Shapes = (
+    ("hidden.weight", (HIDDEN, 30)),
+    ("hidden.bias", (HIDDEN,)),
+    ("output.weight", (1, HIDDEN)),
+    ("output.bias", (1,)),
+)

@@ -1,0 +1,84 @@
+"""The demo's own witness: it notes what a site protects, and what an opener opens.
+
+This is how the demo can say that a sum is exact. It lives here and nowhere else:
+nothing in `participant` can write an update in the clear, and no setting can
+make it. A site of the demo is a site whose worker process runs this file's.
+"""
+
+import os
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+
+from participant.site import load_site
+from participant.worker import serve_workshop
+from participant.workshop import Workshop, ckks_protector, ckks_revealer
+from privacy.plan import Plan
+from privacy.schemes.base import Integers, Protector, Revealer
+
+FOLDER = "VEILSUM_DEMO_WITNESS"
+"""Names the folder; only this file reads it, and only the demo's own processes run this file."""
+
+
+@dataclass
+class WitnessedProtector:
+    """A protector that notes the grid integers before they are protected."""
+
+    inner: Protector
+    place: Path
+
+    def protect(self, chunk: int, values: Integers) -> bytes:
+        """Note one chunk, then protect it."""
+        _note(self.place, "update", chunk, values)
+        return self.inner.protect(chunk, values)
+
+
+@dataclass
+class WitnessedRevealer:
+    """A revealer that notes the sum it opened."""
+
+    inner: Revealer
+    place: Path
+
+    def reveal(self, chunk: int, total: bytes, cohort: int) -> Integers:
+        """Open one chunk, then note it."""
+        opened = self.inner.reveal(chunk, total, cohort)
+        _note(self.place, "sum", chunk, opened)
+        return opened
+
+
+def serve(connection: Connection, site_name: str) -> None:
+    """Run a worker process as `participant.worker.serve` does, with the witness in it."""
+    folder = Path(os.environ[FOLDER])
+
+    def make() -> Workshop:
+        return Workshop(
+            load_site(site_name),
+            os.urandom,
+            protector=lambda plan, key: WitnessedProtector(
+                ckks_protector(plan, key), _place(folder, plan)
+            ),
+            revealer=lambda plan, secret: WitnessedRevealer(
+                ckks_revealer(plan, secret), _place(folder, plan)
+            ),
+        )
+
+    serve_workshop(connection, make)
+
+
+def noted(folder: Path, number: int, kind: str) -> Integers | None:
+    """Return what a site's witness noted in a round, "update" or "sum"; None if nothing."""
+    paths = sorted((folder / str(number)).glob(f"{kind}-*.npy"))
+    return np.concatenate([np.load(path) for path in paths]) if paths else None
+
+
+def _place(folder: Path, plan: Plan) -> Path:
+    place = folder / str(plan.terms.round)
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def _note(place: Path, kind: str, chunk: int, values: Integers) -> None:
+    np.save(place / f"{kind}-{chunk:04d}.npy", values)

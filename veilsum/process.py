@@ -1,0 +1,78 @@
+"""How every process of Veilsum starts and ends: its log, its failpoints, its exit status."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from privacy.errors import ConfigError, PrivacyError, ProtocolError, Unavailable, VeilsumError
+from privacy.failpoints import VARIABLE, Failpoints, parse
+
+EXIT_CODES: dict[type[VeilsumError], int] = {
+    ConfigError: 2,
+    ProtocolError: 3,
+    PrivacyError: 4,
+    Unavailable: 5,
+    VeilsumError: 1,
+}
+"""The exit status of a command that ends with an error of each family."""
+
+
+def start_log() -> None:
+    """Write events to stderr: for people on a terminal, as JSON lines elsewhere."""
+    people = sys.stderr.isatty()
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def failpoints() -> Failpoints:
+    """Return the failpoints this process was started with, and say so in its log.
+
+    Raises:
+        ConfigError: the variable is not of its form.
+    """
+    wanted = parse(os.environ.get(VARIABLE, ""), {"kill": _kill, "pause": _pause})
+    for name, count in wanted.wanted:
+        structlog.get_logger().warning("failpoint_set", name=name, count=count)
+    return wanted
+
+
+@contextmanager
+def exit_status() -> Iterator[None]:
+    """Turn an error into a line that says who must act, and the exit status of its family."""
+    try:
+        yield
+    except VeilsumError as error:
+        sys.stderr.write(f"veilsum: {error}\n  {error.code}; who must act: {error.who_acts}\n")
+        raise SystemExit(status_of(error)) from None
+
+
+def status_of(error: VeilsumError) -> int:
+    """Return the exit status for an error."""
+    return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
+
+
+def _kill(where: str) -> None:
+    structlog.get_logger().warning("failpoint", where=where, action="kill")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _pause(where: str) -> None:
+    structlog.get_logger().warning("failpoint", where=where, action="pause")
+    threading.Event().wait()
