@@ -27,8 +27,8 @@ const accepted = new Set(["2394"]);
 
 // What ships, and what only the tests deploy.
 const targets = {
-  "src/Settlement.sol": { contracts: ["Settlement"], folder: "contracts/artifacts" },
-  "src/demo/DemoToken.sol": { contracts: ["DemoToken"], folder: "contracts/artifacts" },
+  "src/Settlement.sol": { contracts: ["Settlement"], folder: "veilsum/chain/artifacts" },
+  "src/demo/DemoToken.sol": { contracts: ["DemoToken"], folder: "veilsum/chain/artifacts" },
   "test/HostileTokens.sol": {
     contracts: ["FeeToken", "FalseToken", "CallbackToken"],
     folder: "tests/contracts/artifacts",

@@ -21,14 +21,19 @@ def sum_chunk(number: int, chunk: int) -> str:
     return f"rounds/{number:06d}/sum/{chunk:08d}"
 
 
+def keys(number: int) -> str:
+    """Return the folder of the keys made for a round, and of their sealed secrets."""
+    return f"rounds/{number:06d}/key"
+
+
 def public_key(number: int, record: str) -> str:
     """Return the name of the public key that a key record of a round names."""
-    return f"rounds/{number:06d}/key/{record}/public"
+    return f"{keys(number)}/{record}/public"
 
 
 def sealed_secret(number: int, record: str, opener: str) -> str:
     """Return the name of the secret sealed to one opener."""
-    return f"rounds/{number:06d}/key/{record}/sealed/{opener}"
+    return f"{keys(number)}/{record}/sealed/{opener}"
 
 
 def model(number: int, envelope: str) -> str:

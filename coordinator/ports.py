@@ -216,7 +216,7 @@ class Store(Protocol):
         """Return all uploads to round `number`, sorted by participant."""
         ...
 
-    def record_chunk(  # noqa: PLR0917  a place, and what is there
+    def record_chunk(
         self,
         number: int,
         participant: str,

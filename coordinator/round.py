@@ -5,7 +5,8 @@ events; work leaves as effects. `service.py` saves the new round and its effects
 in one transaction, then carries the effects out, each as often as needed.
 
     KEYING ──KeySigned by most openers──▶ KEYED ──Planned──▶ OPEN
-                                                              │ all committed, or quiet with a quorum
+                                                              │ all have committed,
+                                                              │ or quiet with a quorum
                                                               ▼
     DONE ◀──ReleaseSigned by enough openers── OPENING ◀──Aggregated── AGGREGATING
 
@@ -179,7 +180,7 @@ class Aggregate(Effect, frozen=True):
 
 
 class Erase(Effect, frozen=True):
-    """Delete the contributions; the round is over."""
+    """Delete the contributions and the sealed secrets; the round is over."""
 
     round: int
 

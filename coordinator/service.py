@@ -335,6 +335,8 @@ class Service:
             self._aggregate(effect.round)
         elif isinstance(effect, machine.Erase):
             self.objects.delete_prefix(names.contributions(effect.round))
+            # The cohort key lives for one round: nobody can ask for its secret again.
+            self.objects.delete_prefix(names.keys(effect.round))
             self._uploads_of.pop(effect.round, None)
 
     def _aggregate(self, number: int) -> None:

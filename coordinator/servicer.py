@@ -39,14 +39,14 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def GetRoster(  # noqa: N802
+    async def GetRoster(
         self, request: enrolment_pb2.GetRosterRequest, context: Context
     ) -> enrolment_pb2.GetRosterResponse:
         """Return every version of the roster."""
         versions = await asyncio.to_thread(self._service.rosters.versions)
         return enrolment_pb2.GetRosterResponse(versions=codec.rosters_to_wire(versions))
 
-    async def SignRoster(  # noqa: N802
+    async def SignRoster(
         self, request: enrolment_pb2.SignRosterRequest, context: Context
     ) -> enrolment_pb2.SignRosterResponse:
         """Take the caller's signature."""
@@ -65,7 +65,7 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
         self._settlement = settlement
         self._watch = watch
 
-    async def WatchRounds(  # noqa: N802
+    async def WatchRounds(
         self, request: round_pb2.WatchRoundsRequest, context: Context
     ) -> round_pb2.WatchRoundsResponse:
         """Return the live rounds, once they differ from what the caller has seen."""
@@ -82,7 +82,7 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
             settled=self._settlement is not None and self._settlement.is_done(),
         )
 
-    async def GetKey(  # noqa: N802
+    async def GetKey(
         self, request: round_pb2.GetKeyRequest, context: Context
     ) -> round_pb2.GetKeyResponse:
         """Return the key of a round, or what it must be made for."""
@@ -102,7 +102,7 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
             sealed_secret=self._service.sealed_secret(number, caller),
         )
 
-    async def OfferKey(  # noqa: N802
+    async def OfferKey(
         self, request: round_pb2.OfferKeyRequest, context: Context
     ) -> round_pb2.OfferKeyResponse:
         """Take a key from the opener whose turn it is."""
@@ -111,7 +111,7 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
         await asyncio.to_thread(self._service.offer_key, caller, signed, request.public_key, sealed)
         return round_pb2.OfferKeyResponse()
 
-    async def SignKey(  # noqa: N802
+    async def SignKey(
         self, request: round_pb2.SignKeyRequest, context: Context
     ) -> round_pb2.SignKeyResponse:
         """Take an opener's signature on the key record."""
@@ -119,7 +119,7 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
         await asyncio.to_thread(self._service.sign_key, caller, request.round, request.signature)
         return round_pb2.SignKeyResponse()
 
-    async def RefuseRound(  # noqa: N802
+    async def RefuseRound(
         self, request: round_pb2.RefuseRoundRequest, context: Context
     ) -> round_pb2.RefuseRoundResponse:
         """Take an opener's refusal."""
@@ -127,7 +127,7 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
         await asyncio.to_thread(self._service.refuse, caller, request.round, request.code)
         return round_pb2.RefuseRoundResponse()
 
-    async def GetPlan(  # noqa: N802
+    async def GetPlan(
         self, request: round_pb2.GetPlanRequest, context: Context
     ) -> round_pb2.GetPlanResponse:
         """Return the signed plan."""
@@ -145,7 +145,7 @@ class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def BeginContribution(  # noqa: N802
+    async def BeginContribution(
         self, request: contribution_pb2.BeginContributionRequest, context: Context
     ) -> contribution_pb2.BeginContributionResponse:
         """Open the caller's upload, or find it again."""
@@ -155,7 +155,7 @@ class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
             chunks=offset.chunks, committed=offset.committed
         )
 
-    async def GetOffset(  # noqa: N802
+    async def GetOffset(
         self, request: contribution_pb2.GetOffsetRequest, context: Context
     ) -> contribution_pb2.GetOffsetResponse:
         """Return how much of the caller's upload is durable."""
@@ -163,7 +163,7 @@ class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
         offset = await asyncio.to_thread(self._service.offset, caller, request.round)
         return contribution_pb2.GetOffsetResponse(chunks=offset.chunks, committed=offset.committed)
 
-    async def PutChunks(  # noqa: N802
+    async def PutChunks(
         self, request: AsyncIterator[contribution_pb2.PutChunksRequest], context: Context
     ) -> AsyncIterator[contribution_pb2.PutChunksResponse]:
         """Make each chunk durable, then say so."""
@@ -174,7 +174,7 @@ class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
             )
             yield contribution_pb2.PutChunksResponse(piece=part.piece, chunks=chunks)
 
-    async def CommitContribution(  # noqa: N802
+    async def CommitContribution(
         self, request: contribution_pb2.CommitContributionRequest, context: Context
     ) -> contribution_pb2.CommitContributionResponse:
         """Count the caller's contribution."""
@@ -189,7 +189,7 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def GetCohort(  # noqa: N802
+    async def GetCohort(
         self, request: cohort_pb2.GetCohortRequest, context: Context
     ) -> cohort_pb2.GetCohortResponse:
         """Return the frozen cohort."""
@@ -199,7 +199,7 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
             contributions=[codec.signed_to_wire(header) for header in headers],
         )
 
-    async def GetSum(  # noqa: N802
+    async def GetSum(
         self, request: cohort_pb2.GetSumRequest, context: Context
     ) -> AsyncIterator[cohort_pb2.GetSumResponse]:
         """Stream the protected sum behind its manifest."""
@@ -217,7 +217,7 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def PutSealedModel(  # noqa: N802
+    async def PutSealedModel(
         self, request: AsyncIterator[model_pb2.PutSealedModelRequest], context: Context
     ) -> model_pb2.PutSealedModelResponse:
         """Store a sealed model whose chunks hash to what its envelope says."""
@@ -241,7 +241,7 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
         await asyncio.to_thread(self._service.finish_model, sealed, signed)
         return model_pb2.PutSealedModelResponse()
 
-    async def GetSealedModel(  # noqa: N802
+    async def GetSealedModel(
         self, request: model_pb2.GetSealedModelRequest, context: Context
     ) -> AsyncIterator[model_pb2.GetSealedModelResponse]:
         """Stream a sealed model behind its envelope."""
@@ -251,7 +251,7 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
             payload = await asyncio.to_thread(self._service.model_chunk, request.round, chunk)
             yield model_pb2.GetSealedModelResponse(chunk=payload)
 
-    async def SignRelease(  # noqa: N802
+    async def SignRelease(
         self, request: model_pb2.SignReleaseRequest, context: Context
     ) -> model_pb2.SignReleaseResponse:
         """Take an opener's signature on the release."""
@@ -259,7 +259,7 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
         await asyncio.to_thread(self._service.sign_release, caller, signed)
         return model_pb2.SignReleaseResponse()
 
-    async def GetRelease(  # noqa: N802
+    async def GetRelease(
         self, request: model_pb2.GetReleaseRequest, context: Context
     ) -> model_pb2.GetReleaseResponse:
         """Return the release with the signatures it has."""
@@ -274,7 +274,7 @@ class SettlementServicer(settlement_pb2_grpc.SettlementServiceServicer):
         self._service = service
         self._settlement = settlement
 
-    async def GetPayout(  # noqa: N802
+    async def GetPayout(
         self, request: settlement_pb2.GetPayoutRequest, context: Context
     ) -> settlement_pb2.GetPayoutResponse:
         """Return the caller's leaf and proof, and nobody else's."""

@@ -6,10 +6,10 @@ from eth_account.signers.local import LocalAccount
 from web3.contract.contract import Contract
 from web3.logs import DISCARD
 
-from contracts.endpoint import Endpoint, Receipt
-from contracts.journal import Journal
 from privacy.errors import WrongContext
 from privacy.payouts import Entitlement, check
+from veilsum.chain.endpoint import Endpoint, Receipt
+from veilsum.chain.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ it can add nobody: not a trainer, not an auditor, not a changed key.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 import msgspec
 
@@ -99,7 +100,7 @@ def admit(history: Sequence[SignedRoster], fingerprint: Digest) -> Roster:
             "compare it with the other members by telephone"
         )
     _check_founding(history[0])
-    for before, after in zip(history, history[1:], strict=False):
+    for before, after in pairwise(history):
         _check_succession(before.roster, after)
     return history[-1].roster
 

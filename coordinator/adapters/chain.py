@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from eth_account.signers.local import LocalAccount
 from web3.contract.contract import Contract
 
-from contracts.compiled import load
-from contracts.endpoint import Call, Endpoint, Receipt
-from contracts.journal import Journal
 from coordinator.settle import Head, Statement, Terms, programme_of
 from privacy.errors import IllegalEvent, WrongContext
 from privacy.payouts import Domain
+from veilsum.chain.compiled import load
+from veilsum.chain.endpoint import Call, Endpoint, Receipt
+from veilsum.chain.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,7 @@ class SqlStore:
             found = _uploads(connection, number)
         return sorted(found, key=lambda upload: upload.participant)
 
-    def record_chunk(  # noqa: PLR0917
+    def record_chunk(
         self,
         number: int,
         participant: str,

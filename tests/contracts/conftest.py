@@ -6,8 +6,8 @@ import pytest
 from eth_tester import EthereumTester
 from web3 import EthereumTesterProvider, Web3
 
-from contracts.compiled import load
 from tests.contracts.settling import SUPPLY, Chain, Programme, open_programme
+from veilsum.chain.compiled import load
 
 
 @pytest.fixture(scope="module")

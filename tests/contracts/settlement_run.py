@@ -7,12 +7,12 @@ from pathlib import Path
 
 from eth_account.signers.local import LocalAccount
 
-from contracts.compiled import load
-from contracts.endpoint import Endpoint, connect
-from contracts.journal import FolderJournal
-from contracts.wallet import load_or_make_key
 from coordinator.adapters.chain import SettlementChain, attach, deploy
 from coordinator.settle import Statement, Terms, earned, statement
+from veilsum.chain.compiled import load
+from veilsum.chain.endpoint import Endpoint, connect
+from veilsum.chain.journal import FolderJournal
+from veilsum.chain.wallet import load_or_make_key
 from veilsum.demo.chain import deploy_token, give_gas
 
 LIGHT = 1 << 12

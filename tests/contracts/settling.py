@@ -10,9 +10,9 @@ from eth_utils.abi import abi_to_signature, function_signature_to_4byte_selector
 from web3 import Web3
 from web3.contract.contract import Contract, ContractFunction
 
-from contracts.compiled import Artefact, load, parse
 from coordinator.settle import Head, Statement, Terms, programme_of, statement
 from privacy.payouts import Domain, Entitlement
+from veilsum.chain.compiled import Artefact, load, parse
 
 HOSTILE = Path(__file__).parent / "artifacts"
 SUPPLY = 10**24

@@ -13,7 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "contracts"
 ARTEFACTS = sorted(
-    [*(CONTRACTS / "artifacts").glob("*.json"), *Path(__file__).parent.glob("artifacts/*.json")]
+    [
+        *(ROOT / "veilsum" / "chain" / "artifacts").glob("*.json"),
+        *Path(__file__).parent.glob("artifacts/*.json"),
+    ]
 )
 NAMES = {"Settlement", "DemoToken", "FeeToken", "FalseToken", "CallbackToken"}
 

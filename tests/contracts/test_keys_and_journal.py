@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from contracts.journal import FolderJournal
-from contracts.wallet import load_key, load_or_make_key, make_key
 from privacy.errors import InsecureKeyFile
+from veilsum.chain.journal import FolderJournal
+from veilsum.chain.wallet import load_key, load_or_make_key, make_key
 
 LIGHT = 1 << 12
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contracts.compiled import load
 from privacy.payouts import Domain, leaf, tree
 from tests.contracts.settling import ESCROW, SUPPLY, Chain, Programme, open_programme
+from veilsum.chain.compiled import load
 
 
 def amounts(programme: Programme, *each: int) -> dict[str, int]:

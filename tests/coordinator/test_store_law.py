@@ -287,6 +287,22 @@ def test_threads_lose_no_chunk(store):
 # -- what only a database promises ----------------------------------------------------
 
 
+def test_two_processes_on_one_database_wait_for_each_other(tmp_path):
+    """Each connection may be another process's: the lock of one store is no help."""
+    url = f"sqlite:///{tmp_path}/coordinator.db"
+    stores = {name: open_store(url) for name in ("hospital-a", "hospital-b")}
+
+    def send(participant):
+        begin(stores[participant], participant)
+        for index in range(100):
+            record(stores[participant], index, participant=participant)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(send, stores))
+
+    assert [len(upload.chunks) for upload in stores["hospital-a"].uploads(1)] == [100, 100]
+
+
 def test_everything_is_there_after_a_restart(tmp_path):
     url = f"sqlite:///{tmp_path}/coordinator.db"
     before = open_store(url)

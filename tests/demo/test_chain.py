@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from contracts.endpoint import connect
-from contracts.journal import FolderJournal
-from contracts.wallet import make_key
 from privacy.errors import IllegalEvent
+from veilsum.chain.endpoint import connect
+from veilsum.chain.journal import FolderJournal
+from veilsum.chain.wallet import make_key
 from veilsum.demo.chain import GAS_MONEY, LARGEST_REQUEST, deploy_token, embedded_chain, give_gas
 
 

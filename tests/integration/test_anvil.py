@@ -12,14 +12,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from contracts.endpoint import connect
-from contracts.journal import FolderJournal
-from contracts.wallet import make_key
 from coordinator.adapters.chain import attach
 from participant.claim import Claimed, claim
 from privacy.errors import ChainUnavailable, IllegalEvent, WrongContext
 from privacy.payouts import Entitlement
 from tests.contracts.settlement_run import ESCROW, Run, settlement_run
+from veilsum.chain.endpoint import connect
+from veilsum.chain.journal import FolderJournal
+from veilsum.chain.wallet import make_key
 
 pytestmark = pytest.mark.integration
 
@@ -169,8 +169,8 @@ PRELUDE = """
 import sys
 from pathlib import Path
 import msgspec
-from contracts.endpoint import connect
-from contracts.journal import FolderJournal
+from veilsum.chain.endpoint import connect
+from veilsum.chain.journal import FolderJournal
 from tests.contracts.settlement_run import key
 url, folder, address, body = sys.argv[1:]
 folder, endpoint = Path(folder), connect(url)

@@ -23,8 +23,8 @@ from web3 import EthereumTesterProvider, Web3
 from web3.exceptions import Web3Exception
 from web3.types import RPCEndpoint
 
-from contracts.endpoint import Endpoint
-from contracts.journal import Journal
+from veilsum.chain.endpoint import Endpoint
+from veilsum.chain.journal import Journal
 
 LOOPBACK = "127.0.0.1"
 LARGEST_REQUEST = 1 << 20

@@ -28,13 +28,14 @@ class Children:
     ) -> None:
         """Start `python -m …` as a child that dies with this process."""
         with (self.logs / f"{name}.log").open("ab") as log:
+            # The demo's own process starts no threads before its last child.
             self.running[name] = subprocess.Popen(
                 [sys.executable, "-P", "-m", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **quiet(), **(environment or {})},
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509
             )
 
     def kill(self, name: str) -> None:

@@ -24,7 +24,6 @@ from privacy.failpoints import VARIABLE
 from privacy.vectors import dimension
 
 from . import settings as agreed
-from .baselines import accuracy_alone, accuracy_pooled
 from .chain import embedded_chain
 from .children import Children, children
 from .federation import (
@@ -185,6 +184,9 @@ def _chain(rpc: str) -> Iterator[str]:
 def _report(
     places: Places, programme: Programme, rounds: Mapping[int, Round], kill: Kill, started: float
 ) -> Report:
+    # Judging needs torch; the rounds have been run without it in this process.
+    from .baselines import accuracy_alone, accuracy_pooled  # noqa: PLC0415
+
     done = [rounds[number] for number in sorted(rounds) if rounds[number].phase is Phase.DONE]
     models = {name: _model_of(places, name) for name in HOSPITALS}
     digest, vector = models[OPENERS[0]]
@@ -244,7 +246,9 @@ def _difference(places: Places, number: int, cohort: tuple[str, ...]) -> tuple[i
     return max(int(np.max(np.abs(each - plain))) for each in opened), len(opened)
 
 
-def _model_of(places: Places, name: str) -> tuple[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
+def _model_of(
+    places: Places, name: str
+) -> tuple[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
     memory = Memory(places.site(name))
     release = memory.newest_release()
     vector = memory.model(release[2]) if release else None

@@ -12,9 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from participant.site import load_site
 from participant.worker import serve_workshop
-from participant.workshop import Workshop, ckks_protector, ckks_revealer
 from privacy.plan import Plan
 from privacy.schemes.base import Integers, Protector, Revealer
 
@@ -51,6 +49,10 @@ class WitnessedRevealer:
 
 def serve(connection: Connection, site_name: str) -> None:
     """Run a worker process as `participant.worker.serve` does, with the witness in it."""
+    # The agent's process imports this file too, and needs none of what the worker needs.
+    from participant.site import load_site  # noqa: PLC0415
+    from participant.workshop import Workshop, ckks_protector, ckks_revealer  # noqa: PLC0415
+
     folder = Path(os.environ[FOLDER])
 
     def make() -> Workshop:
