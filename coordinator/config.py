@@ -10,6 +10,7 @@ import msgspec
 
 from privacy.configuration import decode
 from privacy.errors import ConfigError
+from privacy.events import PositiveDecimal
 from privacy.identifiers import Digest, FederationId, ParticipantId
 from privacy.plan import DeadlinePolicy, PrivacyPlan
 
@@ -40,8 +41,8 @@ class RoundSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cohort_minimum: int
     quorum: int
     agreement: int
-    clip: str
-    server_learning_rate: str
+    clip: PositiveDecimal
+    server_learning_rate: PositiveDecimal
     deadline: DeadlinePolicy
 
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import grpc
 import structlog
 
-from privacy.errors import Unavailable, VeilsumError
+from privacy.errors import ConfigError, NotYet, Unavailable, VeilsumError
 
 from .authorise import Permissions
 from .status import status_of
@@ -68,11 +68,17 @@ async def _answer(context: Context, method: str, error: Exception) -> NoReturn:
     if isinstance(error, grpc.aio.AbortError):
         raise error
     if isinstance(error, VeilsumError):
-        if not isinstance(error, Unavailable):
+        if not isinstance(error, NotYet):
             log.warning("call_refused", method=method, code=error.code, reason=str(error))
         context.set_trailing_metadata(((ERROR_CODE, error.code),))
-        await context.abort(status_of(error), str(error))
+        await context.abort(status_of(error), _told(error))
     # A bug: the operator reads all of it, the peer nothing.
     log.error("unexpected_error", method=method, exc_info=error)
     await context.abort(grpc.StatusCode.INTERNAL, "internal error")
     raise AssertionError("abort does not return")
+
+
+def _told(error: VeilsumError) -> str:
+    # What only this side's operator can mend names paths and addresses of this side.
+    ours = isinstance(error, (Unavailable, ConfigError)) and not isinstance(error, NotYet)
+    return f"not now: {error.code}" if ours else str(error)

@@ -224,7 +224,7 @@ def _offer_key(current: Round, event: KeyOffered) -> Step:
 
 def _sign_key(current: Round, event: KeySigned) -> Step:
     _check_opener(current, event.opener)
-    if event.record != current.key_record:
+    if not current.key_record or event.record != current.key_record:
         raise IllegalEvent(f"round {current.number} has another key record by now")
     signers = _with(current.key_signers, event.opener)
     signed = replace(current, key_signers=signers)
@@ -242,6 +242,8 @@ def _sign_key_late(current: Round, event: KeySigned) -> Step:
 
 def _refuse_key(current: Round, event: KeyRefused) -> Step:
     _check_opener(current, event.opener)
+    if not current.key_record:
+        raise IllegalEvent(f"round {current.number} has no key record to refuse")
     return _next_maker(current)
 
 
@@ -322,8 +324,9 @@ def _sign_release(current: Round, event: ReleaseSigned) -> Step:
 def _fail_opening(current: Round, event: OpeningFailed) -> Step:
     _check_opener(current, event.opener)
     failed = _with(current.failed, event.opener)
-    left = len(current.rules.openers) - len(failed)
-    if left < current.rules.agreement:
+    # Who has signed the release has opened the sum, whatever it says afterwards.
+    able = set(current.rules.openers) - (set(failed) - set(current.agreed))
+    if len(able) < current.rules.agreement:
         return _abort(current, f"{len(failed)} openers cannot open the sum: {event.code}")
     return replace(current, failed=failed), ()
 

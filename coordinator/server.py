@@ -105,6 +105,7 @@ def build(settings: Settings, failpoints: Failpoints) -> Built:
         failpoints=failpoints,
     )
     _check_key(service.signing_key, rosters.draft)
+    _check_rounds(settings, rosters.draft)
     return Built(settings, service, _settlement(settings, service))
 
 
@@ -222,6 +223,17 @@ def _draft(path: Path) -> Roster:
 def _check_key(key: Ed25519PrivateKey, roster: Roster) -> None:
     if key.public_key().public_bytes_raw() != roster.coordinator_key:
         raise ConfigError("signing_key: not the key that the roster has for the coordinator")
+
+
+def _check_rounds(settings: Settings, roster: Roster) -> None:
+    rounds, trainers = settings.rounds, [each.participant for each in roster.trainers()]
+    if not set(rounds.openers) <= set(trainers):
+        raise ConfigError("rounds.openers: the roster has one of them not as a trainer")
+    if not rounds.quorum <= len(trainers) <= settings.scheme.cohort_max:
+        raise ConfigError(
+            f"{len(trainers)} trainers: not from the quorum of {rounds.quorum} to the cohort_max "
+            f"of {settings.scheme.cohort_max}, so a round could not be closed or not be added up"
+        )
 
 
 def _announce(path: Path, address: str) -> None:

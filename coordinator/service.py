@@ -5,9 +5,11 @@ unit. State and effects are saved in one transaction; an effect is carried out a
 often as it takes, so a crash at any point is a resume.
 """
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from privacy import canonical
 from privacy import plan as plans
 from privacy.documents import Signed, check_signer, pack, unpack
-from privacy.errors import CohortTooSmall, IllegalEvent, NotYet, WrongContext
+from privacy.errors import CohortTooSmall, IllegalEvent, MalformedMessage, NotYet, WrongContext
 from privacy.failpoints import Failpoints
 from privacy.identifiers import COORDINATOR
 from privacy.plan import Plan
@@ -46,6 +48,8 @@ from .rosters import Rosters
 from .round import Phase, Round, Rules
 
 log = structlog.get_logger()
+
+_ERROR_CODE: Final = re.compile(r"[a-z][a-z_]{0,63}")
 
 
 @dataclass
@@ -140,6 +144,8 @@ class Service:
         specification = planning.key_specification(self.settings, self.roster())
         record = verify.key_offer(signed, sender, public_key, sealed, specification, self.roster())
         name = digest_of(record)
+        # Asked before anything is stored, so that keys out of turn fill no disk.
+        machine.step(self._round(record.round), machine.KeyOffered(sender, name))
         self.objects.put(names.public_key(record.round, name), public_key)
         for opener, secret in zip(specification.openers, sealed, strict=True):
             self.objects.put(names.sealed_secret(record.round, name, opener), secret)
@@ -154,16 +160,23 @@ class Service:
         signed = Signed(stored.body, {sender: signature})
         member = self.roster().member(sender)
         check_signer(signed, Purpose.KEY_RECORD, sender, member.signing_key)
+        machine.step(current, machine.KeySigned(sender, current.key_record))
         self._keep_signature("key", current.key_record, sender, signature)
         self.apply(number, machine.KeySigned(sender, current.key_record))
 
     def refuse(self, sender: str, number: int, code: str) -> None:
-        """Take an opener's word that the key, or the sum, is not what it must be."""
+        """Take an opener's word that the key, or the sum, is not what it must be.
+
+        Raises:
+            MalformedMessage: `code` has not the form of an error code, and is not logged.
+        """
+        if _ERROR_CODE.fullmatch(code) is None:
+            raise MalformedMessage(f"{sender}: a refusal needs an error code: at most 64 of a-z, _")
         keying = self._round(number).phase is Phase.KEYING
-        log.warning("round_refused", round=number, opener=sender, code=code)
         self.apply(
             number, machine.KeyRefused(sender) if keying else machine.OpeningFailed(sender, code)
         )
+        log.warning("round_refused", round=number, opener=sender, code=code)
 
     # -- the plan and the contributions -------------------------------------------
 
@@ -181,11 +194,14 @@ class Service:
     def begin(self, sender: str, signed: Signed) -> Offset:
         """Open the upload of a contribution, or find it again."""
         number = canonical.decode(signed.body, Contribution).round
-        self._require_open(number)
         header = verify.contribution(signed, sender, self._plan(number), self.roster())
+        if not self._has_committed(number, sender, digest_of(header)):
+            self._require_open(number)
+        is_new = self.store.upload(number, sender) is None
         offset = self._uploads(number).begin(header, pack(signed))
-        log.info("contribution_begun", round=number, participant=sender)
-        self.progress.came_of_it(number)
+        if is_new:
+            log.info("contribution_begun", round=number, participant=sender)
+            self.progress.came_of_it(number)
         return offset
 
     def offset(self, sender: str, number: int) -> Offset:
@@ -196,9 +212,12 @@ class Service:
         """Make one chunk durable, then say so."""
         self._require_open(number)
         self.failpoints.hit("accept.before_chunk")
-        chunks = self._uploads(number).put(sender, piece, chunk, payload)
+        uploads = self._uploads(number)
+        is_new = uploads.awaits(sender, piece, chunk)
+        chunks = uploads.put(sender, piece, chunk, payload)
         self.failpoints.hit("accept.after_chunk")
-        self.progress.came_of_it(number)
+        if is_new:  # a chunk sent again is work, and nothing has come of it
+            self.progress.came_of_it(number)
         return chunks
 
     def commit(self, sender: str, number: int) -> Signed:
@@ -249,7 +268,11 @@ class Service:
         current = self._round(number)
         if current.phase is not Phase.OPENING:
             raise IllegalEvent(f"round {number} is {current.phase}: no model is waited for")
-        return verify.envelope(signed, sender, current.sum, self._plan(number), self.roster())
+        plan = self._plan(number)
+        sealed = verify.envelope(signed, sender, current.sum, plan, self.roster())
+        # Asked before anything is stored, so that models out of turn fill no disk.
+        machine.step(current, _sealing(sealed, current, plan))
+        return sealed
 
     def put_model_chunk(self, sealed: SealedModel, chunk: int, payload: bytes) -> None:
         """Store one chunk of a sealed model."""
@@ -258,18 +281,29 @@ class Service:
 
     def drop_model(self, sealed: SealedModel) -> None:
         """Delete the chunks of a model that is not what its envelope says."""
-        self.objects.delete_prefix(names.model(sealed.round, digest_of(sealed)))
+        with self._lock:
+            # The same envelope may have arrived before, whole.
+            if self._round(sealed.round).sealed_model != digest_of(sealed):
+                self.objects.delete_prefix(names.model(sealed.round, digest_of(sealed)))
 
     def finish_model(self, sealed: SealedModel, signed: Signed) -> None:
-        """Make a stored model the one that openers are asked to agree on."""
-        current = self._round(sealed.round)
-        release = release_of(sealed, current.cohort, self._plan(sealed.round).terms.model)
-        name = digest_of(sealed)
-        self.store.put_document("model", name, pack(signed))
-        self.store.put_document(
-            "release", digest_of(release), pack(Signed(canonical.encode(release), {}))
-        )
-        self.apply(sealed.round, machine.ModelSealed(sealed.sealer, name, digest_of(release)))
+        """Make a stored model the one that openers are asked to agree on.
+
+        Raises:
+            NotYet: a chunk of it is not stored; send it again.
+        """
+        with self._lock:
+            current, plan = self._round(sealed.round), self._plan(sealed.round)
+            name = digest_of(sealed)
+            for chunk in range(sealed.chunks):
+                if not self.objects.exists(names.model_chunk(sealed.round, name, chunk)):
+                    raise NotYet(f"round {sealed.round}: chunk {chunk} of the model is not here")
+            release = release_of(sealed, current.cohort, plan.terms.model)
+            self.store.put_document("model", name, pack(signed))
+            self.store.put_document(
+                "release", digest_of(release), pack(Signed(canonical.encode(release), {}))
+            )
+            self.apply(sealed.round, _sealing(sealed, current, plan))
 
     def sealed_model(self, number: int) -> Signed:
         """Return the envelope of the round's sealed model."""
@@ -287,8 +321,11 @@ class Service:
         release = verify.release(signed, sender, self.roster())
         if digest_of(release) != self._round(release.round).release:
             raise WrongContext(f"round {release.round}: {sender} signs another release")
+        event = machine.ReleaseSigned(sender, digest_of(release))
+        # An aborted round must not gather the signatures that would make it count.
+        machine.step(self._round(release.round), event)
         self._keep_signature("release", digest_of(release), sender, signed.signatures[sender])
-        self.apply(release.round, machine.ReleaseSigned(sender, digest_of(release)))
+        self.apply(release.round, event)
 
     def release(self, number: int) -> Signed:
         """Return the release of a round, with the signatures it has."""
@@ -317,6 +354,10 @@ class Service:
             if after == before and not effects:
                 return after
             self._save(after, effects)
+            if isinstance(event, machine.Quiet) and after.phase is Phase.OPENING:
+                self.progress.worked(number)  # a turn that passes is time for the next, no more
+            else:
+                self.progress.came_of_it(number)
             what = type(event).__name__
             log.info("round_stepped", round=number, what=what, phase=after.phase)
             return after
@@ -373,7 +414,6 @@ class Service:
         elif isinstance(order, programme.PublishPlan):
             plan = self._make_plan(order.round)
             self.apply(order.round, machine.Planned(plan.digest()))
-            self.progress.came_of_it(order.round)
         elif isinstance(order, programme.Abandon):
             self.apply(order.round, machine.Abandoned("the programme is over"))
 
@@ -419,7 +459,6 @@ class Service:
         )
         self.failpoints.hit("service.after_save")
         self._rounds[after.number] = after
-        self.progress.came_of_it(after.number)
         self.announce()
 
     def _round(self, number: int) -> Round:
@@ -432,6 +471,10 @@ class Service:
         phase = self._round(number).phase
         if phase is not Phase.OPEN:
             raise IllegalEvent(f"round {number} is {phase}: no contribution is taken")
+
+    def _has_committed(self, number: int, sender: str, contribution: str) -> bool:
+        entries = self._round(number).committed
+        return (sender, contribution) in [(each.participant, each.contribution) for each in entries]
 
     def _plan(self, number: int) -> Plan:
         return plans.unpack(self.store.document("plan", str(number)))
@@ -470,3 +513,8 @@ class Service:
 
     def _sign(self, purpose: Purpose, body: bytes) -> bytes:
         return sign(self.signing_key, purpose, body)
+
+
+def _sealing(sealed: SealedModel, current: Round, plan: Plan) -> machine.ModelSealed:
+    release = release_of(sealed, current.cohort, plan.terms.model)
+    return machine.ModelSealed(sealed.sealer, digest_of(sealed), digest_of(release))

@@ -31,6 +31,7 @@ from .tls import Context, peer_identity
 from .watch import Watch
 
 LONGEST_WAIT_SECONDS = 10.0
+MOST_LIVE_ROUNDS = 4
 
 
 class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
@@ -69,7 +70,7 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
         self, request: round_pb2.WatchRoundsRequest, context: Context
     ) -> round_pb2.WatchRoundsResponse:
         """Return the live rounds, once they differ from what the caller has seen."""
-        for number in request.working_on:
+        for number in request.working_on[:MOST_LIVE_ROUNDS]:
             self._service.worked(peer_identity(context).id, number)
         await self._watch.beyond(request.seen, min(request.wait_seconds, LONGEST_WAIT_SECONDS))
         revision, rounds = self._service.revision, self._service.rounds()
@@ -223,19 +224,24 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
         """Store a sealed model whose chunks hash to what its envelope says."""
         caller, signed, sealed = peer_identity(context).id, None, None
         digests: list[bytes] = []
+        length = 0
         async for part in request:
             if signed is None or sealed is None:
                 signed = codec.signed_from_wire(_envelope(part))
                 sealed = await asyncio.to_thread(self._service.begin_model, caller, signed)
                 continue
             digests.append(hashlib.sha256(part.chunk).digest())
-            if len(digests) > sealed.chunks:
-                raise MalformedMessage(f"a sealed model of more than {sealed.chunks} chunks")
+            length += len(part.chunk)
+            if len(digests) > sealed.chunks or length > sealed.length:
+                await asyncio.to_thread(self._service.drop_model, sealed)
+                raise MalformedMessage(
+                    f"a sealed model of more than {sealed.chunks} chunks or {sealed.length} bytes"
+                )
             index = len(digests) - 1
             await asyncio.to_thread(self._service.put_model_chunk, sealed, index, part.chunk)
         if signed is None or sealed is None:
             raise MalformedMessage("a sealed model without its envelope")
-        if not _is_whole(sealed, digests):
+        if length != sealed.length or not _is_whole(sealed, digests):
             await asyncio.to_thread(self._service.drop_model, sealed)
             raise MalformedMessage(f"{caller}: chunks that do not hash to what the envelope says")
         await asyncio.to_thread(self._service.finish_model, sealed, signed)

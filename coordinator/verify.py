@@ -9,6 +9,7 @@ from privacy.documents import Signed, check_signer
 from privacy.errors import MalformedMessage, WrongContext, WrongIdentity
 from privacy.events import from_json
 from privacy.identifiers import sha256_hex
+from privacy.limbs import PUBLIC_KEY, Layout
 from privacy.local_training import privacy_event
 from privacy.plan import CKKS, Plan
 from privacy.records import (
@@ -21,6 +22,7 @@ from privacy.records import (
     SealedModel,
 )
 from privacy.roster import Roster
+from privacy.sealing import CHUNK_OVERHEAD, CONTENT_KEY_BYTES, SEAL_OVERHEAD
 from privacy.signing import Purpose
 
 
@@ -58,7 +60,8 @@ def key_offer(
         InvalidSignature: its maker has not signed it.
         WrongIdentity: it names another maker than the certificate.
         WrongContext: it was made for another specification.
-        MalformedMessage: a digest in it is not that of the bytes beside it.
+        MalformedMessage: a digest in it is not that of the bytes beside it, or these
+            are longer than such a key is.
     """
     check_signer(signed, Purpose.KEY_RECORD, sender, roster.member(sender).signing_key)
     record = canonical.decode(signed.body, KeyRecord)
@@ -66,6 +69,7 @@ def key_offer(
         raise WrongIdentity(f"a key of {record.maker}, sent by {sender}")
     if record.specification != specification or record.federation != roster.federation:
         raise WrongContext(f"round {record.round}: the key was made for another specification")
+    _check_sizes(specification, public_key, sealed)
     if record.public_key != sha256_hex(public_key):
         raise MalformedMessage("key record: not the digest of the public key beside it")
     named = [(each.opener, each.sealed) for each in record.secrets]
@@ -81,7 +85,9 @@ def envelope(
     """Return the envelope of a model that was made from the round's sum.
 
     Raises:
-        InvalidSignature, WrongIdentity, WrongContext: as for a contribution.
+        InvalidSignature, WrongIdentity: as for a contribution.
+        WrongContext: another round, plan, sum or roster, or wraps for others than its trainers.
+        MalformedMessage: chunks or wraps of sizes that no model of the plan has.
     """
     check_signer(signed, Purpose.SEALED_MODEL, sender, roster.member(sender).signing_key)
     sealed = canonical.decode(signed.body, SealedModel)
@@ -92,6 +98,8 @@ def envelope(
         raise WrongContext(f"{sender} sealed a model of another round, plan or sum")
     if sealed.roster != roster.digest():
         raise WrongContext(f"{sender} wrapped the model's key for another roster")
+    _check_wraps(sealed, roster)
+    _check_length(sealed, plan)
     return sealed
 
 
@@ -129,6 +137,39 @@ def _check_pieces(header: Contribution, plan: Plan) -> None:
         raise MalformedMessage(
             f"{header.participant}: the pieces are not those of the plan: one of "
             f"{geometry.chunks} chunks and {length} bytes for the coordinator"
+        )
+
+
+def _check_sizes(
+    specification: KeySpecification, public_key: bytes, sealed: tuple[bytes, ...]
+) -> None:
+    layout = Layout(specification.degree, (int(specification.modulus),), marker=PUBLIC_KEY)
+    if len(public_key) != layout.chunk_bytes(1):
+        raise MalformedMessage(
+            f"a public key of {len(public_key)} bytes, it has {layout.chunk_bytes(1)}"
+        )
+    # A ternary secret takes two bits a coefficient; what is longer seals something else.
+    longest = SEAL_OVERHEAD + specification.degree
+    if any(len(each) > longest for each in sealed):
+        raise MalformedMessage(f"a sealed secret of more than {longest} bytes")
+
+
+def _check_wraps(sealed: SealedModel, roster: Roster) -> None:
+    if [wrap.participant for wrap in sealed.wraps] != [t.participant for t in roster.trainers()]:
+        raise WrongContext(f"{sealed.sealer} wrapped the model's key for others than the trainers")
+    length = SEAL_OVERHEAD + CONTENT_KEY_BYTES
+    if any(len(wrap.sealed_key) != length for wrap in sealed.wraps):
+        raise MalformedMessage(f"{sealed.sealer}: a wrapped key has {length} bytes")
+
+
+def _check_length(sealed: SealedModel, plan: Plan) -> None:
+    # Chunks of eight-byte values, each with a tag: nothing else is stored for the sealer.
+    values = plan.arithmetic.dimension
+    length = 8 * values + CHUNK_OVERHEAD * sealed.chunks
+    if not 1 <= sealed.chunks <= values or sealed.length != length:
+        raise MalformedMessage(
+            f"{sealed.sealer}: {sealed.chunks} chunks of {sealed.length} bytes in all "
+            f"do not seal a model of {values} values"
         )
 
 

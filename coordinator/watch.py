@@ -18,10 +18,15 @@ class Watch:
         self.service.on_change(self._wake_soon)
 
     async def beyond(self, seen: int, seconds: float) -> None:
-        """Return when there is a revision above `seen`, or after `seconds`."""
+        """Return when there is another revision than `seen`, or after `seconds`.
+
+        Revisions count from the start of the process, so what a caller has seen may
+        be above them all. Anything but a positive number of seconds is no wait.
+        """
         try:
-            async with asyncio.timeout(max(seconds, 0.0)):
-                while self.service.revision <= seen:
+            # Written so that a NaN, whose comparisons are all false, is no wait either.
+            async with asyncio.timeout(seconds if seconds > 0 else 0.0):
+                while self.service.revision == seen:
                     await self._changed.wait()
         except TimeoutError:
             return

@@ -18,9 +18,9 @@ from privacy import canonical
 from privacy import ledger as ledgers
 from privacy import plan as plans
 from privacy.budget import SpendLimits, check_delta
-from privacy.documents import Signed
 from privacy.errors import (
     IllegalEvent,
+    InvalidSignature,
     NotYet,
     OpeningRefused,
     PrivacyError,
@@ -30,6 +30,7 @@ from privacy.errors import (
     WrongContext,
 )
 from privacy.failpoints import Failpoints
+from privacy.identifiers import Digest
 from privacy.plan import Plan
 from privacy.records import KeyRecord, KeySpecification, Release, SealedModel, digest_of, release_of
 from privacy.roster import Role
@@ -47,8 +48,9 @@ from .found import found
 from .keys import SiteKeys
 from .ledger import SiteLedger
 from .memory import Memory
-from .outbox import Outbox
+from .outbox import Outbox, erase_until
 from .payout import Payouts
+from .reveal import Frozen
 from .send import Sender
 from .session import (
     Adopt,
@@ -63,6 +65,7 @@ from .session import (
     VouchForKey,
     is_over,
     tasks,
+    works_on,
 )
 from .sign import sign as sign_record
 from .tls import SiteCertificate
@@ -74,6 +77,16 @@ log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 0.5
 RETRY_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What this opener made of a round: of one cohort's one sum, under one plan."""
+
+    plan: Plan
+    frozen: Frozen
+    model: Digest
+    vector: NDArray[np.float64] = field(repr=False)
 
 
 @dataclass
@@ -96,9 +109,7 @@ class Agent:
         self._payouts = Payouts(self.config)
         self._view = View()
         self._standing = Standing(self.config.participant)
-        self._todo: tuple[Task, ...] = ()
-        self._models: dict[int, NDArray[np.float64]] = {}
-        self._keys_made: dict[int, tuple[Signed, bytes, tuple[bytes, ...]]] = {}
+        self._openings: dict[int, Opening] = {}
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
@@ -158,7 +169,7 @@ class Agent:
         self._standing = replace(
             self._standing,
             trains=Role.TRAINER in roles,
-            adopted=release[0] if release else 0,
+            adopted=release[0] if release and self._memory.holds(release[2]) else 0,
         )
         sender = Sender(self._coordinator, self._roster.coordinator_key, self.failpoints)
         self._contributor = Contributor(
@@ -198,10 +209,9 @@ class Agent:
     async def _watch(self) -> None:
         while True:
             try:
-                working_on = sorted({task.round for task in self._todo})
+                working_on = works_on(self._view, self._standing)
                 wait = HEARTBEAT_SECONDS if working_on else 2.0
                 self._view = await self._coordinator.watch(self._view.revision, working_on, wait)
-                self._todo = tasks(self._view, self._standing)
                 self._changed.set()
             except Unavailable as error:
                 log.warning("waiting_for_coordinator", reason=str(error))
@@ -209,8 +219,7 @@ class Agent:
 
     async def _work(self, watching: asyncio.Task[None]) -> None:
         while not is_over(self._view, self._standing):
-            self._todo = tasks(self._view, self._standing)
-            for task in self._todo:
+            for task in tasks(self._view, self._standing):
                 if await self._try(task):
                     break
             else:
@@ -263,7 +272,7 @@ class Agent:
             case MakeKey():
                 await self._make_key(task.round)
             case VouchForKey():
-                await self._vouch_for_key(task.round)
+                await self._vouch_for_key(task.round, task.record)
             case Open():
                 await self._open(task.round)
             case SealModel():
@@ -276,30 +285,32 @@ class Agent:
     # -- keys ----------------------------------------------------------------------
 
     async def _make_key(self, number: int) -> None:
-        if number not in self._keys_made:
-            state = await self._coordinator.key(number)
-            wanted = canonical.decode(state.specification, KeySpecification)
-            policy.check_specification(wanted, self.config.policy, self._roster)
-            self.failpoints.hit("keying.before_make")
-            key = await self._worker.make_key(keying.parameters_of(wanted))
-            me = self.config.participant
-            record, sealed = keying.seal_key(
-                number, me, wanted, self._roster, key.public, key.secret
-            )
-            signed = sign_record(record, me, self.keys.signing)
-            self._keys_made[number] = (signed, key.public, sealed)
+        state = await self._coordinator.key(number)
+        wanted = canonical.decode(state.specification, KeySpecification)
+        policy.check_specification(wanted, self.config.policy, self._roster)
+        self.failpoints.hit("keying.before_make")
+        key = await self._worker.make_key(keying.parameters_of(wanted))
+        me = self.config.participant
+        record, sealed = keying.seal_key(number, me, wanted, self._roster, key.public, key.secret)
+        signed = sign_record(record, me, self.keys.signing)
         self.failpoints.hit("keying.before_offer")
-        await self._coordinator.offer_key(*self._keys_made[number])
+        await self._coordinator.offer_key(signed, key.public, sealed)
 
-    async def _vouch_for_key(self, number: int) -> None:
+    async def _vouch_for_key(self, number: int, wanted: Digest) -> None:
         record, public_key, secret = await self._key_with_secret(number)
+        if digest_of(record) != wanted:
+            raise NotYet(f"round {number} has another key by now")
         policy.check_specification(record.specification, self.config.policy, self._roster)
         keying.check_recipients(record)
         parameters = keying.parameters_of(record.specification)
         await self._worker.check_key(parameters, public_key, secret)
         self.failpoints.hit("keying.before_vouch")
         signature = sign(self.keys.signing, Purpose.KEY_RECORD, canonical.encode(record))
-        await self._coordinator.sign_key(number, signature)
+        try:
+            await self._coordinator.sign_key(number, signature)
+        except InvalidSignature:
+            # The key was replaced while it was checked: nothing is wrong with the new one.
+            raise NotYet(f"round {number} has another key by now") from None
 
     async def _key_with_secret(self, number: int) -> tuple[KeyRecord, bytes, bytes]:
         state = await self._coordinator.key(number)
@@ -319,8 +330,9 @@ class Agent:
 
     async def _contribute(self, number: int) -> None:
         plan = await self._plan(number)
-        digest, model = self._newest_model()
-        policy.check_plan(plan, self.config.policy, self.config.dataset, self._roster, digest)
+        digest, release, model = self._newest_model()
+        limits, dataset = self.config.policy, self.config.dataset
+        policy.check_plan(plan, limits, dataset, self._roster, digest, release)
         state = await self._coordinator.key(number)
         if state.record is None:
             raise WrongContext(f"round {number} is open without a key")
@@ -336,49 +348,47 @@ class Agent:
             raise WrongContext(f"the plan of round {plan.terms.round} was sent for round {number}")
         return plan
 
-    def _newest_model(self) -> tuple[str, NDArray[np.float64]]:
-        release = self._memory.newest_release()
-        digest = release[2] if release else self._first
+    def _newest_model(self) -> tuple[Digest, Digest | None, NDArray[np.float64]]:
+        """Return the newest model's digest, that of the release that made it, and the model."""
+        _, release, digest = self._memory.newest_release() or (0, None, self._first)
         vector = self._memory.model(digest)
         if vector is None:
             raise NotYet(f"model {digest[:16]}… is not here yet")
-        return digest, vector
+        return digest, release, vector
 
     # -- opening -------------------------------------------------------------------
 
     async def _open(self, number: int) -> None:
         plan = await self._plan(number)
-        if plan.terms.auditor is None and not self.config.policy.without_auditor:
-            raise OpeningRefused("policy.without_auditor = false: the plan names no auditor")
+        policy.check_round(plan, self.config.policy, self._roster)
         cohort, headers = await self._coordinator.cohort(number)
         manifest, chunks = await self._coordinator.sum(number)
         frozen = reveal.check(plan, self.config.policy, self._roster, cohort, headers, manifest)
         self.failpoints.hit("reveal.before_record")
         self._memory.opens(number, digest_of(frozen.cohort), digest_of(frozen.sum))
         record, _, secret = await self._key_with_secret(number)
-        if digest_of(record) != plan.terms.key_record:
-            raise WrongContext(f"round {number}: the plan names another key record")
+        keying.check_planned(record, plan)
         total = await self._worker.reveal(plan, frozen, secret, chunks)
         model = self._memory.model(plan.terms.model)
         if model is None:
             raise NotYet(f"the model that round {number} started from is not here yet")
         vector = apply(plan, model, total, len(frozen.cohort.entries))
         digest = model_digest(self._shapes, vector)
-        self._models[number] = vector
+        self._openings[number] = Opening(plan, frozen, digest, vector)
         self._memory.keep_model(digest, vector)
         self._standing = replace(self._standing, opened={**self._standing.opened, number: digest})
 
     async def _seal(self, number: int) -> None:
-        plan = await self._plan(number)
-        _, manifest = self._frozen(number)
+        # Never the coordinator's plan of this moment: the one under which the sum was opened.
+        opening = self._openings[number]
         self.failpoints.hit("agree.before_seal")
         envelope, chunks = agree.seal_model(
-            plan,
+            opening.plan,
             self._roster,
-            manifest,
+            digest_of(opening.frozen.sum),
             self.config.participant,
-            self._standing.opened[number],
-            self._models[number],
+            opening.model,
+            opening.vector,
             self.entropy,
         )
         signed = sign_record(envelope, self.config.participant, self.keys.signing)
@@ -386,28 +396,21 @@ class Agent:
         self.failpoints.hit("agree.after_seal")
 
     async def _agree(self, number: int) -> None:
-        plan = await self._plan(number)
-        cohort, manifest = self._frozen(number)
+        opening = self._openings[number]
+        plan, frozen = opening.plan, opening.frozen
         signed, chunks = await self._coordinator.model(number)
-        envelope = agree.check_envelope(signed, plan, manifest, self._roster)
+        envelope = agree.check_envelope(signed, plan, digest_of(frozen.sum), self._roster)
         self._open_sealed(envelope, chunks)
-        mine = self._standing.opened[number]
-        if envelope.model != mine:
+        if envelope.model != opening.model:
             raise OpeningRefused(
                 f"round {number}: {envelope.sealer} sealed model {envelope.model[:16]}…, this "
-                f"opener made {mine[:16]}…; the openers disagree"
+                f"opener made {opening.model[:16]}…; the openers disagree"
             )
+        release = release_of(envelope, digest_of(frozen.cohort), plan.terms.model)
+        self._memory.signs(number, digest_of(release))
         self.failpoints.hit("agree.before_sign")
-        release = release_of(envelope, cohort, plan.terms.model)
         signed_release = sign_record(release, self.config.participant, self.keys.signing)
         await self._coordinator.sign_release(signed_release)
-
-    def _frozen(self, number: int) -> tuple[str, str]:
-        """Return the digests of the cohort and the sum that this opener has opened."""
-        opened = self._memory.opening(number)
-        if opened is None:
-            raise NotYet(f"the sum of round {number} was not opened here")
-        return opened
 
     def _open_sealed(self, envelope: SealedModel, chunks: tuple[bytes, ...]) -> NDArray[np.float64]:
         me = self.config.participant
@@ -416,30 +419,67 @@ class Agent:
     # -- adopting and settling -----------------------------------------------------
 
     async def _adopt(self, number: int) -> None:
-        plan = await self._plan(number)
-        signed = await self._coordinator.release(number)
-        release = agree.check_release(signed, plan, self._roster)
-        if self._memory.model(release.model) is None:
-            await self._fetch_model(number, plan, release)
+        plan, release = await self._release(number)
+        self._check_own_opening(release)
+        await self._check_descent(release)
+        if not self._memory.holds(release.model):
+            await self._fetch_model(plan, release)
         self._memory.releases(number, digest_of(release), release.model)
         self._standing = replace(self._standing, adopted=number)
-        self._finish_outboxes(number, digest_of(release))
+        self._finish_rounds(number, digest_of(release))
         log.info("model_adopted", round=number, model=release.model)
 
-    async def _fetch_model(self, number: int, plan: Plan, release: Release) -> None:
-        envelope_signed, chunks = await self._coordinator.model(number)
-        envelope = agree.check_envelope(envelope_signed, plan, release.sum, self._roster)
-        if digest_of(envelope) != release.sealed_model:
-            raise WrongContext(f"round {number}: not the sealed model that was released")
+    async def _release(self, number: int) -> tuple[Plan, Release]:
+        """Return a release that openers, who may be openers by the roster, have signed."""
+        plan = await self._plan(number)
+        policy.check_roster(plan, self.config.policy, self._roster)
+        signed = await self._coordinator.release(number)
+        return plan, agree.check_release(signed, plan, self._roster)
+
+    def _check_own_opening(self, release: Release) -> None:
+        # An opener knows what the sum of its cohort gives, whoever signs something else.
+        opened = self._memory.opening(release.round)
+        made = self._openings.get(release.round)
+        other_sum = opened is not None and opened != (release.cohort, release.sum)
+        if other_sum or (made is not None and made.model != release.model):
+            raise OpeningRefused(
+                f"round {release.round}: the release is not of the cohort, sum and model that "
+                "this opener has opened; the openers disagree"
+            )
+
+    async def _check_descent(self, release: Release) -> None:
+        """Return if the release follows from the model held here, over the rounds missed."""
+        start, _, mine = self._memory.newest_release() or (0, "", self._first)
+        wanted = release.previous
+        for number in range(release.round - 1, start, -1):
+            try:
+                _, earlier = await self._release(number)
+            except (NotYet, InvalidSignature):
+                continue  # a round that released nothing
+            if earlier.model == wanted:
+                wanted = earlier.previous
+        if release.round > start and wanted != mine:
+            raise WrongContext(
+                f"round {release.round}: the release does not follow from model {mine[:16]}…, "
+                "which this site holds; the coordinator shows another history"
+            )
+
+    async def _fetch_model(self, plan: Plan, release: Release) -> None:
+        signed, chunks = await self._coordinator.model(release.round)
+        envelope = agree.check_envelope(signed, plan, release.sum, self._roster)
+        if release_of(envelope, release.cohort, release.previous) != release:
+            raise WrongContext(f"round {release.round}: not the sealed model that was released")
         self._memory.keep_model(release.model, self._open_sealed(envelope, chunks))
 
-    def _finish_outboxes(self, number: int, evidence: str) -> None:
+    def _finish_rounds(self, number: int, evidence: str) -> None:
         """Erase what rounds up to `number` left, and give back what they did not spend."""
         for held in self._ledger.reserved():
-            if held.round <= number:
+            if held.job == self.config.federation and held.round <= number:
                 self._ledger.retire(held.id, evidence)
-        for past in range(1, number + 1):
-            self._outbox(past).erase()
+        erase_until(self.config.state / "outbox", number)
+        self._openings = {at: made for at, made in self._openings.items() if at > number}
+        opened = {at: made for at, made in self._standing.opened.items() if at > number}
+        self._standing = replace(self._standing, opened=opened)
 
     def _outbox(self, number: int) -> Outbox:
         return Outbox(self.config.state / "outbox", number)

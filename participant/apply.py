@@ -4,6 +4,8 @@ Element by element, in float64, with + − × ÷ only, which IEEE 754 rounds in 
 way: no matrix library, no power function, nothing that differs between machines.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,16 +25,19 @@ def apply(
 
     Raises:
         SumOffGrid: the sum is larger than that many clipped updates can be.
-        UnsafeParameters: the plan names another aggregation.
+        UnsafeParameters: the plan names another aggregation, or no finite positive rate.
 
     Source: McMahan et al., arXiv:1602.05629, algorithm 1, with equal weights.
     """
     if plan.terms.aggregation != "mean/1":
         raise UnsafeParameters(f"aggregation {plan.terms.aggregation!r} is not known here")
+    rate = float(plan.terms.server_learning_rate)
+    if not (math.isfinite(rate) and rate > 0):
+        raise UnsafeParameters(f"server learning rate {plan.terms.server_learning_rate}")
     grid = plan.grid()
     mean = grid.from_grid(total) / np.float64(contributions)
     _check_bound(plan, mean)
-    return model + np.float64(plan.terms.server_learning_rate) * mean
+    return model + np.float64(rate) * mean
 
 
 def _check_bound(plan: Plan, mean: NDArray[np.float64]) -> None:

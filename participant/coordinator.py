@@ -12,7 +12,14 @@ import grpc
 import grpc.aio
 
 from privacy.documents import Signed
-from privacy.errors import MalformedMessage, PeerUnreachable, VeilsumError
+from privacy.errors import (
+    MalformedMessage,
+    PeerUnreachable,
+    PrivacyError,
+    ProtocolError,
+    Unavailable,
+    VeilsumError,
+)
 from privacy.roster import SignedRoster, decode_roster
 from veilsum.v1 import (
     cohort_pb2,
@@ -171,8 +178,10 @@ class Coordinator:
         trailing: Any = error.trailing_metadata() or ()
         codes = [value for key, value in trailing if key == _ERROR_CODE]
         words = error.details() or error.code().name
-        if codes:
-            return error_of(str(codes[0]), words)
+        named = error_of(str(codes[0]), words) if codes else None
+        # What the coordinator's own operator or developers must mend is not this site's to mend.
+        if isinstance(named, (ProtocolError, PrivacyError, Unavailable)):
+            return named
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             return PeerUnreachable(await self.explain())
         return PeerUnreachable(f"the coordinator answered {error.code().name}: {words}")
@@ -203,10 +212,16 @@ def _view(answer: round_pb2.WatchRoundsResponse) -> View:
     )
 
 
+def _phase(value: int) -> str:
+    # A phase that a later coordinator knows is one in which this site has nothing to do.
+    name = round_pb2.Phase.DESCRIPTOR.values_by_number.get(value)
+    return "" if name is None else name.name.removeprefix("PHASE_").lower()
+
+
 def _round(status: round_pb2.RoundStatus) -> RoundView:
     return RoundView(
         number=status.number,
-        phase=round_pb2.Phase.Name(status.phase).removeprefix("PHASE_").lower(),
+        phase=_phase(status.phase),
         turn=status.turn,
         openers=tuple(status.openers),
         key_record=status.key_record,

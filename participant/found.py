@@ -32,7 +32,9 @@ async def found(
             signature = sign(keys.signing, Purpose.ROSTER, canonical.encode(history[0].roster))
             await coordinator.sign_roster(0, signature)
         elif is_founded(history[0]):
-            return admit(history, fingerprint)
+            newest = admit(history, fingerprint)
+            _check_own_keys(newest, keys, participant)
+            return newest
         else:
             await asyncio.sleep(POLL_SECONDS)
 
@@ -62,6 +64,10 @@ def _check(history: list[SignedRoster], keys: SiteKeys, participant: str, finger
             f"the coordinator shows a roster without the fingerprint {fingerprint} of this "
             "site's policy; compare it with the other members by telephone"
         )
-    mine = history[0].roster.member(participant)
+    _check_own_keys(history[0].roster, keys, participant)
+
+
+def _check_own_keys(roster: Roster, keys: SiteKeys, participant: str) -> None:
+    mine = roster.member(participant)
     if (mine.signing_key, mine.sealing_key) != (keys.signing_public, keys.sealing_public):
         raise WrongContext(f"the roster has other keys for {participant} than this site's own")

@@ -93,11 +93,21 @@ def check_vouched(signed: Signed, plan: Plan, public_key: bytes, roster: Roster)
     record = check_record(signed, plan.terms.round, public_key, roster)
     openers = plan.terms.openers
     check_agreement(signed, Purpose.KEY_RECORD, openers, len(openers) // 2 + 1, roster)
-    if digest_of(record) != plan.terms.key_record or record.specification.openers != openers:
-        raise WrongContext(f"round {plan.terms.round}: the plan names another key record")
-    if parameters_of(record.specification) != plan.parameters():
-        raise WrongContext(f"round {plan.terms.round}: the key was made for other parameters")
+    check_planned(record, plan)
     return record
+
+
+def check_planned(record: KeyRecord, plan: Plan) -> None:
+    """Return if a record is the one that a plan names, and made for it.
+
+    Raises:
+        WrongContext: it is not.
+    """
+    terms, specification = plan.terms, record.specification
+    if digest_of(record) != terms.key_record or specification.openers != terms.openers:
+        raise WrongContext(f"round {terms.round}: the plan names another key record")
+    if parameters_of(specification) != plan.parameters():
+        raise WrongContext(f"round {terms.round}: the key was made for other parameters")
 
 
 def unseal(

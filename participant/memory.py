@@ -1,24 +1,29 @@
 """What a site must remember over a restart, besides its ledger and its outbox.
 
 Which cohort it opened in each round, so that it never opens a second one; which
-releases it accepted; the models it holds. SQLite with synchronous=FULL, and one
-file for each model, mode 0600.
+release of a round it signed, and which it accepted; the models it holds. SQLite with
+synchronous=FULL, and one file for each model, mode 0600.
 """
 
-import os
 import sqlite3
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from privacy.errors import OpeningRefused, StoreUnavailable
 
+from .outbox import write_durably
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS openings
     (round INTEGER PRIMARY KEY, cohort TEXT NOT NULL, sum TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS signed
+    (round INTEGER PRIMARY KEY, release TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS releases
     (round INTEGER PRIMARY KEY, release TEXT NOT NULL, model TEXT NOT NULL);
 """
@@ -36,10 +41,11 @@ class Memory:
         self._models.mkdir(mode=0o700, exist_ok=True)
         path = self.folder / "memory.sqlite"
         path.touch(mode=0o600)
-        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=FULL")
-        self._database.executescript(_SCHEMA)
+        with _store_errors():
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.executescript(_SCHEMA)
 
     def opens(self, number: int, cohort: str, total: str) -> None:
         """Record, before it is opened, which cohort's sum is opened in a round.
@@ -48,24 +54,28 @@ class Memory:
             OpeningRefused: another one was opened, or recorded, before; only one
                 sum of a round is ever opened.
         """
-        self._database.execute(
-            "INSERT OR IGNORE INTO openings VALUES (?, ?, ?)", (number, cohort, total)
-        )
-        row = self._database.execute(
-            "SELECT cohort, sum FROM openings WHERE round = ?", (number,)
-        ).fetchone()
-        if tuple(row) != (cohort, total):
+        self._run("INSERT OR IGNORE INTO openings VALUES (?, ?, ?)", number, cohort, total)
+        before = self.opening(number)
+        if before != (cohort, total):
             raise OpeningRefused(
-                f"round {number}: a cohort was opened already ({row[0][:16]}…), this is another "
-                f"({cohort[:16]}…); the coordinator shows two"
+                f"round {number}: a sum was opened or recorded before, this is another, of cohort "
+                f"{cohort[:16]}…; the coordinator shows two"
             )
 
     def opening(self, number: int) -> tuple[str, str] | None:
         """Return the digests of the cohort and the sum opened in a round, if one was."""
-        row = self._database.execute(
-            "SELECT cohort, sum FROM openings WHERE round = ?", (number,)
-        ).fetchone()
+        row = self._run("SELECT cohort, sum FROM openings WHERE round = ?", number)
         return None if row is None else (str(row[0]), str(row[1]))
+
+    def signs(self, number: int, release: str) -> None:
+        """Record, before it is signed, which release of a round this opener signs.
+
+        Raises:
+            OpeningRefused: it signed, or recorded, another one.
+        """
+        self._run("INSERT OR IGNORE INTO signed VALUES (?, ?)", number, release)
+        if self._run("SELECT release FROM signed WHERE round = ?", number) != (release,):
+            raise OpeningRefused(f"round {number}: another release was signed before")
 
     def releases(self, number: int, release: str, model: str) -> None:
         """Record a release that this site has accepted.
@@ -73,34 +83,27 @@ class Memory:
         Raises:
             OpeningRefused: it accepted another one for the round.
         """
-        self._database.execute(
-            "INSERT OR IGNORE INTO releases VALUES (?, ?, ?)", (number, release, model)
-        )
-        row = self._database.execute(
-            "SELECT release, model FROM releases WHERE round = ?", (number,)
-        ).fetchone()
-        if tuple(row) != (release, model):
+        self._run("INSERT OR IGNORE INTO releases VALUES (?, ?, ?)", number, release, model)
+        row = self._run("SELECT release, model FROM releases WHERE round = ?", number)
+        if row != (release, model):
             raise OpeningRefused(f"round {number}: another release was accepted before")
 
     def newest_release(self) -> tuple[int, str, str] | None:
         """Return the newest accepted release: its round, its digest and its model's."""
-        row = self._database.execute(
-            "SELECT round, release, model FROM releases ORDER BY round DESC LIMIT 1"
-        ).fetchone()
+        row = self._run("SELECT round, release, model FROM releases ORDER BY round DESC LIMIT 1")
         return None if row is None else (int(row[0]), str(row[1]), str(row[2]))
 
     def keep_model(self, digest: str, vector: NDArray[np.float64]) -> None:
-        """Keep a model under its digest."""
-        body = vector.astype("<f8").tobytes()
-        try:
-            file, draft = tempfile.mkstemp(dir=self._models)
-            with os.fdopen(file, "wb") as out:
-                out.write(body)
-                out.flush()
-                os.fsync(out.fileno())
-            Path(draft).replace(self._models / digest)
-        except OSError as error:
-            raise StoreUnavailable(f"{self._models}: {error.strerror}; make room there") from None
+        """Keep a model under its digest.
+
+        Raises:
+            StoreUnavailable: the disk refuses.
+        """
+        write_durably(self._models / digest, vector.astype("<f8").tobytes())
+
+    def holds(self, digest: str) -> bool:
+        """Return whether the model of that digest is kept."""
+        return (self._models / digest).exists()
 
     def model(self, digest: str) -> NDArray[np.float64] | None:
         """Return the model of that digest, if it is kept."""
@@ -110,3 +113,16 @@ class Memory:
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+
+    def _run(self, statement: str, *values: int | str) -> tuple[Any, ...] | None:
+        with _store_errors():
+            row: tuple[Any, ...] | None = self._database.execute(statement, values).fetchone()
+            return row
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"memory of this site: {error}") from None

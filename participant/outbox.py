@@ -30,10 +30,17 @@ class Outbox:
         return self.folder / f"{self.number:06d}"
 
     def start(self) -> Path:
-        """Return an empty folder for chunks; what an unfinished try left is deleted."""
-        shutil.rmtree(self.place, ignore_errors=True)
+        """Return an empty folder for chunks; what an unfinished try left is deleted.
+
+        Raises:
+            StoreUnavailable: the disk refuses.
+        """
         chunks = self.place / "chunks"
-        chunks.mkdir(mode=0o700, parents=True)
+        try:
+            self.erase()
+            chunks.mkdir(mode=0o700, parents=True)
+        except OSError as error:
+            raise _refused(self.place, error) from None
         return chunks
 
     def finish(self, header: Signed) -> None:
@@ -49,11 +56,27 @@ class Outbox:
     def chunks(self, first: int, count: int) -> Iterator[tuple[int, bytes]]:
         """Yield the chunks from `first` on, each with its index."""
         for index in range(first, count):
-            yield index, (self.place / "chunks" / f"{index:08d}").read_bytes()
+            yield index, self._chunk(index)
 
     def erase(self) -> None:
         """Delete the contribution; its round is over."""
+        # The header first: what is left when this is cut short was never finished.
+        (self.place / "header").unlink(missing_ok=True)
         shutil.rmtree(self.place, ignore_errors=True)
+
+    def _chunk(self, index: int) -> bytes:
+        path = self.place / "chunks" / f"{index:08d}"
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise StoreUnavailable(f"{path}: {error.strerror}; restore the outbox") from None
+
+
+def erase_until(folder: Path, last: int) -> None:
+    """Delete the contributions of all rounds up to `last`."""
+    for place in folder.glob("[0-9]*"):
+        if int(place.name) <= last:
+            Outbox(folder, int(place.name)).erase()
 
 
 def write_durably(path: Path, body: bytes) -> None:
@@ -72,7 +95,11 @@ def write_durably(path: Path, body: bytes) -> None:
         draft.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise StoreUnavailable(f"{path}: {error.strerror}; make room on this disk") from None
+        raise _refused(path, error) from None
+
+
+def _refused(path: Path, error: OSError) -> StoreUnavailable:
+    return StoreUnavailable(f"{path}: {error.strerror}; make room on this disk")
 
 
 def sync_folder(folder: Path) -> None:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from privacy.accounting import epsilon_of
 from privacy.errors import CohortTooSmall, PolicyRefusal
 from privacy.events import from_json
+from privacy.identifiers import Digest
 from privacy.local_training import privacy_event
 from privacy.plan import Plan
 from privacy.records import KeySpecification
@@ -16,25 +17,46 @@ from privacy.roster import Role, Roster
 from .config import Dataset, Policy
 
 
-def check_plan(plan: Plan, policy: Policy, dataset: Dataset, roster: Roster, model: str) -> None:
+def check_plan(
+    plan: Plan,
+    policy: Policy,
+    dataset: Dataset,
+    roster: Roster,
+    model: Digest,
+    release: Digest | None,
+) -> None:
     """Return if the site takes part in a round under `plan`.
 
     Args:
         roster: the newest roster that members have admitted.
         model: digest of the model this site holds to be the newest, from the
             public text of its policy or from a release that openers have signed.
+        release: digest of that release; None for the public text's model.
 
     Raises:
         PolicyRefusal: a line of the policy refuses; the message names it.
     """
+    check_round(plan, policy, roster)
     terms = plan.terms
-    if terms.federation != roster.federation or terms.roster != roster.digest():
-        raise PolicyRefusal(f"policy.roster: the plan names another roster than {policy.roster}")
-    if terms.model != model:
+    if (terms.model, terms.release) != (model, release):
         raise PolicyRefusal(
-            f"policy.first_model: the plan starts from model {terms.model[:16]}…, this site "
-            f"accepts {model[:16]}…, which it made or which openers have signed"
+            f"policy.first_model: the plan starts from model {terms.model[:16]}… of another "
+            f"release than this site accepts: {model[:16]}…, which it made or which openers "
+            "have signed"
         )
+    _check_privacy(plan, policy, dataset)
+
+
+def check_round(plan: Plan, policy: Policy, roster: Roster) -> None:
+    """Return if this site works under `plan`, whatever its part is, an opener's too.
+
+    Raises:
+        PolicyRefusal: another roster or scheme, too small a cohort, or an auditor or
+            openers that are not what they must be.
+        WrongIdentity: an auditor or opener who is not in the roster.
+    """
+    terms = plan.terms
+    check_roster(plan, policy, roster)
     if plan.arithmetic.scheme not in policy.schemes:
         raise PolicyRefusal(f"policy.schemes: {plan.arithmetic.scheme} is not among them")
     if terms.cohort_minimum < policy.smallest_cohort:
@@ -42,10 +64,19 @@ def check_plan(plan: Plan, policy: Policy, dataset: Dataset, roster: Roster, mod
             f"policy.smallest_cohort = {policy.smallest_cohort}: the plan allows "
             f"{terms.cohort_minimum}"
         )
-    if terms.auditor is None and not policy.without_auditor:
-        raise PolicyRefusal("policy.without_auditor = false: the plan names no auditor")
+    _check_auditor(plan, policy, roster)
+
+
+def check_roster(plan: Plan, policy: Policy, roster: Roster) -> None:
+    """Return if the plan is of this federation, and its openers may open and release.
+
+    Raises:
+        PolicyRefusal, WrongIdentity: as for `check_round`.
+    """
+    terms = plan.terms
+    if terms.federation != roster.federation or terms.roster != roster.digest():
+        raise PolicyRefusal(f"policy.roster: the plan names another roster than {policy.roster}")
     check_openers(terms.openers, roster)
-    _check_privacy(plan, policy, dataset)
 
 
 def check_specification(specification: KeySpecification, policy: Policy, roster: Roster) -> None:
@@ -90,6 +121,20 @@ def check_openers(openers: tuple[str, ...], roster: Roster) -> None:
     organisations = {member.organisation for member in members}
     if len(organisations) != len(members) or any(Role.TRAINER not in m.roles for m in members):
         raise PolicyRefusal("openers must be trainers of different organisations")
+
+
+def _check_auditor(plan: Plan, policy: Policy, roster: Roster) -> None:
+    if plan.terms.auditor is None:
+        if not policy.without_auditor:
+            raise PolicyRefusal("policy.without_auditor = false: the plan names no auditor")
+        return
+    auditor = roster.member(plan.terms.auditor)
+    openers = {roster.member(name).organisation for name in plan.terms.openers}
+    if Role.AUDITOR not in auditor.roles or auditor.organisation in openers:
+        raise PolicyRefusal(
+            f"policy.without_auditor: {auditor.participant} is no auditor of the roster, or its "
+            "organisation opens sums"
+        )
 
 
 def _check_privacy(plan: Plan, policy: Policy, dataset: Dataset) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from privacy import canonical
 from privacy.documents import Signed, check_signer
-from privacy.errors import MalformedMessage, RootMismatch, WrongContext
+from privacy.errors import MalformedMessage, RootMismatch, WrongContext, WrongIdentity
 from privacy.identifiers import COORDINATOR
 from privacy.merkle import piece_root
 from privacy.plan import Plan
@@ -23,7 +23,7 @@ from privacy.records import (
     Sum,
     digest_of,
 )
-from privacy.roster import Roster
+from privacy.roster import Role, Roster
 from privacy.schemes.base import Revealer
 from privacy.schemes.ckks_sum import CkksCombiner
 from privacy.signing import Purpose
@@ -51,12 +51,18 @@ def check(
     """Return the cohort and the sum's manifest, if all that is said of them holds.
 
     Raises:
-        InvalidSignature: of the coordinator, or of a site on its own header.
+        InvalidSignature: of the coordinator, of the auditor that the plan names, or of a
+            site on its own header.
         WrongContext: something belongs to another round or plan.
+        WrongIdentity: a contribution of somebody who is no trainer.
         CohortTooSmall: fewer organisations than plan and policy ask for.
     """
     check_signer(signed_cohort, Purpose.COHORT, COORDINATOR, roster.coordinator_key)
     check_signer(signed_sum, Purpose.SUM, COORDINATOR, roster.coordinator_key)
+    if plan.terms.auditor is not None:
+        # Fails until the auditor has re-added the contributions and signed the same manifest.
+        auditor = roster.member(plan.terms.auditor)
+        check_signer(signed_sum, Purpose.SUM, auditor.participant, auditor.signing_key)
     cohort = canonical.decode(signed_cohort.body, Cohort)
     total = canonical.decode(signed_sum.body, Sum)
     for record in (cohort, total):
@@ -96,11 +102,15 @@ def _check_entries(plan: Plan, cohort: Cohort, headers: Sequence[Signed], roster
     if names != sorted(set(names)) or len(headers) != len(names):
         raise MalformedMessage(f"round {plan.terms.round}: the cohort names a site twice")
     for entry, signed in zip(cohort.entries, headers, strict=True):
-        key = roster.member(entry.participant).signing_key
-        check_signer(signed, Purpose.CONTRIBUTION, entry.participant, key)
+        member = roster.member(entry.participant)
+        if Role.TRAINER not in member.roles:
+            raise WrongIdentity(f"round {plan.terms.round}: {entry.participant} is no trainer")
+        check_signer(signed, Purpose.CONTRIBUTION, entry.participant, member.signing_key)
         header = canonical.decode(signed.body, Contribution)
         expected = Entry(header.participant, digest_of(header), _roots(header))
-        if expected != entry or (header.federation, header.round, header.plan) != _context(plan):
+        same_key = header.key_record == plan.terms.key_record
+        context = (header.federation, header.round, header.plan)
+        if expected != entry or context != _context(plan) or not same_key:
             raise WrongContext(
                 f"round {plan.terms.round}: what the cohort says of {entry.participant} is not "
                 "what it signed"

@@ -34,7 +34,9 @@ class MakeKey(Task):
 
 @dataclass(frozen=True, slots=True)
 class VouchForKey(Task):
-    """Check the key that another opener made, and sign its record."""
+    """Check the key that another opener made, and sign its record: of this key, and no other."""
+
+    record: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,12 @@ class Standing:
 def tasks(view: View, standing: Standing) -> tuple[Task, ...]:
     """Return what is to be done, most urgent first."""
     found: list[Task] = []
-    if view.released > standing.adopted and standing.trains:
-        found.append(Adopt(view.released))
+    adopt = Adopt(view.released)
     for each in view.rounds:
         found += _of_round(each, standing)
+    if standing.trains and view.released > standing.adopted and adopt not in standing.declined:
+        # A plan starts from the newest model; with an older one, policy would refuse it for good.
+        found = [adopt, *(task for task in found if not isinstance(task, Contribute))]
     if view.finished and view.settled and not standing.claimed:
         found.append(Claim(view.released))
     urgent = (Adopt, Open, SealModel, Agree, Contribute, VouchForKey, MakeKey, Claim)
@@ -91,9 +95,24 @@ def tasks(view: View, standing: Standing) -> tuple[Task, ...]:
     return tuple(sorted(todo, key=lambda task: urgent.index(type(task))))
 
 
+def works_on(view: View, standing: Standing) -> tuple[int, ...]:
+    """Return the rounds that this site has, or will soon have, something to do for.
+
+    Wider than `tasks`: a site that has yet to adopt the newest model, because it has
+    just come back, will contribute to the open round, which must not close meanwhile.
+    """
+    rounds = {
+        each.number
+        for each in view.rounds
+        if any(task not in standing.declined for task in _of_round(each, standing))
+    }
+    return tuple(sorted(rounds))
+
+
 def is_over(view: View, standing: Standing) -> bool:
     """Return whether nothing more will come for this site."""
-    waits_for_payout = view.settles and not standing.claimed
+    claims = not standing.claimed and Claim(view.released) not in standing.declined
+    waits_for_payout = view.settles and claims
     return view.finished and not waits_for_payout and not tasks(view, standing)
 
 
@@ -113,7 +132,7 @@ def _of_round(each: RoundView, standing: Standing) -> list[Task]:
 def _of_keying(each: RoundView, me: str) -> list[Task]:
     if not each.key_record:
         return [MakeKey(each.number)] if each.turn == me else []
-    return [] if me in each.key_signers else [VouchForKey(each.number)]
+    return [] if me in each.key_signers else [VouchForKey(each.number, each.key_record)]
 
 
 def _of_opening(each: RoundView, standing: Standing) -> list[Task]:

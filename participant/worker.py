@@ -218,14 +218,21 @@ class Worker:
 
 def serve(connection: Connection, site_name: str) -> None:
     """Run the worker of a site until the agent closes the pipe."""
-    from .site import load_site  # noqa: PLC0415  the agent imports this file without torch
-    from .workshop import Workshop  # noqa: PLC0415
 
-    serve_workshop(connection, lambda: Workshop(load_site(site_name), os.urandom))
+    def make() -> Any:  # noqa: ANN401
+        from .site import load_site  # noqa: PLC0415  the agent imports this file without torch
+        from .workshop import Workshop  # noqa: PLC0415
+
+        return Workshop(load_site(site_name), os.urandom)
+
+    serve_workshop(connection, make)
 
 
 def serve_workshop(connection: Connection, make_workshop: Callable[[], Any]) -> None:
-    """Answer orders with the workshop that `make_workshop` makes, until the pipe closes."""
+    """Answer orders with the workshop that `make_workshop` makes, until the pipe closes.
+
+    Heavy imports belong into `make_workshop`: an agent that dies meanwhile is noticed.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the agent decides when it ends
     _die_with_parent()
     workshop, problem = None, ""
@@ -288,11 +295,12 @@ def _obey(workshop: Any, order: AnyOrder) -> AnyReply:  # noqa: ANN401
 
 
 def _die_with_parent() -> None:
-    parent = os.getppid()
+    agent = multiprocessing.parent_process()
+    if agent is None:
+        return
 
     def watch() -> None:
-        while os.getppid() == parent:
-            threading.Event().wait(0.5)
+        agent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

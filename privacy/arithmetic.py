@@ -29,7 +29,12 @@ class Arithmetic:
 
     Solidity: `abi.encode(bytes32 scheme, uint64 dimension, uint64 valuesPerChunk,
     uint8 fractionBits, uint8 valueBits, Range[] ranges)` with `Range` four
-    `uint128` words: first, end, index, modulus. A modulus of 2^64 fits.
+    `uint128` words: first, end, index, modulus. A modulus of 2^64 fits. The ranges cover
+    the chunks in order; a chunk with several moduli has them one after another, from
+    index 0.
+
+    Raises:
+        MalformedMessage: a size or a range that is not of this form.
     """
 
     scheme: str
@@ -38,6 +43,9 @@ class Arithmetic:
     fraction_bits: int
     value_bits: int
     ranges: tuple[ModulusRange, ...]
+
+    def __post_init__(self) -> None:
+        _check(self)
 
     def encode(self) -> bytes:
         """Return the ABI encoding."""
@@ -75,29 +83,39 @@ def decode(body: bytes) -> Arithmetic:
         raise MalformedMessage("arithmetic part of the plan: not its ABI encoding")
     ranges = tuple(ModulusRange(*rows[at : at + 4]) for at in range(0, len(rows), 4))
     result = Arithmetic(scheme.decode(), words[1], words[2], words[3], words[4], ranges)
-    if max(words[1:], default=0) >= 1 << 128 or result.encode() != body:
+    if result.encode() != body:
         raise MalformedMessage("arithmetic part of the plan: not its ABI encoding")
-    _check(result)
     return result
 
 
 def _check(value: Arithmetic) -> None:
-    at = 0
-    for each in value.ranges:
-        if each.index == 0 and each.first != at:
-            raise MalformedMessage(f"moduli: a gap or an overlap at chunk {each.first}")
-        at = each.end
+    name = value.scheme
+    if not (0 < len(name) <= _WORD and name.isascii() and name.isprintable()):
+        raise MalformedMessage(f"scheme name of {len(name)} characters: 1 to 32 of ASCII")
     sizes = 0 < value.dimension < 1 << 40 and 0 < value.values_per_chunk < 1 << 32
-    grid = value.fraction_bits < 64 and 2 <= value.value_bits <= 64
-    if not (sizes and grid) or at != value.chunks or not value.ranges:
+    grid = 0 <= value.fraction_bits < 64 and 2 <= value.value_bits <= 64
+    if not (sizes and grid):
         raise MalformedMessage(
             f"arithmetic part of the plan: dimension {value.dimension}, "
-            f"{value.values_per_chunk} values a chunk, moduli up to chunk {at}"
+            f"{value.values_per_chunk} values a chunk, {value.value_bits} bits"
         )
+    _check_ranges(value)
+
+
+def _check_ranges(value: Arithmetic) -> None:
+    """Every chunk has one run of moduli, numbered from 0, and no chunk has two."""
+    first = end = index = 0
+    for each in value.ranges:
+        if (each.first, each.end, each.index) != (first, end, index):
+            first, end, index = end, each.end, 0
+        if (each.first, each.index) != (first, index) or each.first >= each.end:
+            raise MalformedMessage(f"moduli: a gap or an overlap at chunk {each.first}")
+        if not 2 <= each.modulus <= 1 << 64:
+            raise MalformedMessage(f"moduli: {each.modulus} is not in 2 to 2^64")
+        index += 1
+    if end != value.chunks:
+        raise MalformedMessage(f"moduli: up to chunk {end}, there are {value.chunks} chunks")
 
 
 def _text(value: str) -> bytes:
-    raw = value.encode("ascii")
-    if not 0 < len(raw) <= _WORD:
-        raise MalformedMessage(f"scheme name of {len(raw)} bytes")
-    return raw.ljust(_WORD, b"\0")
+    return value.encode("ascii").ljust(_WORD, b"\0")

@@ -1,16 +1,32 @@
 """Values as canonical JSON (RFC 8785) and back, one byte string for each value."""
 
-from typing import Any, TypeVar
+import re
+from typing import Any, Final, TypeVar
 
 import msgspec
 import rfc8785
 
 from .errors import MalformedMessage
 
+# msgspec lets a string that is not UTF-8 through as what Python raises for it
+_REFUSALS = (
+    msgspec.MsgspecError,
+    rfc8785.CanonicalizationError,
+    UnicodeDecodeError,
+    RecursionError,
+)
+
 Value = TypeVar("Value", bound=msgspec.Struct)
 
 LARGEST_DOCUMENT = 1 << 20
 """Bytes; every signed document is smaller, and a larger one is refused unread."""
+
+
+DEEPEST_DOCUMENT = 32
+"""Levels of brackets; parsers recurse, and how far they may is not ours to say."""
+
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_BRACKET: Final = re.compile(rb"[\[\]{}]")
 
 
 def encode(value: msgspec.Struct) -> bytes:
@@ -27,13 +43,15 @@ def decode(body: bytes, kind: type[Value]) -> Value:
     Raises:
         MalformedMessage: not JSON, unknown or missing fields, a value out of its
             range, or bytes that the same value would not be encoded to.
+        UnsafeParameters: a number that `kind` itself refuses.
     """
     if len(body) > LARGEST_DOCUMENT:
         raise MalformedMessage(f"{kind.__name__}: {len(body)} bytes, more than {LARGEST_DOCUMENT}")
+    _check_depth(body, kind)
     try:
         value: Value = msgspec.json.decode(body, type=kind, strict=True)
         canonical = encode(value)
-    except (msgspec.MsgspecError, rfc8785.CanonicalizationError, RecursionError) as error:
+    except _REFUSALS as error:
         raise MalformedMessage(f"{kind.__name__}: {_first_line(error)}") from None
     if canonical != body:
         raise MalformedMessage(f"{kind.__name__}: not in canonical form (RFC 8785)")
@@ -44,6 +62,14 @@ def builtins(value: msgspec.Struct) -> dict[str, Any]:
     """Return `value` as plain JSON types."""
     result: dict[str, Any] = msgspec.to_builtins(value)
     return result
+
+
+def _check_depth(body: bytes, kind: type[Value]) -> None:
+    level = 0
+    for found in _BRACKET.finditer(_STRING.sub(b"", body)):
+        level += 1 if found[0] in b"[{" else -1
+        if level > DEEPEST_DOCUMENT:
+            raise MalformedMessage(f"{kind.__name__}: deeper than {DEEPEST_DOCUMENT} levels")
 
 
 def _first_line(error: Exception) -> str:

@@ -46,12 +46,12 @@ def check_signer(signed: Signed, purpose: Purpose, signer: str, key: bytes) -> N
 def check_agreement(
     signed: Signed, purpose: Purpose, signers: tuple[str, ...], needed: int, roster: Roster
 ) -> None:
-    """Return if at least `needed` of `signers` have signed, under the roster's keys.
+    """Return if at least `needed` different `signers` have signed, under the roster's keys.
 
     Raises:
         InvalidSignature: fewer have, or a signature that is there is wrong.
     """
-    present = [name for name in signers if name in signed.signatures]
+    present = sorted({name for name in signers if name in signed.signatures})
     for name in present:
         check_signer(signed, purpose, name, roster.member(name).signing_key)
     if len(present) < needed:

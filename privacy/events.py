@@ -19,6 +19,9 @@ _DECIMAL = r"^(0|[1-9][0-9]{0,9})(\.[0-9]{0,19}[1-9])?\Z"
 DecimalText = Annotated[str, msgspec.Meta(pattern=_DECIMAL)]
 """A number of at least 0 in decimal: no sign, no exponent, no needless zero."""
 
+PositiveDecimal = Annotated[str, msgspec.Meta(pattern=r"^(?!0\Z)" + _DECIMAL[1:])]
+"""The same, and above 0."""
+
 LARGEST_COUNT = 10**9
 DEEPEST_TREE = 8
 

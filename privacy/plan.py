@@ -18,6 +18,7 @@ from . import arithmetic, canonical
 from .accounting import NeighbouringRelation, UnitOfPrivacy
 from .arithmetic import Arithmetic
 from .errors import MalformedMessage, UnsafeParameters
+from .events import PositiveDecimal, exact
 from .grid import Grid
 from .identifiers import Digest, FederationId, ParticipantId
 from .local_training import LocalTraining
@@ -39,9 +40,13 @@ class PrivacyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mechanism: Mechanism
     unit: UnitOfPrivacy
     neighbouring: NeighbouringRelation
-    delta: str
+    delta: PositiveDecimal
     training: LocalTraining
     releases: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < exact(self.delta) < 1:
+            raise UnsafeParameters(f"delta {self.delta}: above 0 and below 1")
 
 
 class CkksTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,8 +61,8 @@ class CkksTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class DeadlinePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a round stops waiting: never while anything still moves."""
 
-    progress_seconds: str
-    abandon_seconds: str
+    progress_seconds: PositiveDecimal
+    abandon_seconds: PositiveDecimal
 
 
 class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,11 +75,11 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     roster: Digest
     key_record: Digest
     scheme: CkksTerms
-    clip: str
+    clip: PositiveDecimal
     cohort_minimum: Count
     quorum: Count
     aggregation: str
-    server_learning_rate: str
+    server_learning_rate: PositiveDecimal
     privacy: PrivacyPlan
     deadline: DeadlinePolicy
     openers: tuple[ParticipantId, ...]
@@ -92,6 +97,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         _check_openers(self.terms)
+        _check_outsiders(self.terms)
         self.parameters()
 
     def digest(self) -> Digest:
@@ -162,6 +168,13 @@ def _check_openers(terms: Terms) -> None:
             f"cohort minimum {terms.cohort_minimum}, quorum {terms.quorum}, "
             f"at most {terms.scheme.cohort_max}: must rise, from 2"
         )
+
+
+def _check_outsiders(terms: Terms) -> None:
+    if terms.auditor in terms.openers:
+        raise UnsafeParameters(f"{terms.auditor} is opener and auditor: an auditor opens nothing")
+    if terms.seats:
+        raise UnsafeParameters(f"{len(terms.seats)} seats: under {CKKS!r} nobody holds a share")
 
 
 def pack(plan: Plan) -> bytes:

@@ -19,6 +19,9 @@ from .signing import Purpose, digest
 Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 50)]
 Round = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 
+Modulus = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,19}\Z")]
+"""A modulus in decimal; JSON numbers end at 2^53."""
+
 COORDINATOR = "coordinator"
 """The recipient of a piece that the coordinator adds up."""
 
@@ -43,7 +46,7 @@ class KeySpecification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     roster: Digest
     scheme: str
     degree: int
-    modulus: str
+    modulus: Modulus
     scale_log2: int
     value_bits: int
     cohort_max: int

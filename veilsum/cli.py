@@ -16,8 +16,10 @@ app = typer.Typer(
 )
 coordinator_app = typer.Typer(no_args_is_help=True, help="Run the coordinator.")
 participant_app = typer.Typer(no_args_is_help=True, help="Run a site.")
+bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine.")
 app.add_typer(coordinator_app, name="coordinator")
 app.add_typer(participant_app, name="participant")
+app.add_typer(bench_app, name="bench")
 
 ConfigFile = Annotated[Path, typer.Option("--config", help="The TOML file with all settings.")]
 
@@ -107,6 +109,34 @@ def participant_run(
     start_log()
     with exit_status():
         asyncio.run(run(with_site(read(config), site), failpoints()))
+
+
+@bench_app.command("scheme")
+def bench_scheme(
+    *,
+    scheme: Annotated[str, typer.Option(help="The protection scheme: ckks.")] = "ckks",
+    parameters: Annotated[int, typer.Option(help="Length of each site's vector.")] = 1_000_000,
+    participants: Annotated[int, typer.Option(help="Contributions in the sum.")] = 8,
+    value_bits: Annotated[int, typer.Option(help="Bits of a signed grid integer.")] = 16,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of the table.")
+    ] = False,
+) -> None:
+    """Measure a scheme beside TenSEAL's `ckks_vector`: bytes, time, memory, exactness."""
+    import msgspec  # noqa: PLC0415
+
+    from .bench.scheme import run  # noqa: PLC0415
+    from .bench.screen import show  # noqa: PLC0415
+
+    with exit_status():
+        report = run(
+            scheme=scheme, parameters=parameters, participants=participants, value_bits=value_bits
+        )
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(report)))
+    else:
+        show(report)
+    raise SystemExit(0 if report.exact else 1)
 
 
 def main() -> None:

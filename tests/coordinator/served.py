@@ -1,0 +1,35 @@
+"""A coordinator's real gRPC server on loopback, over a service that a test chooses."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc.aio
+from grpc_health.v1._async import HealthServicer
+
+from coordinator.server import Built, _server
+from coordinator.tls import server_credentials
+from participant.channel import open_channel
+from tests import fakes
+from tests.loopback import Federation
+
+
+@asynccontextmanager
+async def served(service: object, certified: Federation) -> AsyncIterator[str]:
+    """Serve `service` with all interceptors of the process, and yield the address."""
+    server = _server(Built(fakes.make_settings(), service, None), HealthServicer())
+    credentials = server_credentials(
+        certified.server.certificate_pem,
+        certified.server.key_pem,
+        certified.authority.certificate_pem,
+    )
+    port = server.add_secure_port("127.0.0.1:0", credentials)
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(None)
+
+
+def channel_of(address: str, certified: Federation, uri: str) -> grpc.aio.Channel:
+    """Return a channel of the peer that `uri` names in its certificate."""
+    return open_channel(address, certified.forged(uri))

@@ -1,0 +1,183 @@
+"""Who may call what: every method by every kind of caller, over real connections."""
+
+import asyncio
+
+import grpc
+import grpc.aio
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool
+
+from coordinator.authorise import Permissions, required_callers
+from coordinator.rosters import Rosters
+from coordinator.server import PROTOS
+from privacy.errors import ConfigError, NotYet, WrongIdentity
+from privacy.identifiers import PeerIdentity
+from tests import fakes
+from tests.coordinator.memory_store import MemoryStore
+from tests.coordinator.served import channel_of, served
+from tests.loopback import make_federation
+from veilsum.v1 import options_pb2 as options
+
+SECRET = "weights[3] = 0.731"
+PEERS = {
+    "opener": "spiffe://oncology/participant/hospital-a",
+    "trainer": "spiffe://oncology/participant/hospital-d",
+    "auditor": "spiffe://oncology/participant/auditor",
+    "stranger": "spiffe://oncology/participant/hospital-z",
+    "other federation": "spiffe://cardiology/participant/hospital-a",
+    "coordinator": "spiffe://oncology/coordinator",
+}
+MAY_CALL = {
+    options.CALLER_CERTIFIED: {"opener", "trainer", "auditor", "stranger"},
+    options.CALLER_MEMBER: {"opener", "trainer", "auditor"},
+    options.CALLER_TRAINER: {"opener", "trainer"},
+    options.CALLER_OPENER: {"opener"},
+}
+# The authority may certify its own federation only, so TLS ends the other's calls: unavailable,
+# or cancelled where a stream was being sent.
+REFUSED = {
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.CANCELLED,
+}
+FILES = [module.DESCRIPTOR for module in PROTOS]
+METHODS = {
+    f"/{service.full_name}/{method.name}": method
+    for file in FILES
+    for service in file.services_by_name.values()
+    for method in service.methods
+}
+
+
+class BrokenRosters(Rosters):
+    """Knows who is a member; everything else it is asked ends in a bug."""
+
+    def versions(self):
+        raise RuntimeError(SECRET)
+
+    def sign(self, *_):
+        raise RuntimeError(SECRET)
+
+
+class BrokenService:
+    """A service in which every call ends in a bug that knows a secret."""
+
+    def __init__(self):
+        sound = fakes.Federation().service.rosters
+        self.rosters = BrokenRosters(sound.store, sound.draft)
+        self.rosters._current = sound.current()
+
+    def on_change(self, _):
+        pass
+
+    def __getattr__(self, name):
+        raise RuntimeError(SECRET)
+
+
+async def outcome(channel, path):
+    """Call a method with nothing; return the status and all that is said of it."""
+    method = METHODS[path]
+    kind = "stream" if method.client_streaming else "unary"
+    answer = "stream" if method.server_streaming else "unary"
+    request = iter(()) if method.client_streaming else b""
+    call = getattr(channel, f"{kind}_{answer}")(path)(request, timeout=10)
+    try:
+        if method.server_streaming:
+            async for _ in call:
+                pass
+        else:
+            await call
+    except grpc.aio.AioRpcError as error:
+        return error.code(), f"{error.details()} {error.trailing_metadata()}"
+    except asyncio.CancelledError:
+        return await call.code(), ""  # grpc ends a stream so when there is no connection for it
+    return grpc.StatusCode.OK, ""
+
+
+@pytest.fixture(scope="module")
+def certified():
+    return make_federation()
+
+
+async def test_every_method_is_open_to_the_callers_it_declares_and_to_nobody_else(certified, capfd):
+    """And a bug behind any of them tells the operator all, and the peer nothing."""
+    expected, found, said = {}, {}, []
+    async with served(BrokenService(), certified) as address:
+        for peer, uri in PEERS.items():
+            async with channel_of(address, certified, uri) as channel:
+                for path, role in required_callers(FILES).items():
+                    status, text = await outcome(channel, path)
+                    expected[peer, path] = peer in MAY_CALL[role]
+                    found[peer, path] = status not in REFUSED
+                    said.append(text)
+
+    assert found == expected
+    assert "internal error" in " ".join(said)
+    assert SECRET not in " ".join(said)
+    assert SECRET in "".join(capfd.readouterr())
+
+
+async def test_a_method_that_does_not_exist_is_not_implemented(certified):
+    async with (
+        served(BrokenService(), certified) as address,
+        channel_of(address, certified, PEERS["opener"]) as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await channel.unary_unary("/veilsum.v1.RoundService/Nothing")(b"", timeout=5)
+
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_every_method_declares_a_caller_and_every_role_is_used():
+    roles = required_callers(FILES)
+
+    assert roles.keys() == METHODS.keys()
+    assert set(roles.values()) == MAY_CALL.keys() == set(options.Caller.values()) - {0}
+
+
+def test_the_server_does_not_start_when_a_method_declares_no_caller():
+    """A method that somebody adds and forgets to guard is open to nobody."""
+    file = descriptor_pb2.FileDescriptorProto(name="forgotten.proto", package="forgotten")
+    file.message_type.add(name="Empty")
+    service = file.service.add(name="ForgottenService")
+    service.method.add(name="Open", input_type=".forgotten.Empty", output_type=".forgotten.Empty")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+
+    with pytest.raises(ConfigError, match=r"ForgottenService\.Open declares no role"):
+        required_callers([*FILES, pool.FindFileByName("forgotten.proto")])
+
+
+def test_nobody_is_a_member_before_the_roster_is_founded():
+    rosters = Rosters(MemoryStore(), fakes.make_roster())
+    permissions = Permissions("oncology", rosters, fakes.OPENERS)
+    peer = PeerIdentity("oncology", "participant", "hospital-a")
+
+    permissions.check(peer, options.CALLER_CERTIFIED)
+    with pytest.raises(NotYet):
+        permissions.check(peer, options.CALLER_MEMBER)
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [
+        PeerIdentity("cardiology", "participant", "hospital-a"),
+        PeerIdentity("oncology", "coordinator", "coordinator"),
+    ],
+)
+def test_another_federations_certificate_opens_nothing(peer):
+    """Not even what is open to anyone certified; TLS has refused it before."""
+    permissions = Permissions("oncology", fakes.Federation().service.rosters, fakes.OPENERS)
+
+    for role in MAY_CALL:
+        with pytest.raises(WrongIdentity, match="no participant of oncology"):
+            permissions.check(peer, role)
+
+
+def test_an_opener_that_is_no_trainer_opens_nothing():
+    """What the settings say does not make a trainer of an auditor."""
+    rosters = fakes.Federation().service.rosters
+    permissions = Permissions("oncology", rosters, ("auditor",))
+
+    with pytest.raises(WrongIdentity, match="no trainer"):
+        permissions.check(PeerIdentity("oncology", "participant", "auditor"), options.CALLER_OPENER)

@@ -1,0 +1,162 @@
+"""What a peer learns of an error, and what it does not; over real connections."""
+
+import grpc
+import pytest
+
+from privacy.errors import (
+    ConfigError,
+    MalformedMessage,
+    NotYet,
+    StoreUnavailable,
+)
+from tests import fakes
+from tests.coordinator.served import channel_of, served
+from tests.loopback import make_federation
+from veilsum.v1 import contribution_pb2, model_pb2, round_pb2
+
+URI = "spiffe://oncology/participant/hospital-a"
+
+
+@pytest.fixture(scope="module")
+def certified():
+    return make_federation()
+
+
+async def call(certified, service, method, request, kind="unary_unary"):
+    """Return the status, its text and the error's code of one call."""
+    async with (
+        served(service, certified) as address,
+        channel_of(address, certified, URI) as channel,
+    ):
+        started = getattr(channel, kind)(f"/veilsum.v1.{method}")(request, timeout=10)
+        try:
+            if kind.endswith("stream"):
+                return [part async for part in started]
+            return await started
+        except grpc.aio.AioRpcError as error:
+            metadata = dict(error.trailing_metadata() or ())
+            return error.code(), error.details(), metadata.get("veilsum-error")
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "text"),
+    [
+        (MalformedMessage("chunk 3: 17 bytes"), "INVALID_ARGUMENT", "chunk 3: 17 bytes"),
+        (NotYet("round 4: no plan"), "NOT_FOUND", "round 4: no plan"),
+        (StoreUnavailable("/var/lib/db: full"), "UNAVAILABLE", "not now: store_unavailable"),
+        (ConfigError("/etc/key: bad"), "FAILED_PRECONDITION", "not now: config"),
+    ],
+)
+async def test_a_peer_is_told_what_it_can_act_on(certified, monkeypatch, raised, status, text):
+    """Paths and addresses of the coordinator's machine are its operator's business."""
+    service = fakes.Federation().service
+
+    def fail(_):
+        raise raised
+
+    monkeypatch.setattr(service, "plan", fail)
+
+    answer = await call(
+        certified, service, "RoundService/GetPlan", round_pb2.GetPlanRequest().SerializeToString()
+    )
+
+    assert answer == (grpc.StatusCode[status], text, raised.code)
+
+
+async def test_errors_in_a_stream_become_statuses_too(certified):
+    request = iter([contribution_pb2.PutChunksRequest(round=9).SerializeToString()])
+
+    answer = await call(
+        certified,
+        fakes.Federation().service,
+        "ContributionService/PutChunks",
+        request,
+        "stream_stream",
+    )
+
+    assert answer[0] is grpc.StatusCode.NOT_FOUND
+    assert answer[2] == "not_yet"
+
+
+@pytest.mark.parametrize("wait", [-1.0, float("nan"), float("-inf"), 0.0])
+async def test_a_wait_that_is_no_time_is_no_wait(certified, wait):
+    federation = fakes.Federation()
+    federation.tick()
+    seen = federation.service.revision
+    request = round_pb2.WatchRoundsRequest(seen=seen, wait_seconds=wait, working_on=[1] * 100_000)
+
+    answer = await call(
+        certified, federation.service, "RoundService/WatchRounds", request.SerializeToString()
+    )
+
+    assert round_pb2.WatchRoundsResponse.FromString(answer).revision == seen
+
+
+@pytest.fixture
+def added_up():
+    federation = fakes.Federation()
+    federation.open_round()
+    for name in fakes.SITES:
+        federation.contribute(name)
+    federation.tick()
+    return federation
+
+
+def model_parts(federation, chunks, **other):
+    """Return an envelope and chunks as they travel."""
+    plan, total = federation.service.plan(1)[0], federation.round().sum
+    sealed = fakes.envelope(plan, federation.roster, total, fakes.OPENERS[0], **other)
+    signed = fakes.signed_by(fakes.OPENERS[0], sealed)
+    first = model_pb2.PutSealedModelRequest()
+    first.envelope.body = signed.body
+    for signer, value in signed.signatures.items():
+        first.envelope.signatures.add(signer=signer, value=value)
+    rest = [model_pb2.PutSealedModelRequest(chunk=chunk) for chunk in chunks]
+    return [part.SerializeToString() for part in (first, *rest)]
+
+
+async def put_model(certified, federation, parts):
+    return await call(
+        certified, federation.service, "ModelService/PutSealedModel", iter(parts), "stream_unary"
+    )
+
+
+WHOLE = fakes.model_chunks()
+
+
+async def test_a_whole_model_is_taken(certified, added_up):
+    assert await put_model(certified, added_up, model_parts(added_up, WHOLE)) == b""
+
+    assert added_up.round().sealed_model
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [WHOLE[:1], [], [WHOLE[1], WHOLE[0]], [*WHOLE, b"more"], [WHOLE[0], WHOLE[1] + b"x"]],
+    ids=["cut off", "none", "swapped", "one more", "longer"],
+)
+async def test_a_model_that_is_not_what_its_envelope_says_leaves_nothing(
+    certified, added_up, chunks
+):
+    status, _, code = await put_model(certified, added_up, model_parts(added_up, chunks))
+
+    assert (status, code) == (grpc.StatusCode.INVALID_ARGUMENT, "malformed_message")
+    assert added_up.round().sealed_model == ""
+    assert added_up.objects.names("rounds/000001/model") == []
+
+
+async def test_a_model_without_its_envelope_is_refused(certified, added_up):
+    for parts in ([], model_parts(added_up, WHOLE)[1:]):
+        status, _, _ = await put_model(certified, added_up, parts)
+
+        assert status is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_bytes_beyond_what_the_envelope_says_take_no_room(certified, added_up, monkeypatch):
+    """Nothing of the chunk that is too long is stored, not even until the end of the stream."""
+    stored = []
+    monkeypatch.setattr(added_up.objects, "put", lambda name, data: stored.append(name))
+
+    await put_model(certified, added_up, model_parts(added_up, [WHOLE[0] + WHOLE[1] + b"x"]))
+
+    assert stored == []

@@ -1,0 +1,485 @@
+"""The round, first as a story told straight, then as the same story mangled."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coordinator.round import (
+    TRANSITIONS,
+    TURNS_BEFORE_ABORT,
+    Abandoned,
+    Aggregate,
+    Aggregated,
+    CohortRefused,
+    Committed,
+    Effect,
+    Erase,
+    Event,
+    KeyOffered,
+    KeyRefused,
+    KeySigned,
+    ModelSealed,
+    OpeningFailed,
+    Phase,
+    Planned,
+    Quiet,
+    ReleaseSigned,
+    Round,
+    Rules,
+    decode,
+    decode_effect,
+    encode,
+    encode_effect,
+    step,
+)
+from privacy.errors import ConflictingContribution, IllegalEvent, ProtocolError, WrongIdentity
+from privacy.records import Entry
+
+A, B, C, D = "hospital-a", "hospital-b", "hospital-c", "hospital-d"
+RULES = Rules((A, B, C), (A, B, C, D), 3, 2, 5.0, 60.0)
+START = Round(1, RULES)
+KEY, PLAN, COHORT, SUM, MODEL, RELEASE = ("0123456789"[i] * 64 for i in range(6))
+BRIEFLY, QUIET, STILL = Quiet(1, 1), Quiet(5, 5), Quiet(60, 60)
+
+
+def entry(name: str, contribution: str = "a" * 64) -> Entry:
+    return Entry(name, contribution, ("b" * 64,))
+
+
+STORY: list[Event] = [
+    KeyOffered(A, KEY),
+    KeySigned(B, KEY),
+    Planned(PLAN),
+    KeySigned(C, KEY),
+    *(Committed(entry(name)) for name in (A, B, C, D)),
+    Aggregated(COHORT, SUM),
+    ModelSealed(A, MODEL, RELEASE),
+    ReleaseSigned(A, RELEASE),
+    ReleaseSigned(B, RELEASE),
+    ReleaseSigned(C, RELEASE),
+]
+INTRUDERS: list[Event] = [
+    KeyOffered(B, "f" * 64),
+    KeySigned(B, "f" * 64),
+    KeySigned(B, ""),
+    KeyRefused(C),
+    Committed(entry(B, "f" * 64)),
+    Committed(entry("stranger")),
+    CohortRefused("too few"),
+    ModelSealed(B, "f" * 64, "e" * 64),
+    ReleaseSigned(B, "f" * 64),
+    ReleaseSigned("stranger", RELEASE),
+    OpeningFailed(A, "sum_off_grid"),
+    OpeningFailed(B, "sum_off_grid"),
+    Abandoned("over"),
+    BRIEFLY,
+    QUIET,
+    STILL,
+]
+
+
+@dataclass
+class Told:
+    """What came of a history: each round on the way, and every effect."""
+
+    rounds: list[Round]
+    effects: list[Effect]
+
+    @property
+    def last(self) -> Round:
+        return self.rounds[-1]
+
+
+def tell(*events: Event, start: Round = START) -> Told:
+    """Play events; a refused one leaves the round as it is."""
+    told = Told([start], [])
+    for event in events:
+        try:
+            after, effects = step(told.last, event)
+        except ProtocolError:
+            continue
+        told.rounds.append(after)
+        told.effects += effects
+    return told
+
+
+def after(count: int) -> Round:
+    """Return the round when the first `count` events of the story have happened."""
+    return tell(*STORY[:count]).last
+
+
+OFFERED, KEYED, OPEN = after(1), after(2), after(4)
+THREE_IN, AGGREGATING, OPENING, SEALED, DONE = after(7), after(8), after(9), after(10), after(12)
+ABORTED = step(KEYED, Abandoned("over"))[0]
+EVERY = [START, OFFERED, KEYED, OPEN, THREE_IN, AGGREGATING, OPENING, SEALED, DONE, ABORTED]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Event]:
+    """The story with messages lost, repeated, and slipped in.
+
+    Purely random events almost never reach a release; a mangled story does.
+    """
+    told: list[Event] = []
+    for event in STORY:
+        told += [event] * draw(st.sampled_from([1, 1, 1, 1, 0, 2, 3]))
+        told += draw(st.lists(st.sampled_from(STORY + INTRUDERS), max_size=2))
+    return told
+
+
+mangled = settings(deadline=None, max_examples=150)
+
+# -- the story -------------------------------------------------------------------------
+
+
+def test_a_round_goes_from_key_to_release():
+    told = tell(*STORY)
+
+    phases = list(dict.fromkeys(each.phase for each in told.rounds))
+    assert phases == [each for each in Phase if each is not Phase.ABORTED]
+    assert told.effects == [Aggregate(1), Erase(1)]
+    assert told.last.agreed == (A, B, C)
+
+
+def test_the_last_contribution_closes_the_round_without_waiting():
+    assert THREE_IN.phase is Phase.OPEN
+    assert AGGREGATING.phase is Phase.AGGREGATING
+
+
+def test_a_key_counts_when_more_than_half_of_the_openers_vouch_for_it():
+    """Its maker is one of them; half is not more than half."""
+    four = Round(1, Rules((A, B, C, D), (A, B, C, D), 3, 3, 5.0, 60.0))
+
+    told = tell(KeyOffered(A, KEY), KeySigned(B, KEY), start=four)
+
+    assert told.last.phase is Phase.KEYING
+    assert step(told.last, KeySigned(C, KEY))[0].phase is Phase.KEYED
+
+
+@pytest.mark.parametrize("start", [KEYED, OPEN])
+def test_a_late_opener_may_still_vouch_for_the_key(start):
+    late, effects = step(start, KeySigned(C, KEY))
+
+    assert late.key_signers == (A, B, C)
+    assert (late.phase, effects) == (start.phase, ())
+
+
+@pytest.mark.parametrize("start", [OFFERED, KEYED, OPEN])
+def test_nobody_vouches_for_another_key_than_the_one_offered(start):
+    with pytest.raises(IllegalEvent):
+        step(start, KeySigned(C, "f" * 64))
+
+
+def test_nobody_vouches_for_a_key_that_is_not_there():
+    with pytest.raises(IllegalEvent):
+        step(START, KeySigned(B, ""))
+
+
+# -- retries and contradictions --------------------------------------------------------
+
+RETRIES = [
+    (OFFERED, KeyOffered(A, KEY)),
+    (OFFERED, KeySigned(A, KEY)),
+    (OPEN, KeySigned(B, KEY)),
+    (THREE_IN, Committed(entry(A))),
+    (SEALED, ModelSealed(A, MODEL, RELEASE)),
+    (DONE, ReleaseSigned(B, RELEASE)),
+]
+
+
+@pytest.mark.parametrize(("start", "event"), RETRIES)
+def test_a_retry_changes_nothing(start, event):
+    assert step(start, event) == (start, ())
+
+
+def test_a_second_different_contribution_is_refused():
+    with pytest.raises(ConflictingContribution, match=B):
+        step(THREE_IN, Committed(entry(B, "f" * 64)))
+
+
+def test_the_same_header_over_other_roots_is_another_contribution():
+    with pytest.raises(ConflictingContribution):
+        step(THREE_IN, Committed(Entry(B, "a" * 64, ("f" * 64,))))
+
+
+@pytest.mark.parametrize(
+    ("start", "event"),
+    [
+        (OPEN, Committed(entry("stranger"))),
+        (OFFERED, KeySigned(D, KEY)),
+        (OFFERED, KeyRefused(D)),
+        (SEALED, ReleaseSigned(D, RELEASE)),
+        (SEALED, OpeningFailed(D, "sum_off_grid")),
+    ],
+)
+def test_who_has_not_the_role_is_not_heard(start, event):
+    with pytest.raises(WrongIdentity):
+        step(start, event)
+
+
+# -- turns -----------------------------------------------------------------------------
+
+
+def test_only_the_opener_whose_turn_it_is_makes_the_key():
+    with pytest.raises(IllegalEvent, match="turn"):
+        step(START, KeyOffered(B, KEY))
+
+
+def test_a_second_key_of_the_same_turn_is_refused():
+    with pytest.raises(IllegalEvent, match="already"):
+        step(OFFERED, KeyOffered(A, "f" * 64))
+
+
+@pytest.mark.parametrize("event", [KeyRefused(B), QUIET, Quiet(0, 60)])
+def test_a_key_that_comes_to_nothing_passes_the_turn(event):
+    """A maker that is gone, that works for ever, or that nobody vouches for."""
+    passed, effects = step(OFFERED, event)
+
+    assert passed.whose_turn() == B
+    assert (passed.key_record, passed.key_signers, effects) == ("", (), ())
+    assert step(passed, KeyOffered(B, "f" * 64))[0].key_record == "f" * 64
+
+
+def test_a_key_that_is_not_there_cannot_be_refused():
+    """Or one opener alone could pass every turn."""
+    with pytest.raises(IllegalEvent):
+        step(START, KeyRefused(C))
+
+
+def test_keying_gives_up_after_every_opener_has_had_several_turns():
+    count = TURNS_BEFORE_ABORT * len(RULES.openers)
+
+    told = tell(*[QUIET] * (count - 1))
+    assert told.last.phase is Phase.KEYING
+
+    ended, effects = step(told.last, QUIET)
+    assert ended.phase is Phase.ABORTED
+    assert effects == (Erase(1),)
+
+
+def test_only_the_opener_whose_turn_it_is_seals():
+    with pytest.raises(IllegalEvent, match="turn to seal"):
+        step(OPENING, ModelSealed(B, MODEL, RELEASE))
+
+
+def test_the_next_opener_seals_when_the_first_is_gone():
+    passed = step(OPENING, QUIET)[0]
+
+    sealed = step(passed, ModelSealed(B, MODEL, RELEASE))[0]
+
+    assert sealed.sealed_model == MODEL
+    with pytest.raises(IllegalEvent, match="already"):
+        step(sealed, ModelSealed(B, "f" * 64, RELEASE))
+
+
+def test_the_turn_does_not_pass_once_a_model_is_sealed():
+    """Two sealed models of one round could both gather signatures."""
+    assert step(SEALED, QUIET) == (SEALED, ())
+
+
+# -- quiet -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", [START, OFFERED, OPEN, THREE_IN, OPENING, SEALED])
+def test_a_round_in_which_something_moves_is_left_alone(start):
+    assert step(start, BRIEFLY) == (start, ())
+
+
+@pytest.mark.parametrize("event", [QUIET, Quiet(0, 60)])
+def test_a_quiet_round_with_a_quorum_closes(event):
+    closed, effects = step(THREE_IN, event)
+
+    assert closed.phase is Phase.AGGREGATING
+    assert effects == (Aggregate(1),)
+
+
+def test_a_quiet_round_without_a_quorum_waits_until_nothing_moves_any_more():
+    two = after(6)
+
+    assert step(two, QUIET) == (two, ())
+
+    ended, effects = step(two, STILL)
+    assert (ended.phase, effects) == (Phase.ABORTED, (Erase(1),))
+    assert "cohort of 2, a quorum of 3" in ended.reason
+
+
+@pytest.mark.parametrize("start", [OPENING, SEALED])
+def test_openers_that_stop_moving_end_the_round(start):
+    ended, effects = step(start, STILL)
+
+    assert (ended.phase, effects) == (Phase.ABORTED, (Erase(1),))
+
+
+# -- openers that fail -----------------------------------------------------------------
+
+
+def test_the_round_ends_only_when_agreement_is_out_of_reach():
+    one = step(SEALED, OpeningFailed(A, "sum_off_grid"))[0]
+    assert one.phase is Phase.OPENING
+
+    again = step(one, OpeningFailed(A, "sum_off_grid"))[0]
+    assert again == one
+
+    two, effects = step(one, OpeningFailed(B, "sum_off_grid"))
+    assert (two.phase, effects) == (Phase.ABORTED, (Erase(1),))
+    assert "sum_off_grid" in two.reason
+
+
+def test_a_signature_that_is_there_counts_whatever_its_opener_says_later():
+    """A has signed; with C's signature the two that are needed are there."""
+    told = tell(
+        ReleaseSigned(A, RELEASE), OpeningFailed(A, "x"), OpeningFailed(B, "x"), start=SEALED
+    )
+
+    assert told.last.phase is Phase.OPENING
+    assert step(told.last, ReleaseSigned(C, RELEASE))[0].phase is Phase.DONE
+
+
+@pytest.mark.parametrize("release", ["", "f" * 64])
+def test_no_other_release_is_signed(release):
+    for start in (OPENING, SEALED):
+        with pytest.raises(IllegalEvent):
+            step(start, ReleaseSigned(A, release))
+
+
+# -- whom a round waits for ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("current", "awaited"),
+    [
+        (START, {A}),
+        (step(START, QUIET)[0], {B}),
+        (OPEN, {A, B, C, D}),
+        (THREE_IN, {D}),
+        (OPENING, {A}),
+        (SEALED, {A, B, C}),
+        (step(SEALED, ReleaseSigned(A, RELEASE))[0], {B, C}),
+        (step(SEALED, OpeningFailed(B, "x"))[0], {A, C}),
+    ],
+)
+def test_a_round_waits_for_those_who_have_something_left_to_do(current, awaited):
+    assert current.waits_for() == awaited
+
+
+# -- the table -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("current", EVERY, ids=lambda each: f"{each.phase}")
+def test_what_is_not_in_the_table_is_refused(current):
+    """Every kind of event, in every phase."""
+    for event in [*STORY, *INTRUDERS]:
+        if (current.phase, type(event)) not in TRANSITIONS:
+            before = encode(current)
+
+            with pytest.raises(IllegalEvent, match=type(event).__name__):
+                step(current, event)
+
+            assert encode(current) == before
+
+
+def test_the_table_names_every_event_and_leaves_nothing_after_an_abort():
+    assert {event for _, event in TRANSITIONS} == set(Event.__subclasses__())
+    assert not [phase for phase, _ in TRANSITIONS if phase is Phase.ABORTED]
+
+
+@pytest.mark.parametrize("current", EVERY, ids=lambda each: f"{each.phase}")
+def test_a_round_survives_the_store(current):
+    assert decode(encode(current)) == current
+
+
+@pytest.mark.parametrize("effect", [Aggregate(3), Erase(4)])
+def test_an_effect_survives_the_store(effect):
+    assert decode_effect(encode_effect(effect)) == effect
+
+
+# -- the story mangled -----------------------------------------------------------------
+
+
+@mangled
+@given(histories())
+def test_no_sum_is_ever_taken_below_quorum(events):
+    """The cohort promised to participants is the cohort that is aggregated."""
+    for before, now in _steps(events):
+        if now.phase is Phase.AGGREGATING and before.phase is not Phase.AGGREGATING:
+            assert len(now.committed) >= RULES.quorum
+
+
+@mangled
+@given(histories())
+def test_the_cohort_does_not_change_once_it_is_closed(events):
+    closed = (Phase.AGGREGATING, Phase.OPENING, Phase.DONE)
+    for before, now in _steps(events):
+        if before.phase in closed:
+            assert now.committed == before.committed
+
+
+@mangled
+@given(histories())
+def test_each_trainer_counts_once_with_what_it_said_first(events):
+    for before, now in _steps(events):
+        names = [each.participant for each in now.committed]
+
+        assert names == sorted(set(names))
+        assert set(names) <= set(RULES.trainers)
+        assert set(before.committed) <= set(now.committed)
+
+
+@mangled
+@given(histories())
+def test_a_round_is_added_up_and_released_at_most_once(events):
+    told = tell(*events)
+
+    assert told.effects.count(Aggregate(1)) <= 1
+    assert told.effects.count(Erase(1)) <= 1
+    assert sum(b.phase is not n.phase is Phase.DONE for b, n in _steps(events)) <= 1
+
+
+@mangled
+@given(histories())
+def test_a_released_round_has_the_signatures_it_needs(events):
+    last = tell(*events).last
+
+    if last.phase is Phase.DONE:
+        assert len(last.agreed) >= RULES.agreement
+        assert set(last.agreed) <= set(RULES.openers)
+        assert last.release
+
+
+@mangled
+@given(histories())
+def test_no_round_goes_backwards(events):
+    """Phases only rise, an end is an end, and what was said once is not taken back."""
+    order = list(Phase)
+    for before, now in _steps(events):
+        assert order.index(now.phase) >= order.index(before.phase)
+        if before.phase is Phase.ABORTED:
+            assert now == before
+        for name in ("plan", "cohort", "sum", "sealed_model", "release"):
+            assert getattr(before, name) in ("", getattr(now, name))
+
+
+@mangled
+@given(histories())
+def test_a_key_in_use_was_vouched_for_by_more_than_half(events):
+    for _, now in _steps(events):
+        if now.phase not in (Phase.KEYING, Phase.ABORTED):
+            assert now.key_record
+            assert 2 * len(now.key_signers) > len(RULES.openers)
+
+
+@mangled
+@given(histories())
+def test_any_history_ends_if_all_fall_silent(events):
+    """Whatever happened, enough silence ends the round; only the coordinator's own work waits."""
+    last = tell(*events, *[STILL] * (TURNS_BEFORE_ABORT * 3 + 2)).last
+
+    assert last.is_over() or last.phase in (Phase.KEYED, Phase.AGGREGATING)
+
+
+def _steps(events):
+    rounds = tell(*events).rounds
+    return list(pairwise(rounds))

@@ -1,0 +1,37 @@
+"""Waiting for a round to change."""
+
+import asyncio
+import threading
+
+import pytest
+
+from coordinator.watch import Watch
+from tests import fakes
+
+
+@pytest.fixture
+def service():
+    return fakes.Federation().service
+
+
+async def test_a_change_wakes_all_who_wait(service):
+    """The change comes from a thread, the waiting is on the loop."""
+    watch, seen = Watch(service), service.revision
+    waiting = [asyncio.create_task(watch.beyond(seen, 30)) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    threading.Thread(target=service.announce).start()
+
+    await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    assert service.revision == seen + 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("-inf")])
+async def test_who_gives_no_time_does_not_wait(service, seconds):
+    await asyncio.wait_for(Watch(service).beyond(service.revision, seconds), 5)
+
+
+@pytest.mark.parametrize("seen", [0, 10_000])
+async def test_who_has_seen_another_revision_does_not_wait(service, seen):
+    """Above ours too: it saw that one before the coordinator was started again."""
+    await asyncio.wait_for(Watch(service).beyond(seen, 30), 5)

@@ -1,0 +1,46 @@
+"""A report of a demo in which every check held, for tests to show and to spoil."""
+
+from msgspec.structs import replace
+
+from veilsum.demo.report import Report, RoundReport, SiteRound
+
+SITES = ("hospital-a", "hospital-b", "hospital-c", "hospital-d")
+KILLED = "hospital-d"
+
+
+def one_round(number: int, *absent: str) -> RoundReport:
+    """Return a round without the absent sites, the first of which was killed."""
+    cohort = tuple(name for name in SITES if name not in absent)
+    sites = tuple(
+        SiteRound(name, name in cohort, "2 of 4 chunks sent" if name in absent else "")
+        for name in SITES
+    )
+    return RoundReport(number, cohort, 0, 3, sites, SITES[:2])
+
+
+def sample(**changes: object) -> Report:
+    """Return the report, with changes."""
+    report = Report(
+        rounds=(one_round(1), one_round(2, KILLED), one_round(3)),
+        parameters=16_353,
+        accuracy=0.958,
+        accuracy_alone=dict(zip(SITES, (0.951, 0.944, 0.937, 0.923), strict=True)),
+        accuracy_pooled=0.979,
+        epsilon=dict(zip(SITES, (2.841, 2.842, 2.843, 2.844), strict=True)),
+        epsilon_left=dict(zip(SITES, (0.159, 0.158, 0.157, 0.156), strict=True)),
+        delta="0.001",
+        bytes_up=246_800,
+        model_digest="5e" * 32,
+        holders=SITES,
+        transaction="0x" + "7a" * 32,
+        payouts=dict(zip(SITES, ("327272", "327273", "327274", "218181"), strict=True)),
+        escrow=1_200_000,
+        keys="/somewhere/roster.json",
+        state_dir="/somewhere",
+        logs="/somewhere/logs",
+        seconds=47.1,
+        wanted_cohorts=(4, 3, 4),
+        epsilon_limit=3.0,
+        killed=KILLED,
+    )
+    return replace(report, **changes)

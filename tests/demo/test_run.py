@@ -1,0 +1,217 @@
+"""The demo as its users start it: one whole run, and what is left when it is cut short."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from privacy import canonical
+from privacy.errors import ConfigError
+from privacy.roster import Roster
+from tests.demo.sample_report import SITES, sample
+from tests.processes.alive import MARK, alive, left_after, new_mark, wait_until
+from veilsum.demo import run
+from veilsum.demo.clinical_data import patients_of
+from veilsum.demo.settlement import ESCROW
+
+COMMAND = [sys.executable, "-P", "-m", "veilsum", "demo", "--json"]
+PROMISED = {
+    "rounds",
+    "scheme",
+    "exact",
+    "cohort_sizes",
+    "accuracy",
+    "accuracy_alone",
+    "accuracy_pooled",
+    "epsilon",
+    "delta",
+    "bytes_per_parameter_up",
+    "model_digest",
+    "settlement",
+    "keys",
+    "seconds",
+    "state_dir",
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A demo that has run to its end."""
+
+    status: int
+    found: Mapping[str, Any]
+    steps: str
+    state: Path
+    left: Mapping[int, str]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """The one whole run of these tests."""
+    state, mark = tmp_path_factory.mktemp("demo") / "state", new_mark()
+    ended = subprocess.run(
+        [*COMMAND, "--state", str(state)],
+        env={**os.environ, MARK: mark},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert ended.stdout.count("\n") == 1, ended.stdout + ended.stderr
+    found = json.loads(ended.stdout)
+    return Ended(ended.returncode, found, ended.stderr, state, left_after(mark, 5))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+class TestTheWholeDemo:
+    """Claims about one run."""
+
+    def test_every_check_held(self, whole: Ended) -> None:
+        """The exit status says so too."""
+        assert [claim for claim, held in whole.found["checks"].items() if not held] == []
+        assert whole.status == 0
+
+    def test_all_that_is_promised_is_said(self, whole: Ended) -> None:
+        """Scripts read it."""
+        assert whole.found.keys() >= PROMISED
+        assert (whole.found["rounds"], whole.found["scheme"]) == (3, "ckks")
+
+    def test_sums_are_exact_with_and_without_the_killed_hospital(self, whole: Ended) -> None:
+        """It was killed in the middle of its upload, and came back."""
+        second = whole.found["history"][1]
+        (killed,) = (site for site in second["sites"] if site["killed_at"])
+
+        assert whole.found["exact"] is True
+        assert whole.found["cohort_sizes"] == [4, 3, 4]
+        assert killed["participant"] not in second["cohort"]
+        assert killed["killed_at"] in {f"{some} of 4 chunks sent" for some in (1, 2, 3)}
+
+    def test_the_model_is_good_and_its_price_in_privacy_is_kept(self, whole: Ended) -> None:
+        """The limits of every hospital's own policy."""
+        found = whole.found
+
+        assert found["accuracy"] >= 0.90
+        assert sorted(found["epsilon"]) == sorted(found["accuracy_alone"]) == list(SITES)
+        assert all(0 < spent <= 3 for spent in found["epsilon"].values())
+        assert found["delta"] <= 0.001
+        assert found["delta"] < 1 / min(len(patients_of(name).malignant) for name in SITES)
+
+    def test_an_upload_takes_at_most_16_bytes_a_parameter(self, whole: Ended) -> None:
+        """More than the ciphertexts alone, since all messages count."""
+        assert 15.0 < whole.found["bytes_per_parameter_up"] <= 16.0
+
+    def test_every_hospital_was_paid_for_the_rounds_it_took_part_in(self, whole: Ended) -> None:
+        """Eleven contributions in all, two of them of the hospital that was killed."""
+        settlement = whole.found["settlement"]
+        paid = {name: int(amount) for name, amount in settlement["payouts"].items()}
+
+        assert settlement["transaction"].startswith("0x")
+        assert sum(paid.values()) == ESCROW
+        assert paid[SITES[3]] < paid[SITES[0]]
+        assert paid[SITES[3]] == pytest.approx(ESCROW * 2 / 11, abs=4)
+
+    def test_the_files_it_names_are_there(self, whole: Ended) -> None:
+        """The roster is what other tools verify with."""
+        roster = canonical.decode(Path(whole.found["keys"]).read_bytes(), Roster)
+
+        assert [member.participant for member in roster.members] == list(SITES)
+        assert Path(whole.found["state_dir"]) == whole.state
+        assert len(whole.found["model_digest"]) == 64
+        for name in SITES:
+            assert (whole.state / name / "models" / whole.found["model_digest"]).exists()
+
+    def test_nothing_of_it_runs_afterwards(self, whole: Ended) -> None:
+        """Neither a hospital, nor a worker, nor the chain."""
+        assert whole.left == {}
+
+    def test_secrets_are_their_owners_only(self, whole: Ended) -> None:
+        """Files 0600 and folders 0700: keys, passphrases, ledgers, models, databases."""
+        names = {"passphrase", "chain.passphrase"}
+        suffixes = {".key", ".sqlite", ".json"}
+        folders = [whole.state / "coordinator", *(whole.state / name for name in SITES)]
+        secret = [
+            path
+            for folder in folders
+            for path in folder.rglob("*")
+            if path.name in names or path.suffix in suffixes or path.parent.name == "models"
+        ]
+
+        assert len(secret) >= 30
+        assert [str(path) for path in secret if _others_may(path)] == []
+        assert [str(path) for path in folders if _others_may(path)] == []
+
+
+def test_one_check_that_failed_is_status_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The report is still printed: somebody has to see what failed."""
+    monkeypatch.setattr(run, "_run", lambda *_: sample(accuracy=0.5))
+
+    status = run.main(as_json=True, rpc="", state=tmp_path / "state")
+
+    assert status == 1
+    assert json.loads(capsys.readouterr().out)["checks"]["accuracy is at least 0.90"] is False
+
+
+def test_a_folder_with_files_is_not_written_to(tmp_path: Path) -> None:
+    """It may be an earlier run's, with its keys."""
+    (tmp_path / "something").touch()
+
+    with pytest.raises(ConfigError, match="is not empty"):
+        run.main(as_json=True, rpc="", state=tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to_the_group", [True, False], ids=["ctrl-c", "killed"])
+def test_nothing_is_left_of_a_demo_that_is_cut_short(tmp_path: Path, to_the_group: bool) -> None:
+    """Ctrl-C reaches every process; SIGKILL only the first, and the others must see it."""
+    with _starting(tmp_path) as (process, living):
+        wait_until(lambda: _has_workers(living()), 60)
+        if to_the_group:
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.kill()
+
+        status = process.wait(20)
+
+    assert status != 0
+
+
+@contextmanager
+def _starting(
+    tmp_path: Path,
+) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], Mapping[int, str]]]]:
+    mark = new_mark()
+    process = subprocess.Popen(
+        [*COMMAND, "--state", str(tmp_path / "state")],
+        env={**os.environ, MARK: mark},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process, lambda: alive(mark)
+        left = left_after(mark, 5)
+    finally:
+        for straggler in alive(mark):
+            os.kill(straggler, signal.SIGKILL)
+        process.wait()
+    assert left == {}
+
+
+def _has_workers(living: Mapping[int, str]) -> bool:
+    return any("multiprocessing.spawn" in command for command in living.values())
+
+
+def _others_may(path: Path) -> bool:
+    return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)

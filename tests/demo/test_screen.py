@@ -1,0 +1,118 @@
+"""The last screen: whole at the widths that terminals have, and readable without colour."""
+
+import re
+from io import StringIO
+
+import pytest
+from msgspec.structs import replace
+from rich.console import Console
+
+from tests.demo.sample_report import SITES, sample
+from veilsum.demo.report import Report
+from veilsum.demo.screen import Progress, show
+
+SHOWN = [
+    *SITES,
+    "KILLED",
+    "0.958",
+    "0.923",
+    "0.979",
+    "2.841",
+    "0.159",
+    "delta 0.001",
+    "15.09 bytes a parameter",
+    "plain float32 takes 4",
+    "5e" * 32,
+    "0x" + "7a" * 32,
+    "327,272",
+    "47.1 s",
+    "/somewhere",
+]
+
+
+def screen(report: Report, width: int, *, terminal: bool = False) -> str:
+    out = StringIO()
+    show(report, Console(file=out, width=width, highlight=False, force_terminal=terminal))
+    return out.getvalue()
+
+
+def rows(text: str, first: str) -> list[list[str]]:
+    """The cells of each row of a table whose first cell is `first`, folded ones put together."""
+    found: list[list[str]] = []
+    inside = False
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.replace("┃", "│").split("│")[1:-1]]
+        if not cells or cells[0]:
+            inside = cells[:1] == [first]
+            found += [cells] if inside else []
+        elif inside:
+            found[-1] = [f"{a} {b}".strip() for a, b in zip(found[-1], cells, strict=True)]
+    return found
+
+
+def squeezed(text: str) -> str:
+    """Without what a table or a narrow line puts between the parts of a word."""
+    return "".join(text.split()).replace("│", "").replace("┃", "")
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_every_item_is_on_the_screen(width: int) -> None:
+    """Nothing is cut off to make room."""
+    text = screen(sample(), width)
+    words = squeezed(text)
+
+    assert [item for item in SHOWN if squeezed(item) not in words] == []
+    assert "…" not in text
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_round_says_what_each_site_did(width: int) -> None:
+    """The kill, how far the upload was, and that the site came back."""
+    text = screen(sample(), width)
+
+    (second,), (third,) = rows(text, "2"), rows(text, "3")
+    assert second[1:5] == [*["in the sum"] * 3, "KILLED, 2 of 4 chunks sent"]
+    assert second[5:] == ["3", "0", "a, b"]
+    assert third[1:5] == [*["in the sum"] * 3, "came back, in the sum"]
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    """A line that is broken by the terminal breaks a table."""
+    assert max(map(len, screen(sample(), width).splitlines())) <= width
+
+
+def test_it_is_readable_without_colour() -> None:
+    """Written to a file there is no escape sequence, and each check says yes or NO."""
+    text = screen(sample(accuracy=0.5), 100)
+
+    assert "\x1b" not in text
+    assert text.count("  yes  ") == len(sample().checks()) - 1
+    assert "  NO   accuracy is at least 0.90" in text
+
+
+def test_colour_adds_nothing_to_the_words() -> None:
+    """On a terminal the same words are there."""
+    plain = screen(sample(accuracy=0.5), 100)
+    coloured = screen(sample(accuracy=0.5), 100, terminal=True)
+
+    assert "\x1b" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
+
+
+def test_what_is_not_known_is_not_shown_as_nought() -> None:
+    """A difference that nobody measured is a question mark."""
+    unknown = tuple(replace(each, difference=None) for each in sample().rounds)
+
+    (first,) = rows(screen(sample(rounds=unknown), 100), "1")
+
+    assert first[6] == "?"
+
+
+def test_progress_is_one_plain_line_a_step() -> None:
+    """It goes to stderr, so that --json is one object and nothing else."""
+    out = StringIO()
+    Progress(out).step("round 1")
+
+    (line,) = out.getvalue().splitlines()
+    assert line.endswith(" s  round 1")

@@ -1,0 +1,389 @@
+"""A federation in memory, for tests: a clock by hand, real signatures, members that do as told."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from coordinator import config
+from coordinator import plan as planning
+from coordinator.progress import Progress
+from coordinator.rosters import Rosters
+from coordinator.service import Service
+from privacy import canonical
+from privacy.accounting import NeighbouringRelation, UnitOfPrivacy
+from privacy.documents import Signed
+from privacy.events import from_json
+from privacy.failpoints import Failpoints
+from privacy.identifiers import sha256_hex
+from privacy.limbs import PUBLIC_KEY, Layout, encode_chunk
+from privacy.local_training import LocalTraining, privacy_event
+from privacy.merkle import chunk_root, tree_root
+from privacy.plan import CKKS, DeadlinePolicy, Mechanism, Plan, PrivacyPlan
+from privacy.records import (
+    COORDINATOR,
+    PURPOSES,
+    Contribution,
+    KeyRecord,
+    Piece,
+    Record,
+    Release,
+    SealedModel,
+    SealedSecret,
+    Wrap,
+)
+from privacy.roster import Member, Role, Roster
+from privacy.schemes.ckks_parameters import MODULUS_4096
+from privacy.sealing import CHUNK_OVERHEAD, CONTENT_KEY_BYTES, SEAL_OVERHEAD, ciphertext_digest
+from privacy.signing import Purpose, public_bytes, sign
+from tests.coordinator.memory_store import MemoryObjects, MemoryStore
+
+FEDERATION = "oncology"
+SITES = ("hospital-a", "hospital-b", "hospital-c", "hospital-d")
+OPENERS = SITES[:3]
+AUDITOR = "auditor"
+DIMENSION = 4096 + 100
+"""Two ciphertexts; with one in a chunk, two chunks, the second not full."""
+
+PROGRESS_SECONDS, ABANDON_SECONDS = 5.0, 60.0
+LAYOUT = Layout(4096, (MODULUS_4096,))
+
+
+class Crash(BaseException):
+    """The process dies here; no handler of errors catches it."""
+
+
+@dataclass
+class ManualClock:
+    """A clock that moves when it is told to."""
+
+    at: float = 1_000.0
+
+    def __call__(self) -> float:
+        return self.at
+
+    def advance(self, seconds: float) -> None:
+        self.at += seconds
+
+
+@cache
+def signing_key(name: str) -> Ed25519PrivateKey:
+    """Return the key of `name`, always the same one."""
+    return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
+
+
+def make_roster(*, sites: tuple[str, ...] = SITES, same_organisation: bool = False) -> Roster:
+    """Return version 0 of a roster of trainers, with an auditor."""
+    roles = {**dict.fromkeys(sites, Role.TRAINER), AUDITOR: Role.AUDITOR}
+    members = tuple(
+        Member(
+            participant=name,
+            organisation="one owner" if same_organisation else name,
+            roles=(role,),
+            signing_key=public_bytes(signing_key(name)),
+            sealing_key=bytes(32),
+        )
+        for name, role in sorted(roles.items())
+    )
+    return Roster(FEDERATION, 0, public_bytes(signing_key(COORDINATOR)), members)
+
+
+def make_settings(folder: Path = Path("/nowhere"), **rounds: object) -> config.Settings:
+    """Return settings of a programme of two rounds, or with other `rounds` settings."""
+    agreed = {
+        "wanted": 2,
+        "openers": OPENERS,
+        "cohort_minimum": 3,
+        "quorum": 3,
+        "agreement": 2,
+        "clip": "1",
+        "server_learning_rate": "1",
+        "deadline": DeadlinePolicy(f"{PROGRESS_SECONDS:g}", f"{ABANDON_SECONDS:g}"),
+    }
+    training = LocalTraining("0.1", "1.5", 10, "1", "0.1", 50)
+    return config.Settings(
+        federation=FEDERATION,
+        state=folder / "state",
+        database=f"sqlite:///{folder}/coordinator.db",
+        signing_key=folder / "signing.key",
+        roster=folder / "roster.json",
+        listen=config.Listen(
+            "127.0.0.1:0", folder / "server.pem", folder / "server.key", folder / "authority.pem"
+        ),
+        scheme=config.SchemeSettings(20, 24, 4, 1),
+        rounds=config.RoundSettings(**(agreed | rounds)),
+        model=config.ModelSettings(DIMENSION, "ab" * 32),
+        privacy=PrivacyPlan(
+            Mechanism.LOCAL,
+            UnitOfPrivacy.PATIENT,
+            NeighbouringRelation.ADD_OR_REMOVE_ONE,
+            "0.001",
+            training,
+            ("participation",),
+        ),
+    )
+
+
+def make_plan(settings: config.Settings | None = None, number: int = 1) -> Plan:
+    """Return the plan of a round, as the coordinator makes it."""
+    return planning.plan(
+        settings or make_settings(), make_roster(), number, "cd" * 32, "ab" * 32, None
+    )
+
+
+def signed_by(name: str, record: Record, key: str | None = None) -> Signed:
+    """Return `record` with a signature in the name of `name`, by the key of `key` if given."""
+    body = canonical.encode(record)
+    return Signed(body, {name: sign(signing_key(key or name), PURPOSES[type(record)], body)})
+
+
+@cache
+def words(seed: str, chunk: int) -> np.ndarray:
+    """Return one ciphertext's residues, shape (1, 2, 1, 4096): any bytes will do for a sum."""
+    stream = hashlib.shake_128(f"{seed}/{chunk}".encode()).digest(8 * 8192)
+    return (np.frombuffer(stream, "<u8") % np.uint64(MODULUS_4096)).reshape(1, 2, 1, 4096)
+
+
+@cache
+def chunk_of(seed: str, chunk: int) -> bytes:
+    """Return one chunk that nobody has encrypted and nobody could tell."""
+    return encode_chunk(LAYOUT, chunk, words(seed, chunk))
+
+
+@cache
+def root_of(seed: str, chunk: int) -> bytes:
+    """Return the root of that chunk."""
+    return chunk_root(chunk, words(seed, chunk).reshape(2, 1, 4096))
+
+
+def contribution(
+    plan: Plan,
+    name: str,
+    seed: str | None = None,
+    roots: list[bytes] | None = None,
+    /,
+    **other: object,
+) -> Contribution:
+    """Return the header of a site's contribution, or one that says something else."""
+    terms, chunks = plan.terms, plan.arithmetic.chunks
+    seed = seed or seed_of(name, terms.round)
+    tree = tree_root(roots or [root_of(seed, at) for at in range(chunks)])
+    length = sum(LAYOUT.chunk_bytes(1) for _ in range(chunks))
+    said = {
+        "federation": terms.federation,
+        "round": terms.round,
+        "plan": plan.digest(),
+        "key_record": terms.key_record,
+        "participant": name,
+        "pieces": (Piece(COORDINATOR, CKKS, tree.hex(), chunks, length),),
+        "claim": from_json(privacy_event(terms.privacy.training)),
+    }
+    return Contribution(**(said | other))
+
+
+def seed_of(name: str, number: int) -> str:
+    """Return what a site's honest contribution to a round is made from."""
+    return f"{name}/{number}"
+
+
+def expected_sum(seeds: list[str], chunk: int) -> bytes:
+    """Return what the sum must be, added up in integers that do not overflow."""
+    total = sum(words(seed, chunk).astype(object) for seed in seeds) % MODULUS_4096
+    return encode_chunk(LAYOUT, chunk, total.astype(np.uint64))
+
+
+def key_offer(
+    settings: config.Settings, roster: Roster, number: int, maker: str, /, **other: object
+) -> tuple[Signed, bytes, tuple[bytes, ...]]:
+    """Return what an opener offers as a key: the record, the public key, the sealed secrets."""
+    tag = hashlib.sha256(f"{number}/{maker}".encode()).digest()
+    layout = Layout(4096, (MODULUS_4096,), marker=PUBLIC_KEY)
+    public = tag.ljust(layout.chunk_bytes(1), b"\x01")
+    specification = planning.key_specification(settings, roster)
+    sealed = tuple(tag + opener.encode() for opener in specification.openers)
+    said = {
+        "federation": FEDERATION,
+        "round": number,
+        "specification": specification,
+        "maker": maker,
+        "public_key": sha256_hex(public),
+        "secrets": tuple(
+            SealedSecret(opener, sha256_hex(each))
+            for opener, each in zip(specification.openers, sealed, strict=True)
+        ),
+    }
+    return signed_by(maker, KeyRecord(**(said | other))), public, sealed
+
+
+def model_chunks(dimension: int = DIMENSION) -> list[bytes]:
+    """Return what could be the sealed chunks of a model: two."""
+    half = dimension // 2
+    return [
+        b"\x05" * (8 * half + CHUNK_OVERHEAD),
+        b"\x06" * (8 * (dimension - half) + CHUNK_OVERHEAD),
+    ]
+
+
+def envelope(
+    plan: Plan, roster: Roster, total: str, sealer: str, /, **other: object
+) -> SealedModel:
+    """Return the envelope of a sealed model, or one that says something else."""
+    chunks = model_chunks(plan.arithmetic.dimension)
+    said = {
+        "federation": plan.terms.federation,
+        "round": plan.terms.round,
+        "plan": plan.digest(),
+        "sum": total,
+        "model": sha256_hex(f"model of {plan.terms.round}".encode()),
+        "roster": roster.digest(),
+        "sealer": sealer,
+        "chunks": len(chunks),
+        "length": sum(len(chunk) for chunk in chunks),
+        "ciphertext": ciphertext_digest(chunks),
+        "wraps": tuple(
+            Wrap(each.participant, bytes(SEAL_OVERHEAD + CONTENT_KEY_BYTES))
+            for each in roster.trainers()
+        ),
+    }
+    return SealedModel(**(said | other))
+
+
+def crash_at(place: str, count: int = 1) -> Failpoints:
+    """Return failpoints that end the process the `count`-th time a place is reached."""
+
+    def die(where: str) -> None:
+        raise Crash(where)
+
+    return Failpoints({(place, count): die})
+
+
+@dataclass
+class Federation:
+    """A coordinator on storage that outlives it, and members that do what a test says."""
+
+    settings: config.Settings = field(default_factory=make_settings)
+    roster: Roster = field(default_factory=make_roster)
+    clock: ManualClock = field(default_factory=ManualClock)
+    store: object = field(default_factory=MemoryStore)
+    objects: object = field(default_factory=MemoryObjects)
+    failpoints: Failpoints = field(default_factory=Failpoints)
+
+    def __post_init__(self) -> None:
+        self.start()
+        for name in [member.participant for member in self.roster.members]:
+            signature = sign(signing_key(name), Purpose.ROSTER, canonical.encode(self.roster))
+            self.service.rosters.sign(name, 0, signature)
+
+    def start(self, failpoints: Failpoints | None = None) -> Service:
+        """Start the coordinator, again if it ran: all it knows is what the storage kept."""
+        self.service = Service(
+            settings=self.settings,
+            store=self.store,
+            objects=self.objects,
+            rosters=Rosters(self.store, self.roster),
+            signing_key=signing_key(COORDINATOR),
+            now=self.clock,
+            progress=Progress(self.clock),
+            failpoints=failpoints or self.failpoints,
+        )
+        return self.service
+
+    def surviving(self, action: Callable[[], object]) -> object:
+        """Do `action`; if the coordinator dies of it, start it and do it again, as peers do."""
+        try:
+            return action()
+        except Crash:
+            self.start(Failpoints())
+            return action()
+
+    def round(self, number: int = 1):
+        """Return a round's state."""
+        return self.service.rounds()[number]
+
+    def tick(self, count: int = 1) -> None:
+        """Let the coordinator do what is due."""
+        for _ in range(count):
+            self.service.tick()
+
+    def offer_key(self, maker: str = OPENERS[0], number: int = 1) -> None:
+        """Let an opener offer a key."""
+        self.service.offer_key(maker, *key_offer(self.settings, self.roster, number, maker))
+
+    def sign_key(self, opener: str = OPENERS[1], number: int = 1) -> None:
+        """Let an opener vouch for the key that was offered."""
+        record, _ = self.service.key(number)
+        signature = sign(signing_key(opener), Purpose.KEY_RECORD, record.body)
+        self.service.sign_key(opener, number, signature)
+
+    def open_round(self, number: int = 1) -> Plan:
+        """Bring a round to where it takes contributions; return its plan."""
+        self.tick()
+        self.offer_key(number=number)
+        self.sign_key(number=number)
+        self.tick()
+        return self.service.plan(number)[0]
+
+    def begin(
+        self,
+        name: str,
+        number: int = 1,
+        *,
+        seed: str | None = None,
+        roots: list[bytes] | None = None,
+        **other: object,
+    ):
+        """Let a site begin its upload."""
+        plan, _ = self.service.plan(number)
+        header = contribution(plan, name, seed, roots, **other)
+        return self.service.begin(name, signed_by(name, header))
+
+    def put(self, name: str, number: int = 1, seed: str | None = None, chunks: int = 2) -> None:
+        """Let a site send its chunks."""
+        for at in range(chunks):
+            payload = chunk_of(seed or seed_of(name, number), at)
+            self.service.put_chunk(name, number, 0, at, payload)
+
+    def contribute(self, name: str, number: int = 1) -> Signed:
+        """Let a site do all of its part; return the receipt."""
+        self.begin(name, number)
+        self.put(name, number)
+        return self.service.commit(name, number)
+
+    def put_model(self, sealer: str = OPENERS[0], number: int = 1, **other: object) -> SealedModel:
+        """Let an opener seal a model and send it."""
+        plan, total = self.service.plan(number)[0], self.round(number).sum
+        signed = signed_by(sealer, envelope(plan, self.roster, total, sealer, **other))
+        sealed = self.service.begin_model(sealer, signed)
+        for at, chunk in enumerate(model_chunks(plan.arithmetic.dimension)):
+            self.service.put_model_chunk(sealed, at, chunk)
+        self.service.finish_model(sealed, signed)
+        return sealed
+
+    def sign_release(self, opener: str, number: int = 1) -> None:
+        """Let an opener sign the release there is."""
+        release = canonical.decode(self.service.release(number).body, Release)
+        self.service.sign_release(opener, signed_by(opener, release))
+
+    def finish(self, number: int = 1) -> None:
+        """Bring a round that is aggregated to its end."""
+        self.put_model(number=number)
+        for opener in OPENERS[:2]:
+            self.sign_release(opener, number)
+
+    def evidence(self) -> Mapping[str, object]:
+        """Return all of round 1 that others see; equal for equal rounds, whatever died."""
+        current = self.round()
+        return {
+            "phase": current.phase,
+            "committed": current.committed,
+            "cohort": self.service.cohort(1),
+            "sum": self.service.sum(1),
+            "chunks": [self.service.sum_chunk(1, at) for at in range(2)],
+            "release": self.service.release(1),
+            "effects": self.store.pending_effects(),
+            "uploads": self.objects.names("rounds/000001/contributions"),
+        }

@@ -1,0 +1,260 @@
+"""One federation with real keys, and a round of it, made as its members would make it."""
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from participant import keying
+from participant.config import Dataset, Policy
+from participant.found import entry
+from participant.keys import SiteKeys, generate_keys
+from participant.sign import contribution
+from participant.sign import sign as sign_record
+from privacy import canonical
+from privacy.accounting import NeighbouringRelation, UnitOfPrivacy
+from privacy.arithmetic import Arithmetic, ModulusRange
+from privacy.documents import Signed
+from privacy.identifiers import COORDINATOR
+from privacy.local_training import LocalTraining
+from privacy.merkle import piece_root
+from privacy.plan import CKKS, CkksTerms, DeadlinePolicy, Mechanism, Plan, PrivacyPlan, Terms, pack
+from privacy.records import (
+    Cohort,
+    Contribution,
+    Entry,
+    KeyRecord,
+    KeySpecification,
+    Piece,
+    Sum,
+    digest_of,
+)
+from privacy.roster import Roster
+from privacy.schemes.ckks import CkksProtector, CohortKey, make_cohort_key
+from privacy.schemes.ckks_parameters import CkksParameters, largest_scale
+from privacy.schemes.ckks_sum import CkksCombiner
+from privacy.signing import Purpose, public_bytes, sign
+from privacy.vectors import Shapes, model_digest
+
+TRAINERS = ("amber", "birch", "cedar", "delta")
+OPENERS = TRAINERS[:3]
+WATCH = "watch"
+FEDERATION = "oncology"
+SHAPES: Shapes = (("weight", (5000,)),)
+DIMENSION = 5000
+FIRST = np.linspace(-1, 1, DIMENSION)
+PARAMETERS = CkksParameters(largest_scale(value_bits=24, cohort_max=4), 24, 4)
+COORDINATOR_KEY = Ed25519PrivateKey.from_private_bytes(b"c" * 32)
+
+DATASET = Dataset(id="ward", site="nowhere:Site", records=100)
+
+
+@cache
+def keys(name: str) -> SiteKeys:
+    """The keys of one member, the same in one run."""
+    return generate_keys(os.urandom)
+
+
+@cache
+def roster() -> Roster:
+    """Version 0: four trainers of four organisations, and an auditor."""
+    members = [entry(keys(name), name, f"{name} hospital", "", ("trainer",)) for name in TRAINERS]
+    members.append(entry(keys(WATCH), WATCH, "watch office", "", ("auditor",)))
+    return Roster(FEDERATION, 0, public_bytes(COORDINATOR_KEY), tuple(members))
+
+
+def roster_with(**organisations: str) -> Roster:
+    """The same members, some of another organisation."""
+    moved = tuple(
+        msgspec.structs.replace(m, organisation=organisations.get(m.participant, m.organisation))
+        for m in roster().members
+    )
+    return msgspec.structs.replace(roster(), members=moved)
+
+
+def policy(**changes: Any) -> Policy:
+    """A policy that accepts `plan()`."""
+    accepting = Policy(
+        roster=roster().digest(),
+        first_model="first model",
+        schemes=(CKKS,),
+        smallest_cohort=3,
+        epsilon_per_round="3",
+        epsilon_for_life="3",
+        delta="0.001",
+        unit=UnitOfPrivacy.PATIENT,
+        neighbouring=NeighbouringRelation.ADD_OR_REMOVE_ONE,
+        releases=("participation",),
+        without_auditor=True,
+    )
+    return msgspec.structs.replace(accepting, **changes)
+
+
+TRAINING = LocalTraining("0.5", "2.75", 6, "1", "1", 50)
+
+PRIVACY = PrivacyPlan(
+    mechanism=Mechanism.LOCAL,
+    unit=UnitOfPrivacy.PATIENT,
+    neighbouring=NeighbouringRelation.ADD_OR_REMOVE_ONE,
+    delta="0.001",
+    training=TRAINING,
+    releases=("participation",),
+)
+
+
+def plan(**changes: Any) -> Plan:
+    """A plan of round 1, under the key of that round."""
+    number = changes.get("round", 1)
+    terms = Terms(
+        federation=FEDERATION,
+        round=number,
+        model=model_digest(SHAPES, FIRST),
+        release=None,
+        roster=roster().digest(),
+        key_record=digest_of(key_record(number)),
+        scheme=CkksTerms(4096, PARAMETERS.scale_log2, 1, 4),
+        clip="20",
+        cohort_minimum=3,
+        quorum=3,
+        aggregation="mean/1",
+        server_learning_rate="0.5",
+        privacy=PRIVACY,
+        deadline=DeadlinePolicy("3", "60"),
+        openers=OPENERS,
+        agreement=2,
+    )
+    terms = msgspec.structs.replace(terms, **changes)
+    return Plan(ARITHMETIC, terms)
+
+
+ARITHMETIC = Arithmetic(CKKS, DIMENSION, 4096, 18, 24, (ModulusRange(0, 2, 0, PARAMETERS.modulus),))
+
+
+def with_privacy(**changes: Any) -> Plan:
+    """A plan whose privacy part differs."""
+    return plan(privacy=msgspec.structs.replace(PRIVACY, **changes))
+
+
+def specification(**changes: Any) -> KeySpecification:
+    """What the round's key must be made for."""
+    wanted = KeySpecification(
+        roster=roster().digest(),
+        scheme=CKKS,
+        degree=4096,
+        modulus=str(PARAMETERS.modulus),
+        scale_log2=PARAMETERS.scale_log2,
+        value_bits=24,
+        cohort_max=4,
+        ciphertexts_per_chunk=1,
+        openers=OPENERS,
+    )
+    return msgspec.structs.replace(wanted, **changes)
+
+
+@cache
+def cohort_key() -> CohortKey:
+    """A real key pair."""
+    return make_cohort_key(PARAMETERS)
+
+
+@cache
+def sealed_key(number: int) -> tuple[KeyRecord, tuple[bytes, ...]]:
+    """The record of a round's key, made by amber, and its secret sealed to each opener."""
+    pair = cohort_key()
+    return keying.seal_key(number, "amber", specification(), roster(), pair.public, pair.secret)
+
+
+def key_record(number: int) -> KeyRecord:
+    """The record of a round's key."""
+    return sealed_key(number)[0]
+
+
+def signed_by(record: Any, *names: str) -> Signed:
+    """A record with the signatures of some members."""
+    signed = [sign_record(record, name, keys(name).signing) for name in names]
+    return Signed(signed[0].body, {n: s.signatures[n] for n, s in zip(names, signed, strict=True)})
+
+
+def by_coordinator(record: Any, key: Ed25519PrivateKey = COORDINATOR_KEY) -> Signed:
+    """A record with the coordinator's signature."""
+    return sign_record(record, COORDINATOR, key)
+
+
+def plan_signature(of: Plan) -> bytes:
+    """The coordinator's signature on a plan."""
+    return sign(COORDINATOR_KEY, Purpose.PLAN, bytes.fromhex(of.digest()))
+
+
+def update(name: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """One site's grid integers: small, and another for each site."""
+    return (np.arange(DIMENSION) % 97 - 48 + TRAINERS.index(name)).astype(np.int64)
+
+
+@cache
+def payloads(name: str) -> tuple[bytes, ...]:
+    """One site's update, protected under the cohort's key."""
+    return protected(update(name), cohort_key())
+
+
+def protected(values: np.ndarray[Any, np.dtype[np.int64]], pair: CohortKey) -> tuple[bytes, ...]:
+    """Any values, protected under a key."""
+    protector = CkksProtector(PARAMETERS, DIMENSION, pair.public)
+    return tuple(
+        protector.protect(chunk, values[chunk * 4096 : (chunk + 1) * 4096]) for chunk in range(2)
+    )
+
+
+def root_of(chunks: Sequence[bytes]) -> str:
+    """The root that a header, or a manifest, names."""
+    combiner = CkksCombiner(PARAMETERS, DIMENSION)
+    return piece_root([combiner.check(at, chunk) for at, chunk in enumerate(chunks)]).hex()
+
+
+def header_of(of: Plan, name: str, chunks: Sequence[bytes] | None = None) -> Contribution:
+    """The header of one site's contribution."""
+    chunks = payloads(name) if chunks is None else chunks
+    piece = Piece(COORDINATOR, CKKS, root_of(chunks), len(chunks), sum(map(len, chunks)))
+    return contribution(of, name, (piece,))
+
+
+class Round:
+    """A frozen round: the cohort, its headers, and its sum, all signed."""
+
+    def __init__(self, of: Plan, names: Sequence[str], chunks: Any = payloads) -> None:
+        self.plan = of
+        headers = [header_of(of, name, chunks(name)) for name in names]
+        self.headers = [signed_by(h, n) for h, n in zip(headers, names, strict=True)]
+        entries = tuple(Entry(h.participant, digest_of(h), (h.pieces[0].root,)) for h in headers)
+        self.cohort = Cohort(FEDERATION, of.terms.round, of.digest(), entries)
+        combiner = CkksCombiner(PARAMETERS, DIMENSION)
+        self.chunks = tuple(
+            combiner.combine(at, [chunks(name)[at] for name in names]) for at in range(2)
+        )
+        self.sum = Sum(
+            FEDERATION,
+            of.terms.round,
+            of.digest(),
+            digest_of(self.cohort),
+            len(names),
+            root_of(self.chunks),
+            2,
+            sum(map(len, self.chunks)),
+        )
+
+    def parts(self) -> tuple[Signed, list[Signed], Signed]:
+        """What the coordinator shows: cohort, headers, manifest."""
+        return by_coordinator(self.cohort), self.headers, by_coordinator(self.sum)
+
+
+def encoded(record: Any) -> bytes:
+    """A record's canonical bytes."""
+    return canonical.encode(record)
+
+
+def plan_bytes() -> bytes:
+    """The packed form of `plan()`, as a worker gets it."""
+    return pack(plan())

@@ -1,0 +1,116 @@
+"""The next model, the same bits wherever and in whatever order it is computed."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from participant.apply import apply
+from privacy.errors import MalformedMessage, SumOffGrid, UnsafeParameters
+from privacy.plan import decode
+from tests.participant import signed_round as made
+
+RATE = 0.5
+
+
+def small(**terms):
+    return made.plan(server_learning_rate=str(RATE), **terms)
+
+
+def padded(values, dtype):
+    vector = np.zeros(made.DIMENSION, dtype)
+    vector[: len(values)] = values
+    return vector
+
+
+def rounded(exact: Fraction) -> float:
+    """The float64 nearest to an exact number: Python divides integers correctly rounded."""
+    return exact.numerator / exact.denominator
+
+
+def reference(weight: float, steps: int, count: int, rate: float) -> float:
+    """The same four operations, each exact and then rounded once, as IEEE 754 says."""
+    mean = rounded(Fraction(rounded(Fraction(steps, 2**18))) / count)
+    moved = rounded(Fraction(rate) * Fraction(mean))
+    return rounded(Fraction(weight) + Fraction(moved))
+
+
+weights = st.floats(-1e3, 1e3, allow_nan=False, allow_subnormal=False)
+steps = st.integers(-(2**20), 2**20)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(weights, steps), min_size=1, max_size=8), st.integers(1, 4))
+def test_every_bit_is_that_of_exact_arithmetic_rounded_once_an_operation(pairs, count):
+    """The reference uses fractions; nothing in it knows numpy."""
+    model = padded([weight for weight, _ in pairs], np.float64)
+    total = padded([step for _, step in pairs], np.int64)
+
+    found = apply(small(), model, total, count)
+
+    expected = [reference(weight, step, count, RATE) for weight, step in pairs]
+    assert found[: len(pairs)].tolist() == expected
+    assert not found[len(pairs) :].any()
+
+
+def test_the_same_bits_in_any_order():
+    """Element by element: a permutation commutes, and so does cutting the vector."""
+    model = np.sin(np.arange(made.DIMENSION) * 1.7)
+    total = (np.arange(made.DIMENSION) * 7919 % 4001 - 2000).astype(np.int64)
+    order = np.argsort(np.cos(np.arange(made.DIMENSION)))
+
+    straight = apply(small(), model, total, 3)
+    mixed = apply(small(), model[order], total[order], 3)
+    strided = apply(small(), model.repeat(2)[::2], total.repeat(2)[::2], 3)
+
+    assert mixed.tobytes() == straight[order].tobytes()
+    assert strided.tobytes() == straight.tobytes()
+
+
+def test_neither_model_nor_sum_is_changed():
+    """An opener compares with the model it started from."""
+    model, total = np.ones(made.DIMENSION), np.ones(made.DIMENSION, np.int64)
+
+    apply(small(), model, total, 1)
+
+    assert model.sum() == total.sum() == made.DIMENSION
+
+
+def test_an_unknown_aggregation_is_refused():
+    """Not read as the mean."""
+    with pytest.raises(UnsafeParameters, match="median"):
+        apply(small(aggregation="median/1"), np.zeros(3), np.zeros(3, np.int64), 1)
+
+
+@pytest.mark.parametrize("rate", ["nan", "inf", "-1", "0", "1e400"])
+def test_a_rate_that_is_no_positive_number_is_refused(rate):
+    """One NaN would be in every weight."""
+    plan = made.plan(server_learning_rate=rate)
+
+    with pytest.raises(UnsafeParameters, match="rate"):
+        apply(plan, np.zeros(3), np.zeros(3, np.int64), 1)
+
+
+@pytest.mark.parametrize("field", ["server_learning_rate", "clip"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e9", "1/0", "abc", ""])
+def test_no_such_plan_is_read(field, value):
+    """The coordinator signs plans; a site must refuse a mad one, not stop."""
+    plan = made.plan(**{field: value})
+
+    with pytest.raises((MalformedMessage, UnsafeParameters)):
+        decode(plan.arithmetic.encode(), made.encoded(plan.terms))
+
+
+def test_a_mean_above_the_clip_is_refused_and_not_attributed():
+    """n clipped updates have a mean of at most the clip."""
+    clip = 20 * 2**18
+    total = padded([3 * clip], np.int64)
+    beyond = total + padded([3 * 2**18], np.int64)
+
+    apply(small(), np.zeros(made.DIMENSION), total, 3)
+    with pytest.raises(SumOffGrid, match="cannot be said whose"):
+        apply(small(), np.zeros(made.DIMENSION), beyond, 3)
+    with pytest.raises(SumOffGrid):
+        apply(small(), np.zeros(made.DIMENSION), -beyond, 3)

@@ -1,0 +1,107 @@
+"""A site's own file: every key known, every value of its type."""
+
+from pathlib import Path
+
+import pytest
+
+from participant.config import Policy, SiteConfig, read, with_site
+from privacy.errors import ConfigError
+
+TEXT = """
+federation = "oncology"
+participant = "amber"
+state = "state"
+[coordinator]
+address = "127.0.0.1:1"
+authority = "authority.pem"
+certificate = "certificate.pem"
+[dataset]
+id = "ward"
+site = "ward.site:Ward"
+records = 100
+[policy]
+roster = "{roster}"
+first_model = "first"
+schemes = ["ckks/1"]
+smallest_cohort = 3
+epsilon_per_round = "1.5"
+epsilon_for_life = "3"
+delta = "0.001"
+unit = "patient"
+neighbouring = "add_remove"
+releases = ["participation"]
+""".replace("{roster}", "0" * 64)
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "site.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_is_read_into_one_value(tmp_path):
+    """What is not said has the stricter default: no plan without an auditor."""
+    config = read(written(tmp_path, TEXT))
+
+    assert config.policy.smallest_cohort == 3
+    assert config.policy.without_auditor is False
+    assert config.settlement is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("smallest_cohort = 3", "smallest_cohort = 1", "smallest_cohort"),
+        ("smallest_cohort = 3", "smallest_cohort = 3\nsmalest_cohort = 9", "smalest_cohort"),
+        ('delta = "0.001"', "", "delta"),
+        ('delta = "0.001"', 'delta = "nan"', "delta"),
+        ('delta = "0.001"', "delta = 0.001", "delta"),
+        ('epsilon_for_life = "3"', 'epsilon_for_life = "1e9"', "epsilon_for_life"),
+        ('epsilon_for_life = "3"', 'epsilon_for_life = "inf"', "epsilon_for_life"),
+        ('unit = "patient"', 'unit = "hospital"', "unit"),
+        ("records = 100", "records = 0", "records"),
+        ('participant = "amber"', 'participant = "../amber"', "participant"),
+        ("0" * 64, "0" * 63, "roster"),
+        ("records = 100", "records = ", "site.toml"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, old, new, named):
+    """An operator who mistypes a limit must not run without it."""
+    assert TEXT.count(old) == 1
+
+    with pytest.raises(ConfigError, match=named):
+        read(written(tmp_path, TEXT.replace(old, new)))
+
+
+def test_a_missing_file_is_the_operators_error(tmp_path):
+    """Not a traceback."""
+    with pytest.raises(ConfigError, match=r"none\.toml"):
+        read(tmp_path / "none.toml")
+
+
+def test_the_command_line_may_name_another_site(tmp_path):
+    """`--site` brings other data, and changes no line of the policy."""
+    config = read(written(tmp_path, TEXT))
+
+    changed = with_site(config, "other:Site")
+
+    assert changed.dataset.site == "other:Site"
+    assert changed.policy == config.policy
+    assert with_site(config, "") is config
+
+
+def test_no_setting_names_what_protects_an_update():
+    """A setting that chose a protector could choose one that protects nothing."""
+    names = set()
+    pending = [SiteConfig]
+    while pending:
+        for name, kind in pending.pop().__annotations__.items():
+            names.add(name)
+            pending += [k for k in (kind, *getattr(kind, "__args__", ())) if is_settings(k)]
+
+    assert {"schemes", "keystore", "site"} <= names
+    assert not [n for n in names if any(w in n for w in ("protect", "plain", "debug", "witness"))]
+
+
+def is_settings(kind):
+    return isinstance(kind, type) and kind.__module__ == Policy.__module__

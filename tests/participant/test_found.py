@@ -1,0 +1,145 @@
+"""A federation is founded by its members: each compares, signs, and waits for the others."""
+
+import msgspec
+import pytest
+
+from participant import found as module
+from privacy.canonical import encode
+from privacy.errors import InvalidSignature, WrongContext, WrongIdentity
+from privacy.roster import Role, Roster, SignedRoster
+from privacy.signing import Purpose, sign
+from tests.participant import signed_round as made
+
+ROSTER = made.roster()
+
+
+def by(*names, of=ROSTER):
+    body = encode(of)
+    return {name: sign(made.keys(name).signing, Purpose.ROSTER, body) for name in names}
+
+
+class Office:
+    """A coordinator that shows a roster, and takes signatures."""
+
+    def __init__(self, *histories):
+        self.histories = list(histories)
+        self.signed = {}
+
+    async def roster(self):
+        history = self.histories.pop(0) if len(self.histories) > 1 else self.histories[0]
+        first = history[0]
+        merged = SignedRoster(first.roster, {**first.signatures, **self.signed})
+        return [merged, *history[1:]]
+
+    async def sign_roster(self, version, signature):
+        assert version == 0
+        self.signed["amber"] = signature
+
+
+def history(*names, of=ROSTER):
+    return [SignedRoster(of, by(*names, of=of))]
+
+
+OTHERS = ("birch", "cedar", "delta", "watch")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(module, "POLL_SECONDS", 0)
+
+
+async def found(office, fingerprint=None, keys=None):
+    keys = keys or made.keys("amber")
+    return await module.found(office, keys, "amber", fingerprint or ROSTER.digest())
+
+
+async def test_a_member_signs_and_waits_for_the_others():
+    """The last signature founds the federation, whoever it is from."""
+    office = Office(history(), history("birch"), history("birch", "cedar"), history(*OTHERS))
+
+    assert await found(office) == ROSTER
+    assert office.signed["amber"] == by("amber")["amber"]
+
+
+async def test_another_fingerprint_is_not_signed():
+    """The roster that was compared by telephone, or none."""
+    office = Office(history(*OTHERS))
+
+    with pytest.raises(WrongContext, match="telephone"):
+        await found(office, "1" * 64)
+    assert office.signed == {}
+
+
+async def test_no_roster_is_refused():
+    """An empty history is none."""
+    with pytest.raises(WrongContext):
+        await found(Office([SignedRoster(ROSTER, {})]), keys=None, fingerprint="2" * 64)
+
+
+@pytest.mark.parametrize("key", ["signing_key", "sealing_key"])
+async def test_a_roster_with_another_key_for_this_site_is_not_signed(key):
+    """The coordinator could read what is sealed to it."""
+    theirs = getattr(ROSTER.member("birch"), key)
+    members = tuple(
+        msgspec.structs.replace(m, **{key: theirs}) if m.participant == "amber" else m
+        for m in ROSTER.members
+    )
+    swapped = msgspec.structs.replace(ROSTER, members=members)
+    office = Office(history(*OTHERS, of=swapped))
+
+    with pytest.raises(WrongContext, match="other keys for amber"):
+        await found(office, swapped.digest())
+    assert office.signed == {}
+
+
+async def test_a_forged_founding_signature_is_refused():
+    """All names are there; one was not written by its member."""
+    forged = {**by(*OTHERS), "delta": by("cedar")["cedar"]}
+
+    with pytest.raises(InvalidSignature):
+        await found(Office([SignedRoster(ROSTER, forged)]))
+
+
+async def test_a_later_version_with_another_key_for_this_site_is_refused():
+    """Members admitted it, by a majority that this site was not of: it cannot unseal there."""
+    theirs = ROSTER.member("birch").sealing_key
+    members = tuple(
+        msgspec.structs.replace(m, sealing_key=theirs) if m.participant == "amber" else m
+        for m in ROSTER.members
+    )
+    later = Roster(made.FEDERATION, 1, ROSTER.coordinator_key, members, ROSTER.digest())
+    versions = [*history(*OTHERS), *history("birch", "cedar", "delta", of=later)]
+
+    with pytest.raises(WrongContext, match="other keys for amber"):
+        await found(Office(versions))
+
+
+async def test_a_later_version_without_enough_trainers_is_refused():
+    """The auditor, and half of the trainers, are not more than half of the trainers."""
+    left = tuple(m for m in ROSTER.members if m.participant != "delta")
+    later = Roster(made.FEDERATION, 1, ROSTER.coordinator_key, left, ROSTER.digest())
+    versions = [*history(*OTHERS), *history("birch", "cedar", "watch", of=later)]
+
+    with pytest.raises(InvalidSignature, match="2 of 4"):
+        await found(Office(versions))
+
+
+async def test_a_site_that_is_not_in_the_roster_is_told():
+    """It has nothing to sign."""
+    with pytest.raises(WrongIdentity):
+        await module.found(
+            Office(history(*OTHERS)), made.keys("mallory"), "mallory", ROSTER.digest()
+        )
+
+
+def test_an_entry_has_public_keys_only():
+    """It is sent to others."""
+    keys = made.keys("amber")
+
+    entry = module.entry(keys, "amber", "Amber", "", ("trainer",))
+
+    assert entry.roles == (Role.TRAINER,)
+    body = encode(entry)
+    for secret in (keys.signing.private_bytes_raw(), keys.sealing.seed):
+        assert secret not in body
+        assert secret.hex().encode() not in body

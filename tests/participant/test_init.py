@@ -1,0 +1,65 @@
+"""A site begins with keys made on the site; what others need is public."""
+
+import stat
+
+import pytest
+
+from participant.init import init
+from participant.keys import load_keys
+from privacy import canonical
+from privacy.errors import ConfigError, MalformedMessage
+from privacy.roster import Member, Role
+
+
+def begin(folder, name="amber", *, chain=False):
+    return init(folder, "oncology", name, "Amber hospital", chain=chain)
+
+
+def test_the_entry_is_that_of_the_keys(tmp_path):
+    """A trainer, and no more."""
+    entry, request = begin(tmp_path)
+
+    member, keys = canonical.decode(entry.read_bytes(), Member), load_keys(tmp_path / "keys")
+    assert member.roles == (Role.TRAINER,)
+    assert member.signing_key == keys.signing_public
+    assert member.sealing_key == keys.sealing_public
+    assert request.read_bytes().startswith(b"-----BEGIN CERTIFICATE REQUEST")
+
+
+def test_the_public_files_hold_no_private_key(tmp_path):
+    """They are sent around."""
+    paths = begin(tmp_path)
+    keys = load_keys(tmp_path / "keys")
+    secrets = (keys.signing.private_bytes_raw(), keys.sealing.seed)
+
+    for path in paths:
+        body = path.read_bytes()
+        for secret in secrets:
+            assert secret not in body
+            assert secret.hex().encode() not in body
+
+
+def test_keys_are_never_overwritten(tmp_path):
+    """A second init would orphan what is sealed to the first."""
+    begin(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    with pytest.raises(ConfigError):
+        begin(tmp_path)
+    assert before == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+
+
+def test_a_name_that_is_none_is_refused(tmp_path):
+    """It would stand in a certificate."""
+    with pytest.raises(MalformedMessage):
+        begin(tmp_path, "../amber")
+
+
+def test_a_payees_keys_are_the_sites_own(tmp_path):
+    """The payout address is public; its key and passphrase are not."""
+    entry, _ = begin(tmp_path, chain=True)
+
+    member = canonical.decode(entry.read_bytes(), Member)
+    assert member.payout_address.startswith("0x")
+    for name in ("passphrase", "gas.json", "payout.key.json"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600

@@ -1,0 +1,143 @@
+"""A contribution is whole and durable before it leaves, and the same bytes ever after."""
+
+import resource
+import signal
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from participant.outbox import Outbox, erase_until, write_durably
+from privacy.documents import Signed
+from privacy.errors import StoreUnavailable
+
+HEADER = Signed(b"body", {"amber": b"signature"})
+
+
+def filled(folder, number=1):
+    outbox = Outbox(folder, number)
+    chunks = outbox.start()
+    for index in range(3):
+        write_durably(chunks / f"{index:08d}", bytes([number, index]) * 10)
+    return outbox
+
+
+def test_a_contribution_without_its_header_was_never_finished(tmp_path):
+    """Whatever chunks there are: they are never sent."""
+    assert filled(tmp_path).header() is None
+
+
+def test_a_finished_one_comes_back_byte_for_byte(tmp_path):
+    """After a restart: nothing is in memory but the folder's name."""
+    before = filled(tmp_path)
+    before.finish(HEADER)
+
+    after = Outbox(tmp_path, 1)
+
+    assert after.header() == HEADER
+    assert list(after.chunks(0, 3)) == [(i, bytes([1, i]) * 10) for i in range(3)]
+    assert list(after.chunks(2, 3)) == [(2, bytes([1, 2]) * 10)]
+
+
+def test_starting_again_leaves_nothing_of_the_try_before(tmp_path):
+    """A mixture of two protections would have a root that nobody signed."""
+    filled(tmp_path).finish(HEADER)
+
+    chunks = Outbox(tmp_path, 1).start()
+
+    assert list(chunks.iterdir()) == []
+    assert Outbox(tmp_path, 1).header() is None
+
+
+def test_erasing_takes_the_header_first(tmp_path, monkeypatch):
+    """Cut in the middle, what is left must not look finished."""
+    outbox = filled(tmp_path)
+    outbox.finish(HEADER)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("participant.outbox.shutil.rmtree", killed)
+
+    with pytest.raises(KeyboardInterrupt):
+        outbox.erase()
+    assert outbox.header() is None
+
+
+def test_rounds_are_erased_up_to_the_last_one(tmp_path):
+    """The next round's contribution stays."""
+    for number in (1, 2, 3):
+        filled(tmp_path, number).finish(HEADER)
+
+    erase_until(tmp_path, 2)
+    erase_until(tmp_path / "none", 2)
+
+    assert [Outbox(tmp_path, n).header() for n in (1, 2, 3)] == [None, None, HEADER]
+    assert not Outbox(tmp_path, 1).place.exists()
+
+
+def test_a_chunk_that_is_gone_is_an_error_of_the_store(tmp_path):
+    """Not a traceback, and not a shorter contribution."""
+    outbox = filled(tmp_path)
+    outbox.finish(HEADER)
+    (outbox.place / "chunks" / "00000001").unlink()
+
+    with pytest.raises(StoreUnavailable, match="00000001"):
+        list(outbox.chunks(0, 3))
+
+
+def test_a_full_disk_is_an_error_of_the_store(tmp_path):
+    """The kernel refuses the write here: the file may grow to 1000 bytes and no further."""
+    path, limits = tmp_path / "chunk", resource.getrlimit(resource.RLIMIT_FSIZE)
+    write_durably(path, b"before")
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+
+    try:
+        with pytest.raises(StoreUnavailable, match="make room"):
+            write_durably(path, bytes(2000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+
+    assert path.read_bytes() == b"before"
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_the_store(tmp_path):
+    """The outbox's place is taken by a file."""
+    (tmp_path / "outbox").write_bytes(b"")
+
+    with pytest.raises(StoreUnavailable):
+        Outbox(tmp_path / "outbox", 1).start()
+
+
+def test_only_the_owner_reads_it(tmp_path):
+    """Ciphertexts are no secret, and nobody's business."""
+    outbox = filled(tmp_path)
+    outbox.finish(HEADER)
+
+    for path in (outbox.place / "header", *(outbox.place / "chunks").iterdir()):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from participant import outbox
+real = os.replace
+def dies(self, target):
+    os.kill(os.getpid(), signal.SIGKILL)
+Path.replace = dies
+outbox.write_durably(Path(sys.argv[1]) / "chunk", bytes(100_000))
+"""
+
+
+def test_a_kill_while_writing_leaves_the_file_as_it_was(tmp_path):
+    """There is the old file, or the new one, and never half of it."""
+    (tmp_path / "chunk").write_bytes(b"before")
+
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+
+    assert done.returncode == -signal.SIGKILL
+    assert (tmp_path / "chunk").read_bytes() == b"before"

@@ -1,0 +1,155 @@
+"""The site has the last word, and says with which line of its file it refuses."""
+
+import msgspec
+import pytest
+
+from participant import policy as module
+from privacy.errors import CohortTooSmall, PolicyRefusal, UnsafeParameters, WrongIdentity
+from privacy.local_training import LocalTraining
+from privacy.vectors import model_digest
+from tests.participant import signed_round as made
+
+MODEL = model_digest(made.SHAPES, made.FIRST)
+
+
+def check(plan, policy=None, dataset=made.DATASET, roster=None, model=MODEL, release=None):
+    roster = roster or made.roster()
+    module.check_plan(plan, policy or made.policy(), dataset, roster, model, release)
+
+
+def test_a_plan_that_every_line_accepts_is_accepted():
+    """The control of all refusals below."""
+    check(made.plan())
+
+
+@pytest.mark.parametrize(
+    ("line", "plan", "policy"),
+    [
+        ("policy.roster", {"roster": "1" * 64}, {}),
+        ("policy.roster", {"federation": "cardiology"}, {}),
+        ("policy.first_model", {"model": "2" * 64}, {}),
+        ("policy.first_model", {"release": "3" * 64}, {}),
+        ("policy.schemes", {}, {"schemes": ("shares/1",)}),
+        ("policy.schemes", {}, {"schemes": ()}),
+        ("policy.smallest_cohort = 4", {}, {"smallest_cohort": 4}),
+        ("policy.smallest_cohort = 3", {"cohort_minimum": 2}, {}),
+        ("policy.without_auditor = false", {}, {"without_auditor": False}),
+        ("policy.without_auditor", {"auditor": "delta"}, {}),
+        ("openers", {"openers": ("amber", "watch")}, {}),
+        ("policy.unit = record", {}, {"unit": "record"}),
+        ("policy.neighbouring = replace", {}, {"neighbouring": "replace"}),
+        ("policy.delta = 0.0001", {}, {"delta": "0.0001"}),
+        ("policy.releases", {}, {"releases": ()}),
+        ("policy.epsilon_per_round = 0.5", {}, {"epsilon_per_round": "0.5"}),
+    ],
+)
+def test_every_refusal_names_its_line(line, plan, policy):
+    """Who reads the log must know which line of site.toml to talk about."""
+    with pytest.raises(PolicyRefusal) as refused:
+        check(made.plan(**plan), made.policy(**policy))
+
+    assert line in str(refused.value)
+
+
+def test_one_organisation_cannot_hold_two_openers_keys():
+    """Two openers agree on a release; of one organisation, they would be one."""
+    roster = made.roster_with(birch="amber hospital")
+
+    with pytest.raises(PolicyRefusal, match="different organisations"):
+        check(made.plan(roster=roster.digest()), roster=roster)
+
+
+def test_an_opener_outside_of_the_roster_is_refused():
+    """The coordinator's plan admits nobody."""
+    with pytest.raises(WrongIdentity, match="mallory"):
+        check(made.plan(openers=("amber", "mallory")))
+
+
+def test_an_auditor_of_an_openers_organisation_is_none():
+    """It would hold the key that opens what it is to guard."""
+    roster = made.roster_with(watch="amber hospital")
+
+    with pytest.raises(PolicyRefusal, match=r"policy\.without_auditor"):
+        check(made.plan(roster=roster.digest(), auditor="watch"), roster=roster)
+
+
+def test_an_auditor_of_the_roster_is_accepted():
+    """The line is satisfied by an auditor whom members have admitted, not by a name."""
+    check(made.plan(auditor="watch"), made.policy(without_auditor=False))
+
+    with pytest.raises(WrongIdentity):
+        check(made.plan(auditor="nobody"), made.policy(without_auditor=False))
+
+
+@pytest.mark.parametrize("records", [1000, 1001, 10**9])
+def test_delta_stays_below_one_over_the_records(records):
+    """At delta 1/n a mechanism may publish one whole patient."""
+    dataset = msgspec.structs.replace(made.DATASET, records=records)
+
+    with pytest.raises(PolicyRefusal, match=rf"dataset\.records = {records}"):
+        check(made.plan(), dataset=dataset)
+
+
+def test_delta_just_below_one_over_the_records_is_accepted():
+    """The other side of the edge, decided in fractions and not in float."""
+    check(made.plan(), dataset=msgspec.structs.replace(made.DATASET, records=999))
+
+
+def test_a_delta_below_the_policys_is_accepted_and_costed_at_the_policys():
+    """The plan cannot make a round look cheap: the site's own delta is what its limits mean."""
+    check(made.with_privacy(delta="0.000001"))
+
+
+def test_a_release_beyond_the_list_is_named():
+    """Participation is let out; a site's loss is not."""
+    with pytest.raises(PolicyRefusal, match="loss"):
+        check(made.with_privacy(releases=("participation", "loss")))
+
+
+def test_more_steps_cost_more_than_the_line_allows():
+    """The cost is computed here, from the plan's own numbers."""
+    training = LocalTraining("0.5", "2.75", 60, "1", "1", 50)
+
+    with pytest.raises(PolicyRefusal, match=r"epsilon_per_round = 3: the round costs \d"):
+        check(made.with_privacy(training=training))
+
+
+def test_organisations_are_counted_and_not_names():
+    """Sybils of one organisation hide nobody."""
+    roster = made.roster_with(birch="amber hospital", cedar="amber hospital")
+
+    with pytest.raises(CohortTooSmall, match="2 organisations"):
+        module.check_cohort(made.TRAINERS, made.policy(), 2, roster)
+
+    module.check_cohort(made.TRAINERS[:3], made.policy(), 2, made.roster())
+
+
+@pytest.mark.parametrize(("minimum", "smallest"), [(4, 2), (2, 4)])
+def test_the_stricter_of_plan_and_policy_counts(minimum, smallest):
+    """Neither can lower the other."""
+    policy = made.policy(smallest_cohort=smallest)
+
+    with pytest.raises(CohortTooSmall):
+        module.check_cohort(made.OPENERS, policy, minimum, made.roster())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"roster": "1" * 64}, "policy.roster"),
+        ({"scheme": "plain/1"}, "policy.schemes"),
+        ({"openers": ("amber", "watch")}, "openers"),
+    ],
+)
+def test_no_key_is_made_for_an_order_that_the_policy_refuses(changes, words):
+    """The order comes from the coordinator and is signed by nobody."""
+    with pytest.raises(PolicyRefusal) as refused:
+        module.check_specification(made.specification(**changes), made.policy(), made.roster())
+
+    assert words in str(refused.value)
+
+
+def test_a_plan_without_two_openers_does_not_exist():
+    """Nobody opens alone."""
+    with pytest.raises(UnsafeParameters):
+        made.plan(openers=("amber",))

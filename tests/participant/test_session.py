@@ -1,0 +1,157 @@
+"""What there is to do, for every role and phase; what is declined stays declined."""
+
+from dataclasses import replace
+
+import pytest
+
+from participant.session import (
+    Adopt,
+    Agree,
+    Claim,
+    Contribute,
+    MakeKey,
+    Open,
+    SealModel,
+    Standing,
+    VouchForKey,
+    is_over,
+    tasks,
+)
+from participant.view import RoundView, View
+
+ROUND = RoundView(
+    number=1,
+    phase="open",
+    turn="amber",
+    openers=("amber", "birch", "cedar"),
+    key_record="k1",
+    key_signers=("amber",),
+    committed=(),
+    sealed_model="",
+    agreed=(),
+)
+PHASES = ("keying", "keyed", "open", "aggregating", "opening", "done", "aborted", "", "new")
+
+
+def todo(name, standing=None, **changes):
+    view = View(rounds=(replace(ROUND, **changes),))
+    return tasks(view, standing or Standing(name))
+
+
+@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("name", ["amber", "birch", "delta"])
+def test_each_phase_has_its_tasks(name, phase):
+    """The table, for the opener whose turn it is, another opener, and a trainer."""
+    expected = {
+        ("amber", "open"): (Contribute(1),),
+        ("birch", "open"): (Contribute(1),),
+        ("delta", "open"): (Contribute(1),),
+        ("birch", "keying"): (VouchForKey(1, "k1"),),
+        ("amber", "opening"): (Open(1),),
+        ("birch", "opening"): (Open(1),),
+    }
+
+    assert todo(name, phase=phase) == expected.get((name, phase), ())
+
+
+def test_only_the_opener_whose_turn_it_is_makes_the_key():
+    """Two keys for one round would be one too many."""
+    nothing = {"phase": "keying", "key_record": "", "key_signers": ()}
+
+    assert todo("amber", **nothing) == (MakeKey(1),)
+    assert todo("birch", **nothing) == ()
+    assert todo("delta", **nothing) == ()
+
+
+def test_an_opener_opens_then_seals_in_its_turn_then_agrees():
+    """The order in which a release comes about."""
+    opened = {"opened": {1: "m"}}
+    amber, birch = Standing("amber", **opened), Standing("birch", **opened)
+
+    assert todo("amber", amber, phase="opening") == (SealModel(1),)
+    assert todo("birch", birch, phase="opening") == ()
+    assert todo("birch", birch, phase="opening", sealed_model="s") == (Agree(1),)
+    assert todo("birch", birch, phase="opening", sealed_model="s", agreed=("birch",)) == ()
+
+
+def test_who_has_contributed_is_done():
+    """Until the round is opened."""
+    assert todo("delta", committed=("delta",)) == ()
+
+
+def test_a_member_that_does_not_train_has_nothing_to_do():
+    """An auditor, or a suspended trainer, gets neither model nor data to touch."""
+    view = View(rounds=(ROUND,), released=1)
+
+    assert tasks(view, Standing("delta", trains=False)) == ()
+
+
+def test_a_declined_task_does_not_come_back():
+    """What a check has refused is not tried until somebody gives in."""
+    for phase in ("open", "keying", "opening"):
+        (task,) = todo("birch", phase=phase)
+
+        assert todo("birch", Standing("birch", declined=frozenset({task})), phase=phase) == ()
+
+
+def test_declining_one_makers_key_does_not_decline_the_next_ones():
+    """Otherwise one malicious maker would halt the round for good."""
+    declined = Standing("birch", declined=frozenset({VouchForKey(1, "k1")}))
+
+    assert todo("birch", declined, phase="keying", key_record="k2") == (VouchForKey(1, "k2"),)
+
+
+def test_a_site_behind_adopts_before_it_contributes():
+    """With the older model its policy would refuse the plan, and that for good."""
+    view = View(rounds=(replace(ROUND, number=2),), released=1)
+
+    assert tasks(view, Standing("delta")) == (Adopt(1),)
+    assert tasks(view, Standing("delta", adopted=1)) == (Contribute(2),)
+
+
+def test_a_site_that_declined_the_release_is_asked_to_contribute_and_will_refuse():
+    """Policy then says which model it expected."""
+    view = View(rounds=(replace(ROUND, number=2),), released=1)
+
+    assert tasks(view, Standing("delta", declined=frozenset({Adopt(1)}))) == (Contribute(2),)
+
+
+def test_opening_comes_before_contributing_before_keying():
+    """Others wait for an opener; a key is made one round ahead."""
+    rounds = (
+        replace(ROUND, number=3, phase="keying", key_record="", turn="amber"),
+        replace(ROUND, number=2, phase="open"),
+        replace(ROUND, number=1, phase="opening"),
+    )
+
+    found = tasks(View(rounds=rounds), Standing("amber"))
+
+    assert found == (Open(1), Contribute(2), MakeKey(3))
+
+
+def test_it_is_over_when_finished_and_nothing_is_left():
+    """Not before the last model is adopted."""
+    view = View(finished=True, released=3)
+
+    assert not is_over(view, Standing("delta"))
+    assert is_over(view, Standing("delta", adopted=3))
+    assert not is_over(View(released=3), Standing("delta", adopted=3))
+
+
+def test_it_is_over_only_once_paid():
+    """Settlement comes after the last round."""
+    view = View(finished=True, released=3, settles=True)
+    standing = Standing("delta", adopted=3)
+
+    assert not is_over(view, standing)
+    assert tasks(view, standing) == ()
+    assert tasks(replace(view, settled=True), standing) == (Claim(3),)
+    assert is_over(replace(view, settled=True), replace(standing, claimed=True))
+
+
+def test_a_claim_that_was_refused_does_not_keep_the_site_for_ever():
+    """A coordinator that offers a wrong entitlement must not hold a process hostage."""
+    view = View(finished=True, released=3, settles=True, settled=True)
+    standing = Standing("delta", adopted=3, declined=frozenset({Claim(3)}))
+
+    assert is_over(view, standing)

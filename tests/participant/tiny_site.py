@@ -1,0 +1,69 @@
+"""A site of forty patients and 5,000 weights, and worker processes that misbehave."""
+
+import hashlib
+import os
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from participant.worker import serve_workshop
+from privacy.errors import UpdateOutOfRange
+
+
+class TinySite:
+    """Forty patients, drawn from a hash."""
+
+    def model(self):
+        from torch import nn  # noqa: PLC0415 - spawned workers that need no torch load this file
+
+        return nn.Linear(4999, 1)
+
+    def records(self):
+        import torch  # noqa: PLC0415 - spawned workers that need no torch load this file
+
+        draws = np.frombuffer(hashlib.shake_256(b"patients").digest(40 * 4999), np.int8)
+        features = torch.from_numpy(draws.astype(np.float32) / 128).reshape(40, 4999)
+        return [(features[at : at + 1], torch.full((1, 1), at % 2 * 1.0)) for at in range(40)]
+
+    def loss(self, output, target):
+        from torch.nn.functional import binary_cross_entropy_with_logits  # noqa: PLC0415 - spawned workers that need no torch load this file
+
+        return binary_cross_entropy_with_logits(output, target, reduction="none").squeeze(1)
+
+
+def misbehave(connection: Connection, site: str) -> None:
+    """Serve a workshop whose every verb goes wrong in its own way."""
+    serve_workshop(connection, lambda: SimpleNamespace(**BROKEN))
+
+
+def _not_finite(*_):
+    raise UpdateOutOfRange("3 of 5000 values are not finite")
+
+
+def _library(*_):
+    raise RuntimeError("patient 4711 has a tumour of 3 cm")
+
+
+def _die(*_):
+    os._exit(1)
+
+
+def _once(plan, public_key, folder):
+    marker = Path(folder)
+    if not marker.exists():
+        marker.write_text("died once")
+        os._exit(1)
+    raise UpdateOutOfRange("the second worker answers")
+
+
+BROKEN = {
+    "train": _not_finite,
+    "privatise": _library,
+    "check_key": _die,
+    "protect": _once,
+    "shapes": lambda: (("weight", (2,)),),
+    "first_model": lambda text: np.array([1.5, -0.0]),
+    "reveal": lambda plan, frozen, secret, chunks: np.array([2**62, -(2**62), 0]),
+}

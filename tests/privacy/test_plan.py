@@ -1,0 +1,336 @@
+"""A plan is one value with one digest, and no weaker plan can be said."""
+
+from collections.abc import Iterator
+from dataclasses import replace as with_
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from privacy import canonical
+from privacy.arithmetic import ModulusRange
+from privacy.errors import MalformedMessage, UnsafeParameters
+from privacy.plan import CKKS, Plan, Terms, decode, digest_of, pack, unpack
+from privacy.schemes.ckks_parameters import MODULUS_4096
+from tests.privacy.example_round import ARITHMETIC, PLAN, PRIVACY, TERMS
+
+NUMBERS = ("clip", "server_learning_rate")
+NO_POSITIVE_DECIMALS = (
+    "", "0", "-1", "nan", "inf", "1e999", "1e3", "1/3", "1/0", "+1", " 1", "1 ", "1\n", "01", "1.0",
+    ".5", "1_000", "٣", "0x1", "99999999999", "0.000000000000000000001", "Infinity", "1,5",
+)  # fmt: skip
+
+
+def terms(**changes: Any) -> Terms:
+    """The example's terms with some fields changed."""
+    return replace(TERMS, **changes)
+
+
+def decoded(document: dict[str, Any]) -> Plan:
+    """The plan with these terms, as it arrives."""
+    return decode(ARITHMETIC.encode(), msgspec.json.encode(document, order="deterministic"))
+
+
+def leaves(document: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every field below a document, containers that are empty included."""
+    inner: list[tuple[Any, Any]] = []
+    if isinstance(document, dict):
+        inner = list(document.items())
+    if isinstance(document, list):
+        inner = list(enumerate(document))
+    if not inner:
+        yield at
+    for key, value in inner:
+        yield from leaves(value, (*at, key))
+
+
+def other(value: Any) -> Any:
+    """Another value of the same type."""
+    match value:
+        case None:
+            return "0" * 64
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case str():
+            return value[:-1] + ("1" if value[-1:] == "2" else "2")
+        case _:
+            return [*value, "x"]
+
+
+def changed(document: Any, path: tuple[Any, ...]) -> Any:
+    """The document with one leaf changed."""
+    if not path:
+        return other(document)
+    copy = dict(document) if isinstance(document, dict) else list(document)
+    copy[path[0]] = changed(copy[path[0]], path[1:])
+    return copy
+
+
+DOCUMENT = canonical.builtins(TERMS)
+
+
+def json_bytes(document: Any) -> bytes:
+    """A document in canonical order."""
+    return msgspec.json.encode(document, order="deterministic")
+
+
+def test_a_plan_comes_back_from_its_bytes() -> None:
+    """From the wire, and from the store."""
+    assert decode(ARITHMETIC.encode(), canonical.encode(TERMS)) == PLAN
+    assert unpack(pack(PLAN)) == PLAN
+
+
+@pytest.mark.parametrize("path", [*leaves(DOCUMENT)], ids=lambda path: ".".join(map(str, path)))
+def test_the_digest_is_of_every_field_of_the_terms(path: tuple[Any, ...]) -> None:
+    """A field that the digest leaves out is a field that the coordinator may change later."""
+    terms_part = json_bytes(changed(DOCUMENT, path))
+
+    assert digest_of(ARITHMETIC.encode(), json_bytes(DOCUMENT)) == PLAN.digest()
+    assert digest_of(ARITHMETIC.encode(), terms_part) != PLAN.digest()
+
+
+@pytest.mark.parametrize("field", Terms.__struct_fields__)
+def test_every_field_of_the_terms_is_in_their_bytes(field: str) -> None:
+    """Also those that have a value when nothing is said."""
+    assert f'"{field}":'.encode() in canonical.encode(TERMS)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scheme": "ckks/2"},
+        {"dimension": 16_354},
+        {"values_per_chunk": 4097},
+        {"fraction_bits": 17},
+        {"value_bits": 23},
+        {"ranges": (ModulusRange(0, 4, 0, MODULUS_4096 - 2),)},
+    ],
+)
+def test_the_digest_is_of_every_field_of_the_arithmetic(changes: dict[str, Any]) -> None:
+    """The part that a contract opens is bound as well."""
+    part = with_(ARITHMETIC, **changes).encode()
+
+    assert digest_of(part, canonical.encode(TERMS)) != PLAN.digest()
+
+
+def test_bytes_cannot_move_between_the_two_parts() -> None:
+    """Each part is hashed by itself."""
+    body = ARITHMETIC.encode() + canonical.encode(TERMS)
+    cut = len(ARITHMETIC.encode())
+
+    digests = {digest_of(body[:at], body[at:]) for at in range(cut - 64, cut + 64)}
+
+    assert len(digests) == 128
+
+
+@pytest.mark.parametrize("scheme", ["plain/1", "plain", "ckks", "ckks/2", "CKKS/1", "shares/1"])
+def test_no_other_scheme_can_be_planned(scheme: str) -> None:
+    """There is no setting by which an update leaves in the clear."""
+    part = with_(ARITHMETIC, scheme=scheme).encode()
+
+    with pytest.raises(UnsafeParameters, match=CKKS):
+        decode(part, canonical.encode(TERMS))
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        (ModulusRange(0, 4, 0, MODULUS_4096), ModulusRange(0, 4, 1, MODULUS_4096)),
+        (ModulusRange(0, 2, 0, MODULUS_4096), ModulusRange(2, 4, 0, MODULUS_4096)),
+        (ModulusRange(0, 4, 0, MODULUS_4096 - 8192),),
+        (ModulusRange(0, 4, 0, 1 << 64),),
+    ],
+)
+def test_another_modulus_or_several_are_refused(ranges: tuple[ModulusRange, ...]) -> None:
+    """The scheme has one prime; a composite or a smaller one would be weaker."""
+    with pytest.raises(UnsafeParameters):
+        Plan(with_(ARITHMETIC, ranges=ranges), TERMS)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"degree": 2048},
+        {"degree": 8192},
+        {"scale_log2": 60},
+        {"scale_log2": 10},
+        {"scale_log2": -1},
+        {"cohort_max": 1_000_000},
+        {"ciphertexts_per_chunk": 0},
+        {"ciphertexts_per_chunk": 18},
+    ],
+)
+def test_parameters_that_do_not_keep_their_promise_are_refused(changes: dict[str, int]) -> None:
+    """A plan that exists is secure, does not wrap and is exact."""
+    with pytest.raises(UnsafeParameters):
+        Plan(ARITHMETIC, terms(scheme=replace(TERMS.scheme, **changes)))
+
+
+def test_parts_that_disagree_are_refused() -> None:
+    """A contract would count other chunks than the sites send."""
+    with pytest.raises(MalformedMessage, match="values a chunk"):
+        Plan(ARITHMETIC, terms(scheme=replace(TERMS.scheme, ciphertexts_per_chunk=2)))
+
+
+@pytest.mark.parametrize(
+    ("openers", "agreement"),
+    [
+        ((), 2),
+        (("amber",), 2),
+        (("amber", "amber"), 2),
+        (("amber", "birch", "amber"), 2),
+        (("amber", "birch", "cedar", "delta", "elder"), 3),
+        (("amber", "birch"), 1),
+        (("amber", "birch"), 3),
+        (("amber", "birch", "cedar"), 1),
+        (("amber", "birch", "cedar"), 4),
+        (("amber", "birch", "cedar", "delta"), 2),
+    ],
+)
+def test_openers_that_could_be_one_or_agree_alone_are_refused(
+    openers: tuple[str, ...], agreement: int
+) -> None:
+    """Two halves of the openers must not be able to release two models."""
+    with pytest.raises(UnsafeParameters):
+        Plan(ARITHMETIC, terms(openers=openers, agreement=agreement))
+
+
+@pytest.mark.parametrize(("count", "agreement"), [(2, 2), (3, 2), (3, 3), (4, 3), (4, 4)])
+def test_two_to_four_openers_agree_by_more_than_half(count: int, agreement: int) -> None:
+    """The order is that of the plan."""
+    openers = ("delta", "amber", "birch", "cedar")[:count]
+
+    plan = Plan(ARITHMETIC, terms(openers=openers, agreement=agreement))
+
+    assert plan.terms.openers == openers
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cohort_minimum": 1},
+        {"cohort_minimum": 4, "quorum": 3},
+        {"quorum": 5},
+        {"cohort_minimum": 1, "quorum": 1},
+    ],
+)
+def test_a_cohort_too_small_to_hide_in_is_refused(changes: dict[str, int]) -> None:
+    """A sum of one is that one's update; a quorum below the minimum would sum for nothing."""
+    with pytest.raises(UnsafeParameters, match="must rise"):
+        Plan(ARITHMETIC, terms(**changes))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"auditor": "amber"}, {"seats": ("amber",)}, {"seats": ("elder", "fir", "gum")}]
+)
+def test_who_opens_does_not_audit_and_nobody_sits_under_ckks(changes: dict[str, Any]) -> None:
+    """A plan says nothing that is not so."""
+    with pytest.raises(UnsafeParameters):
+        Plan(ARITHMETIC, terms(**changes))
+
+
+@pytest.mark.parametrize("text", NO_POSITIVE_DECIMALS)
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("clip",),
+        ("server_learning_rate",),
+        ("privacy", "delta"),
+        ("deadline", "progress_seconds"),
+        ("deadline", "abandon_seconds"),
+    ],
+    ids=".".join,
+)
+def test_a_number_has_one_spelling_and_is_above_0(path: tuple[str, ...], text: str) -> None:
+    """With a clip of "nan" no sum would ever be too large."""
+    document = canonical.builtins(TERMS)
+    inner = document if len(path) == 1 else document[path[0]]
+    inner[path[-1]] = text
+
+    with pytest.raises(MalformedMessage):
+        decoded(document)
+
+
+@pytest.mark.parametrize("text", ["1", "0.5", "20", "9999999999", "0.00000000000000000001"])
+@pytest.mark.parametrize("field", NUMBERS)
+def test_positive_decimals_are_taken(field: str, text: str) -> None:
+    """As they are spelled; nothing is rounded."""
+    plan = decoded({**DOCUMENT, field: text})
+
+    assert getattr(plan.terms, field) == text
+
+
+@pytest.mark.parametrize("delta", ["1", "2", "0"])
+def test_a_delta_that_promises_nothing_is_refused(delta: str) -> None:
+    """With delta 1 every mechanism is private."""
+    with pytest.raises(UnsafeParameters, match="delta"):
+        replace(PRIVACY, delta=delta)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"round": 0},
+        {"round": 100_001},
+        {"agreement": 0},
+        {"federation": "Oncology"},
+        {"model": "0" * 63},
+        {"model": "G" * 64},
+        {"roster": "0" * 64 + "\n"},
+        {"openers": ["amber", "birch", "Cedar"]},
+        {"openers": ["amber", "birch", ""]},
+        {"auditor": ""},
+        {"aggregation": None},
+        {"unknown": 1},
+    ],
+    ids=str,
+)
+def test_fields_out_of_their_form_are_refused(changes: dict[str, Any]) -> None:
+    """Names, digests and counts are checked on the way in."""
+    with pytest.raises(MalformedMessage):
+        decoded({**DOCUMENT, **changes})
+
+
+@pytest.mark.parametrize("field", [name for name in DOCUMENT if name not in ("seats", "auditor")])
+def test_a_missing_field_is_refused(field: str) -> None:
+    """Nothing is agreed by silence."""
+    with pytest.raises(MalformedMessage, match=field):
+        decoded({key: value for key, value in DOCUMENT.items() if key != field})
+
+
+@pytest.mark.parametrize("field", ["mechanism", "unit", "neighbouring"])
+def test_privacy_without_its_unit_or_relation_is_refused(field: str) -> None:
+    """An epsilon without them is a number without a meaning."""
+    privacy = {key: value for key, value in DOCUMENT["privacy"].items() if key != field}
+
+    with pytest.raises(MalformedMessage):
+        decoded({**DOCUMENT, "privacy": privacy})
+    with pytest.raises(MalformedMessage):
+        decoded({**DOCUMENT, "privacy": {**DOCUMENT["privacy"], field: "none"}})
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        b"",
+        b"\0\0\0",
+        pack(PLAN)[:-1],
+        pack(PLAN) + b" ",
+        b"\0" + pack(PLAN)[1:3] + b"\0" + pack(PLAN)[4:],
+        b"\xff\xff\xff\xff" + pack(PLAN)[4:],
+    ],
+)
+def test_what_was_not_packed_is_refused(packed: bytes) -> None:
+    """Cut, lengthened, or with another length in front."""
+    with pytest.raises(MalformedMessage):
+        unpack(packed)
+
+
+def test_the_grid_and_the_parameters_are_those_of_the_plan() -> None:
+    """Nobody needs to build them again."""
+    assert (PLAN.grid().fraction_bits, PLAN.grid().value_bits) == (18, 24)
+    assert PLAN.parameters().scale_log2 == TERMS.scheme.scale_log2
+    assert PLAN.parameters().modulus == MODULUS_4096

@@ -1,0 +1,130 @@
+"""What must hold after every operation, whatever happened: each with its number and name."""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+import numpy as np
+
+from coordinator.round import Phase, Round
+from privacy import documents
+from privacy.errors import VeilsumError
+from privacy.limbs import encode_chunk
+from privacy.schemes.ckks_parameters import MODULUS_4096
+from privacy.signing import Purpose
+from tests.fakes import LAYOUT, words
+from tests.simulation.world import World
+
+ORDER = list(Phase)
+WRITTEN_ONCE = ("plan", "cohort", "sum", "sealed_model", "release")
+
+
+class Violated(AssertionError):
+    """An invariant does not hold."""
+
+
+def sum_over_exactly_the_cohort(world: World, current: Round) -> None:
+    """I1: the stored sum is that of the frozen cohort, to the last bit."""
+    if not current.sum:
+        return
+    seeds = tuple(world.oracle.seeds[entry.contribution] for entry in current.committed)
+    for chunk in range(2):
+        stored = world.federation.service.sum_chunk(current.number, chunk)
+        _require(stored == _sum(seeds, chunk), f"chunk {chunk} is another sum")
+
+
+def each_contribution_at_most_once(world: World, current: Round) -> None:
+    """I2: a site is in the cohort once, with the first contribution it began."""
+    names = [entry.participant for entry in current.committed]
+    _require(names == sorted(set(names)), f"cohort {names}")
+    for entry in current.committed:
+        # A begin whose answer was lost in a crash is known to the store alone.
+        first = world.oracle.first.get((current.number, entry.participant), entry.contribution)
+        _require(entry.contribution == first, f"{entry.participant}: not what it said first")
+
+
+def no_sum_below_quorum(world: World, current: Round) -> None:
+    """I3: nothing is added up below the quorum and the least number of organisations."""
+    number, rounds = current.number, world.federation.settings.rounds
+    if current.sum or world.federation.objects.names(f"rounds/{number:06d}/sum"):
+        least = max(rounds.quorum, rounds.cohort_minimum)
+        _require(len(current.committed) >= least, f"a sum of {len(current.committed)}")
+
+
+def a_release_has_its_signatures(world: World, current: Round) -> None:
+    """I4: a released model carries `agreement` good signatures of openers."""
+    if current.phase is not Phase.DONE:
+        return
+    roster, rules = world.federation.roster, current.rules
+    signed = world.federation.service.release(current.number)
+    documents.check_agreement(signed, Purpose.RELEASE, rules.openers, rules.agreement, roster)
+
+
+def nothing_goes_backwards(world: World, current: Round) -> None:
+    """I5: phases rise, an end is an end, and what was said once stands."""
+    before = world.oracle.seen.get(current.number, current)
+    _require(ORDER.index(current.phase) >= ORDER.index(before.phase), f"from {before.phase}")
+    _require(before.phase is not Phase.ABORTED or current == before, "an aborted round changed")
+    for name in WRITTEN_ONCE:
+        _require(getattr(before, name) in ("", getattr(current, name)), f"another {name}")
+    _require(set(before.committed) <= set(current.committed), "a contribution was taken back")
+
+
+def a_receipt_is_kept(world: World, current: Round) -> None:
+    """I7: whoever has a receipt is in the cohort."""
+    names = {entry.participant for entry in current.committed}
+    given = {who for number, who in world.oracle.receipts if number == current.number}
+    _require(given <= names, f"receipts of {sorted(given - names)}")
+
+
+INVARIANTS: Mapping[str, Callable[[World, Round], None]] = {
+    "I1": sum_over_exactly_the_cohort,
+    "I2": each_contribution_at_most_once,
+    "I3": no_sum_below_quorum,
+    "I4": a_release_has_its_signatures,
+    "I5": nothing_goes_backwards,
+    "I7": a_receipt_is_kept,
+}
+
+
+def check(world: World) -> None:
+    """Check every round that has changed since it was last looked at.
+
+    Raises:
+        Violated: the number of the invariant, the round, and what is wrong.
+    """
+    rounds = world.rounds
+    _require(set(world.oracle.seen) <= set(rounds), "I5: a round is gone")
+    for number, current in rounds.items():
+        if world.oracle.seen.get(number) == current:
+            continue
+        for name, invariant in INVARIANTS.items():
+            try:
+                invariant(world, current)
+            except (Violated, VeilsumError) as error:
+                raise Violated(f"{name}, round {number}, {current.phase}: {error}") from error
+        world.oracle.seen[number] = current
+
+
+def check_ended(world: World) -> None:
+    """I6: every round ends, once all trouble has.
+
+    Raises:
+        Violated: a round goes on.
+    """
+    going_on = [f"{n}: {each.phase}" for n, each in world.rounds.items() if not each.is_over()]
+    _require(world.is_over(), f"I6: rounds {going_on} do not end")
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise Violated(what)
+
+
+@lru_cache(maxsize=4096)
+def _sum(seeds: tuple[str, ...], chunk: int) -> bytes:
+    if not seeds:
+        return b""
+    total = np.zeros_like(words(seeds[0], chunk))
+    for seed in seeds:
+        total = (total + words(seed, chunk)) % np.uint64(MODULUS_4096)
+    return encode_chunk(LAYOUT, chunk, total)

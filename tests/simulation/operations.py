@@ -1,0 +1,111 @@
+"""What can happen to a federation, as values: a history is a list of them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Something that happens."""
+
+
+@dataclass(frozen=True)
+class Tick(Operation):
+    """The coordinator does what is due."""
+
+
+@dataclass(frozen=True)
+class Advance(Operation):
+    """Time passes."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Crash(Operation):
+    """The coordinator will die the `count`-th time it comes to `place`, and be started again."""
+
+    place: str
+    count: int
+
+
+@dataclass(frozen=True)
+class DiskFull(Operation):
+    """The next `count` writes of the coordinator fail."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Heartbeat(Operation):
+    """A member says that it is at work."""
+
+    who: str
+    round: int
+
+
+@dataclass(frozen=True)
+class OfferKey(Operation):
+    """An opener offers a key, in turn or not."""
+
+    who: str
+    round: int
+
+
+@dataclass(frozen=True)
+class SignKey(Operation):
+    """An opener vouches for the key there is."""
+
+    who: str
+    round: int
+
+
+@dataclass(frozen=True)
+class Refuse(Operation):
+    """An opener says that the key, or the sum, is not what it must be."""
+
+    who: str
+    round: int
+
+
+@dataclass(frozen=True)
+class Begin(Operation):
+    """A site begins its upload; another `variant` is another contribution."""
+
+    who: str
+    round: int
+    variant: int = 0
+
+
+@dataclass(frozen=True)
+class Put(Operation):
+    """A site sends one chunk of a contribution."""
+
+    who: str
+    round: int
+    chunk: int
+    variant: int = 0
+
+
+@dataclass(frozen=True)
+class Commit(Operation):
+    """A site says that its contribution is complete."""
+
+    who: str
+    round: int
+
+
+@dataclass(frozen=True)
+class Seal(Operation):
+    """An opener seals a model and sends it, whole or cut off after so many chunks."""
+
+    who: str
+    round: int
+    chunks: int = 2
+
+
+@dataclass(frozen=True)
+class SignRelease(Operation):
+    """An opener signs the release there is."""
+
+    who: str
+    round: int

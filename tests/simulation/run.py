@@ -1,0 +1,148 @@
+"""Federations that live through anything, one for each seed.
+
+A seed decides everything: who is reliable, who contradicts itself, who dies and comes
+back, when the coordinator is killed and its disk is full. The same seed is the same history.
+"""
+
+import random
+from dataclasses import dataclass
+
+from coordinator.round import Phase, Round
+from tests.fakes import ABANDON_SECONDS, OPENERS, PROGRESS_SECONDS, SITES
+from tests.simulation import operations as ops
+from tests.simulation.invariants import Violated, check, check_ended
+from tests.simulation.world import World, live
+
+LONGEST_HISTORY = 600
+PATIENCE = 400
+PLACES = (
+    "service.before_save",
+    "service.after_save",
+    "effect.before_aggregate",
+    "effect.after_aggregate",
+    "effect.before_erase",
+    "effect.after_erase",
+    "accept.before_chunk",
+    "accept.after_chunk",
+)
+
+
+@dataclass(frozen=True)
+class Characters:
+    """How often each member does its part, and who contradicts itself."""
+
+    diligence: dict[str, float]
+    liars: frozenset[str]
+    trouble: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one seed."""
+
+    seed: int
+    rounds: int
+    released: int
+    restarts: int
+    history: tuple[ops.Operation, ...]
+    failure: str = ""
+
+
+def live_through(seed: int) -> Outcome:
+    """Return what came of a seed; no failure is what all of them should show."""
+    chance = random.Random(seed)  # a history, not a secret
+    world, characters, history = World(), _characters(chance), []
+    failure = ""
+    try:
+        for _ in range(LONGEST_HISTORY):
+            history.append(_next(chance, characters, world))
+            world.apply(history[-1])
+            check(world)
+            if world.is_over():
+                break
+        _silence(world, history)
+    except Violated as violated:
+        failure = str(violated)
+    except Exception as error:
+        failure = f"I8: {type(error).__name__}: {error}"
+    rounds = world.rounds.values()
+    released = sum(each.phase is Phase.DONE for each in rounds)
+    return Outcome(seed, len(rounds), released, world.restarts, tuple(history), failure)
+
+
+def _silence(world: World, history: list[ops.Operation]) -> None:
+    # Nobody does anything any more: what is going on must end by itself, turn by turn.
+    world.settle_down()
+    for _ in range(PATIENCE):
+        if world.is_over():
+            break
+        for operation in (ops.Tick(), ops.Advance(PROGRESS_SECONDS)):
+            history.append(operation)
+            world.apply(operation)
+            check(world)
+    check_ended(world)
+
+
+def _characters(chance: random.Random) -> Characters:
+    diligence = {name: chance.choice([1.0, 1.0, 1.0, 1.0, 0.9, 0.7, 0.3, 0.0]) for name in SITES}
+    liars = frozenset(name for name in SITES if chance.random() < 0.2)
+    return Characters(diligence, liars, chance.choice([0.0, 0.02, 0.1]))
+
+
+def _next(chance: random.Random, characters: Characters, world: World) -> ops.Operation:
+    if chance.random() < characters.trouble:
+        return _trouble(chance)
+    rounds = live(world)
+    who = chance.choice(SITES)
+    if not rounds or chance.random() < 0.25:
+        return ops.Tick()
+    if chance.random() > characters.diligence[who]:
+        return ops.Advance(chance.choice([0.1, 0.5, 1.0]))
+    going_on = [each for each in rounds if not each.is_over()]
+    current = chance.choice(going_on if going_on and chance.random() < 0.9 else rounds)
+    honest = current.phase is Phase.OPEN and who not in characters.liars
+    if honest and chance.random() < 0.8:
+        return world.next_of(who, current.number)
+    return _work(chance, who, who in characters.liars, current)
+
+
+def _trouble(chance: random.Random) -> ops.Operation:
+    match chance.randrange(4):
+        case 0:
+            return ops.Crash(chance.choice(PLACES), chance.choice([1, 1, 2, 3]))
+        case 1:
+            return ops.DiskFull(chance.choice([1, 1, 2, 5]))
+        case 2:
+            return ops.Advance(chance.choice([PROGRESS_SECONDS, ABANDON_SECONDS]))
+        case _:
+            return ops.Heartbeat(chance.choice(SITES), chance.randint(1, 4))
+
+
+def _work(chance: random.Random, who: str, lies: bool, current: Round) -> ops.Operation:
+    number = current.number
+    variant = chance.randint(1, 2) if lies and chance.random() < 0.5 else 0
+    if current.phase is Phase.OPEN and chance.random() < 0.85:
+        return _contribute(chance, who, number, variant)
+    if who not in OPENERS:
+        return ops.Heartbeat(who, number)
+    if lies and chance.random() < 0.05:
+        return ops.Refuse(who, number)
+    if current.phase is Phase.KEYING:
+        known = bool(current.key_record) == (chance.random() < 0.95)
+        return (ops.SignKey if known else ops.OfferKey)(who, number)
+    if current.phase is Phase.OPENING and not current.sealed_model:
+        return ops.Seal(who, number, chance.choice([2, 2, 2, 1]))
+    if current.phase in (Phase.OPENING, Phase.DONE):
+        return ops.SignRelease(who, number)
+    return ops.SignKey(who, number)
+
+
+def _contribute(chance: random.Random, who: str, number: int, variant: int) -> ops.Operation:
+    return chance.choice(
+        (
+            ops.Begin(who, number, variant),
+            ops.Put(who, number, 0, variant),
+            ops.Put(who, number, 1, variant),
+            ops.Commit(who, number),
+        )
+    )

@@ -1,0 +1,89 @@
+"""docs/protocol.md says what the code does: methods, states, documents, failpoints, files."""
+
+import ast
+import re
+
+import pytest
+
+from coordinator.server import PROTOS
+from privacy.plan import Terms
+from privacy.records import PURPOSES
+from privacy.roster import Roster
+from privacy.sealing import Sealed
+from privacy.signing import Purpose
+from tests.diagram import mermaid
+from tests.source_tree import ROOT, parsed, source_files
+from veilsum.v1 import options_pb2 as options
+
+PAGE = (ROOT / "docs" / "protocol.md").read_text()
+
+
+def declared() -> dict[str, str]:
+    """The role each method needs, by the method's name, from the compiled protocol."""
+    return {
+        method.name: options.Caller.Name(method.GetOptions().Extensions[options.caller])
+        for file in PROTOS
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    }
+
+
+def failpoints() -> set[str]:
+    """Every place that a failpoint can name."""
+    effects = ("aggregate", "erase")
+    found = set()
+    for path in source_files():
+        for node in ast.walk(parsed(path)):
+            if not isinstance(node, ast.Call):
+                continue
+            callee = ast.unparse(node.func)
+            arguments = [ast.unparse(each) for each in (node.func, *node.args)]
+            if any(each.endswith("failpoints.hit") for each in arguments) and callee:
+                name = str(ast.literal_eval(arguments[-1])) if "{" not in arguments[-1] else ""
+                stem = arguments[-1].split("{")[0].strip("f'\"")
+                found |= {name} if name else {stem + effect for effect in effects}
+    return found
+
+
+def test_the_diagram_is_drawn_from_the_transitions() -> None:
+    """A drawing made by hand is right on the day it is made."""
+    assert f"```mermaid\n{mermaid()}\n```" in PAGE
+
+
+def test_every_method_stands_with_its_role() -> None:
+    """Who may call what is decided by the option, and read on the page."""
+    told = dict(re.findall(r"^\| `(\w+)`[^|]*\| (\w+) \|", PAGE, re.MULTILINE))
+
+    assert told == {name: role.removeprefix("CALLER_").lower() for name, role in declared().items()}
+
+
+def test_every_document_stands_with_its_fields() -> None:
+    """An implementer signs all of them and no others."""
+    expected = {Purpose.ROSTER: Roster, **{purpose: kind for kind, purpose in PURPOSES.items()}}
+    for purpose, kind in expected.items():
+        (row,) = re.findall(rf"^\| [^|]+ \| `{re.escape(purpose)}` \|[^|]+\| (.+) \|$", PAGE, re.M)
+        assert row == ", ".join(f"`{name}`" for name in kind.__struct_fields__)
+    assert ", ".join(f"`{name}`" for name in Terms.__struct_fields__) in PAGE
+
+
+@pytest.mark.parametrize("tag", [*Purpose, *Sealed, "veilsum/chunk/1", "veilsum/payout-leaf/1"])
+def test_every_tag_stands_on_the_page(tag: str) -> None:
+    """A tag that is missing is a signature that nobody else can check."""
+    assert tag in PAGE
+
+
+def test_every_failpoint_stands_on_the_page_and_no_other() -> None:
+    """A test that names a place which is not there stops nothing."""
+    told = set(re.findall(r"^- `([a-z_]+\.[a-z_]+)`$", PAGE, re.MULTILINE))
+
+    assert told == failpoints()
+
+
+def test_every_file_that_the_page_names_is_there() -> None:
+    """Vectors and tests are the other half of the page."""
+    named = set(re.findall(r"`((?:tests|privacy|coordinator)/[\w/]+\.(?:py|json))`", PAGE))
+    linked = set(re.findall(r"\]\((?:\.\./)?([\w/.]+)\)", PAGE))
+
+    assert named
+    assert all((ROOT / name).exists() for name in named)
+    assert all((ROOT / n).exists() or (ROOT / "docs" / n).exists() for n in linked)

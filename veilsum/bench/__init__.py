@@ -1,0 +1,1 @@
+"""Measurements: what a scheme costs on this machine, beside what others use."""

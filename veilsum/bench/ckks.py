@@ -1,0 +1,101 @@
+"""Veilsum's CKKS and the reference, as roles that can be measured."""
+
+import tempfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from privacy.schemes.base import Geometry
+from privacy.schemes.ckks import CkksProtector, CkksRevealer, CohortKey, make_cohort_key
+from privacy.schemes.ckks_parameters import CkksParameters, largest_scale
+from privacy.schemes.ckks_sum import CkksCombiner
+
+from . import reference
+from .measure import measure
+from .own_process import in_own_process
+from .report import Costs, Reference, Symmetric
+from .stages import Roles, protect
+from .workload import Workload
+
+# More than this many sites' encryptions add time and disk, and tell nothing new.
+_MOST_DISTINCT = 8
+_REFERENCE_PARAMETERS = 1_000_000
+_REFERENCE_PARTICIPANTS = 2
+_CIPHERTEXTS_PER_CHUNK = 17
+
+
+def parameters_for(participants: int, value_bits: int) -> CkksParameters:
+    """Return the parameters a round of that cohort and those values would have.
+
+    Raises:
+        UnsafeParameters: none fit them.
+    """
+    return CkksParameters(
+        scale_log2=largest_scale(value_bits=value_bits, cohort_max=participants),
+        value_bits=value_bits,
+        cohort_max=participants,
+        ciphertexts_per_chunk=_CIPHERTEXTS_PER_CHUNK,
+    )
+
+
+def workload_for(parameters: CkksParameters, dimension: int) -> Workload:
+    """Return a full cohort's vectors of `dimension` values."""
+    cohort = parameters.cohort_max
+    return Workload(
+        parameters.geometry(dimension),
+        cohort,
+        parameters.largest_value,
+        min(cohort, _MOST_DISTINCT),
+    )
+
+
+def roles_under(parameters: CkksParameters, dimension: int, key: CohortKey) -> Roles:
+    """Return the roles under one cohort key; each is given only what it may hold."""
+    return Roles(
+        partial(CkksProtector, parameters, dimension, key.public),
+        partial(CkksCombiner, parameters, dimension),
+        partial(CkksRevealer, parameters, dimension, key.secret),
+    )
+
+
+def measure_ours(parameters: CkksParameters, workload: Workload) -> Costs:
+    """Measure Veilsum's path."""
+    key, peak = in_own_process(make_cohort_key, parameters)
+    return measure(workload, roles_under(parameters, workload.geometry.dimension, key), peak)
+
+
+def measure_reference(workload: Workload) -> Reference:
+    """Measure the reference on the same vectors, at most 1e6 parameters and two participants."""
+    smaller = _smaller(workload)
+    keys, peak = in_own_process(reference.make_keys)
+    roles = Roles(
+        partial(reference.ReferenceProtector, keys.public),
+        partial(reference.ReferenceCombiner, keys.public),
+        partial(reference.ReferenceRevealer, keys.secret),
+    )
+    costs = measure(smaller, roles, peak)
+    return Reference(
+        **msgspec.structs.asdict(costs), name=reference.NAME, symmetric=_symmetric(smaller)
+    )
+
+
+def _symmetric(workload: Workload) -> Symmetric:
+    keys, _ = in_own_process(partial(reference.make_keys, symmetric=True))
+    make = partial(reference.ReferenceProtector, keys.secret)
+    with tempfile.TemporaryDirectory(prefix="veilsum-bench-") as folder:
+        protected, _ = in_own_process(protect, make, workload, Path(folder))
+    return Symmetric(protected.bytes_per_parameter, protected.us_per_parameter)
+
+
+def _smaller(workload: Workload) -> Workload:
+    geometry = workload.geometry
+    dimension = min(geometry.dimension, _REFERENCE_PARAMETERS)
+    participants = min(workload.participants, _REFERENCE_PARTICIPANTS)
+    return replace(
+        workload,
+        geometry=Geometry(dimension, geometry.values_per_chunk),
+        participants=participants,
+        distinct=min(workload.distinct, participants),
+    )
