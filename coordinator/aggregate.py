@@ -6,42 +6,51 @@ cohort. Addition is deterministic: a fold that was stopped and starts again
 writes the same bytes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from privacy.errors import RootMismatch
 from privacy.merkle import tree_root
 from privacy.schemes.base import Combiner
 
 from . import object_names as names
 from .ports import ObjectStore
 
+Roots = Mapping[str, Sequence[bytes]]
+
 
 def aggregate(
-    combiner: Combiner, objects: ObjectStore, number: int, participants: Sequence[str], chunks: int
+    combiner: Combiner, objects: ObjectStore, number: int, roots: Roots, chunks: int
 ) -> tuple[bytes, int]:
     """Store the sum of the participants' contributions to round `number`.
 
     Args:
-        participants: the cohort; each has `chunks` chunks in the object store.
+        roots: the cohort, in order; of each, the roots its chunks had when they came in.
 
     Returns:
         The root of the sum (32 bytes) and its length in bytes.
 
     Raises:
-        MalformedMessage: a stored chunk is not what was verified when it came in.
+        RootMismatch, MalformedMessage, NotYet: a stored chunk is not what was verified
+            when it came in, or is gone; the coordinator's disk must be looked at.
         StoreUnavailable: the object store failed; the fold can start again.
     """
-    roots, length = [], 0
+    sums, length = [], 0
     for chunk in range(chunks):
-        parts = _parts(objects, number, participants, chunk)
-        total = combiner.combine(chunk, parts)
+        total = combiner.combine(chunk, _parts(combiner, objects, number, roots, chunk))
         objects.put(names.sum_chunk(number, chunk), total)
-        roots.append(combiner.check(chunk, total))
+        sums.append(combiner.check(chunk, total))
         length += len(total)
-    return tree_root(roots), length
+    return tree_root(sums), length
 
 
 def _parts(
-    objects: ObjectStore, number: int, participants: Sequence[str], chunk: int
+    combiner: Combiner, objects: ObjectStore, number: int, roots: Roots, chunk: int
 ) -> Iterator[bytes]:
-    for participant in participants:
-        yield objects.get(names.contribution_chunk(number, participant, 0, chunk))
+    for participant, expected in roots.items():
+        part = objects.get(names.contribution_chunk(number, participant, 0, chunk))
+        if combiner.check(chunk, part) != expected[chunk]:
+            raise RootMismatch(
+                f"round {number}: chunk {chunk} of {participant} has changed since it was "
+                "accepted; the coordinator's operator must check its disk"
+            )
+        yield part

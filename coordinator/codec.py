@@ -55,11 +55,13 @@ def statuses_to_wire(rounds: Mapping[int, Round]) -> list[round_pb2.RoundStatus]
 
 
 def payout_to_wire(
-    entitlement: Entitlement, contract: str, rounds: int
+    entitlement: Entitlement | None, contract: str, rounds: int
 ) -> settlement_pb2.GetPayoutResponse:
     """Return a payee's entitlement as it travels."""
     return settlement_pb2.GetPayoutResponse(
-        entitlement=canonical.encode(entitlement), contract=contract, rounds=rounds
+        entitlement=canonical.encode(entitlement) if entitlement else b"",
+        contract=contract,
+        rounds=rounds,
     )
 
 

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from privacy.errors import ConfigError, InsecureKeyFile
+from privacy.errors import ConfigError
+from veilsum.files import read_secret
 
 
 def make_signing_key(path: Path) -> Ed25519PrivateKey:
@@ -40,13 +41,7 @@ def load_signing_key(path: Path) -> Ed25519PrivateKey:
         InsecureKeyFile: others than its owner can read it.
         ConfigError: it cannot be read, or is no Ed25519 key.
     """
-    try:
-        mode = path.stat().st_mode & 0o777
-        body = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    if mode & 0o077:
-        raise InsecureKeyFile(f"{path} has mode {mode:04o}; run: chmod 600 {path}")
+    body = read_secret(path)
     try:
         key = load_pem_private_key(body, password=None)
     except ValueError:

@@ -36,9 +36,14 @@ def sealed_secret(number: int, record: str, opener: str) -> str:
     return f"{keys(number)}/{record}/sealed/{opener}"
 
 
+def models(number: int) -> str:
+    """Return the folder of every sealed model that was sent for a round."""
+    return f"rounds/{number:06d}/model"
+
+
 def model(number: int, envelope: str) -> str:
     """Return the folder of the sealed model that an envelope names."""
-    return f"rounds/{number:06d}/model/{envelope}"
+    return f"{models(number)}/{envelope}"
 
 
 def model_chunk(number: int, envelope: str, chunk: int) -> str:

@@ -38,8 +38,14 @@ class Abandon(Order, frozen=True):
 ABORTS_BEFORE_HALT: Final = 5
 
 
-def orders(rounds: Mapping[int, Round], wanted: int) -> tuple[Order, ...]:
-    """Return what is to be done now; nothing, if the programme waits or is over."""
+def orders(rounds: Mapping[int, Round], wanted: int, since: int = 0) -> tuple[Order, ...]:
+    """Return what is to be done now; nothing, if the programme waits, is over or is halted.
+
+    Args:
+        since: the last round when this process started; older failures do not halt.
+    """
+    if halted(rounds, since):
+        return ()
     if is_over(rounds, wanted):
         unused = (each for each in rounds.values() if each.phase in (Phase.KEYING, Phase.KEYED))
         return tuple(Abandon(each.number) for each in unused)
@@ -54,14 +60,17 @@ def orders(rounds: Mapping[int, Round], wanted: int) -> tuple[Order, ...]:
 
 
 def is_over(rounds: Mapping[int, Round], wanted: int) -> bool:
-    """Return whether every wanted model is released, or the programme is halted."""
-    return released(rounds) >= wanted or halted(rounds)
+    """Return whether every wanted model is released."""
+    return released(rounds) >= wanted
 
 
-def halted(rounds: Mapping[int, Round]) -> bool:
-    """Return whether so many rounds in a row were aborted that the operator must look."""
+def halted(rounds: Mapping[int, Round], since: int = 0) -> bool:
+    """Return whether so many rounds in a row were aborted that the operator must look.
+
+    Only rounds after `since` count, so that a restart is the operator's word to go on.
+    """
     ended = [rounds[number] for number in sorted(rounds) if rounds[number].is_over()]
-    last = ended[-ABORTS_BEFORE_HALT:]
+    last = [each for each in ended if each.number > since][-ABORTS_BEFORE_HALT:]
     return len(last) == ABORTS_BEFORE_HALT and all(r.phase is Phase.ABORTED for r in last)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from privacy import canonical
-from privacy.errors import MalformedMessage, NotYet
+from privacy.errors import ConfigError, ConflictingContribution, MalformedMessage, NotYet
 from privacy.roster import Member, Roster, SignedRoster, admit, decode_roster, is_founded
 from privacy.signing import Purpose, verify
 
@@ -24,7 +24,12 @@ class Rosters:
     draft: Roster
 
     def __post_init__(self) -> None:
-        self.store.put_document(_KIND, "0", canonical.encode(self.draft))
+        try:
+            self.store.put_document(_KIND, "0", canonical.encode(self.draft))
+        except ConflictingContribution:
+            raise ConfigError(
+                "roster: not the one that this database was founded with; put that file back"
+            ) from None
         self._current: Roster | None = None
 
     def versions(self) -> list[SignedRoster]:
@@ -64,8 +69,9 @@ class Rosters:
         if self._current is None:
             history = self.versions()
             if not is_founded(history[0]):
-                missing = len(history[0].roster.members) - len(history[0].signatures)
-                raise NotYet(f"{missing} founding members have not signed the roster yet")
+                members = {member.participant for member in history[0].roster.members}
+                missing = ", ".join(sorted(members - set(history[0].signatures)))
+                raise NotYet(f"the roster is not signed yet by its founding members {missing}")
             self._current = admit(history, history[0].roster.digest())
         return self._current
 

@@ -65,6 +65,8 @@ class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     release: str = ""
     agreed: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+    refusals: int = 0
+    sealings: int = 0
     reason: str = ""
 
     def whose_turn(self) -> str:
@@ -122,7 +124,7 @@ class Committed(Event, frozen=True):
 
 
 class CohortRefused(Event, frozen=True):
-    """The contributions come from fewer organisations than the plan's minimum."""
+    """There is no sum to take: too few organisations, or a stored contribution is damaged."""
 
     reason: str
 
@@ -187,9 +189,8 @@ class Erase(Effect, frozen=True):
 
 Step = tuple[Round, tuple[Effect, ...]]
 
-# A key that no opener vouches for after every opener has had several turns is
-# not a matter of time any more: the operator has to look.
-TURNS_BEFORE_ABORT: Final = 8
+# Keys that openers refuse again and again have one cause that waiting does not mend.
+REFUSALS_BEFORE_ABORT: Final = 8
 
 
 def step(current: Round, event: Event) -> Step:
@@ -244,7 +245,10 @@ def _refuse_key(current: Round, event: KeyRefused) -> Step:
     _check_opener(current, event.opener)
     if not current.key_record:
         raise IllegalEvent(f"round {current.number} has no key record to refuse")
-    return _next_maker(current)
+    refusals = current.refusals + 1
+    if refusals >= REFUSALS_BEFORE_ABORT * len(current.rules.openers):
+        return _abort(current, f"{refusals} keys in a row that openers do not vouch for")
+    return _next_maker(replace(current, refusals=refusals))
 
 
 def _wait_for_key(current: Round, event: Quiet) -> Step:
@@ -255,10 +259,8 @@ def _wait_for_key(current: Round, event: Quiet) -> Step:
 
 
 def _next_maker(current: Round) -> Step:
-    turn = current.turn + 1
-    if turn >= TURNS_BEFORE_ABORT * len(current.rules.openers):
-        return _abort(current, "no opener made a key that the others vouch for")
-    return replace(current, turn=turn, key_record="", key_signers=()), ()
+    # Silence passes the turn and never aborts: openers that are away come back.
+    return replace(current, turn=current.turn + 1, key_record="", key_signers=()), ()
 
 
 def _open(current: Round, event: Planned) -> Step:
@@ -307,7 +309,9 @@ def _seal(current: Round, event: ModelSealed) -> Step:
         raise IllegalEvent(f"round {current.number} has a sealed model already")
     if event.sealer != current.whose_turn():
         raise IllegalEvent(f"it is {current.whose_turn()}'s turn to seal, not {event.sealer}'s")
-    return replace(current, sealed_model=event.sealed_model, release=event.release), ()
+    sealings = current.sealings + 1
+    sealed = replace(current, sealed_model=event.sealed_model, release=event.release)
+    return replace(sealed, sealings=sealings), ()
 
 
 def _sign_release(current: Round, event: ReleaseSigned) -> Step:
@@ -326,17 +330,30 @@ def _fail_opening(current: Round, event: OpeningFailed) -> Step:
     failed = _with(current.failed, event.opener)
     # Who has signed the release has opened the sum, whatever it says afterwards.
     able = set(current.rules.openers) - (set(failed) - set(current.agreed))
-    if len(able) < current.rules.agreement:
-        return _abort(current, f"{len(failed)} openers cannot open the sum: {event.code}")
-    return replace(current, failed=failed), ()
+    if len(able) >= current.rules.agreement:
+        return replace(current, failed=failed), ()
+    if current.sealed_model and current.sealings < len(current.rules.openers):
+        return _next_sealer(current)
+    return _abort(current, f"{len(failed)} openers cannot open the sum: {event.code}")
+
+
+def _next_sealer(current: Round) -> Step:
+    # The model may be wrong, and the sum right: somebody else's model is compared then.
+    return replace(
+        current, turn=current.turn + 1, sealed_model="", release="", agreed=(), failed=()
+    ), ()
 
 
 def _wait_for_openers(current: Round, event: Quiet) -> Step:
-    if event.still_seconds >= current.rules.abandon_seconds:
+    rules = current.rules
+    if event.still_seconds >= rules.abandon_seconds:
         return _abort(
             current, f"{len(current.agreed)} openers agreed before nothing moved any more"
         )
-    if event.seconds < current.rules.progress_seconds or current.sealed_model:
+    # An opener that works and works gets its share of the wait, not all of it.
+    share = rules.abandon_seconds * (current.turn + 1) / (len(rules.openers) + 1)
+    waits = event.seconds < rules.progress_seconds and event.still_seconds < share
+    if current.sealed_model or waits:
         return current, ()
     return replace(current, turn=current.turn + 1), ()
 

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import grpc
@@ -16,9 +17,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
 from privacy import canonical
-from privacy.errors import ConfigError, Unavailable, VeilsumError
+from privacy.errors import ConfigError, MissingDependency, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.roster import Roster
+from veilsum.files import hold, read_file, read_secret
 from veilsum.v1 import (
     cohort_pb2,
     cohort_pb2_grpc,
@@ -60,6 +62,7 @@ log = structlog.get_logger()
 
 TICK_SECONDS = 0.1
 CHAIN_RETRY_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 5.0
 DRAIN_SECONDS = 5.0
 
 PROTOS = (enrolment_pb2, round_pb2, contribution_pb2, cohort_pb2, model_pb2, settlement_pb2)
@@ -81,6 +84,7 @@ class Built:
     settings: Settings
     service: Service
     settlement: Settlement | None
+    held: int
 
 
 def build(settings: Settings, failpoints: Failpoints) -> Built:
@@ -92,6 +96,7 @@ def build(settings: Settings, failpoints: Failpoints) -> Built:
     """
     plan.parameters(settings)
     settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    held = hold(settings.state)
     store = open_store(settings.database)
     rosters = Rosters(store, _draft(settings.roster))
     service = Service(
@@ -106,7 +111,7 @@ def build(settings: Settings, failpoints: Failpoints) -> Built:
     )
     _check_key(service.signing_key, rosters.draft)
     _check_rounds(settings, rosters.draft)
-    return Built(settings, service, _settlement(settings, service))
+    return Built(settings, service, _settlement(settings, service), held)
 
 
 async def serve(settings: Settings, failpoints: Failpoints, announce: Path | None = None) -> None:
@@ -121,7 +126,7 @@ async def serve(settings: Settings, failpoints: Failpoints, announce: Path | Non
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     health = HealthServicer()
     server = _server(built, health)
-    port = server.add_secure_port(settings.listen.address, _credentials(settings))
+    port = _listen(server, settings)
     await server.start()
     await health.set("", health_pb2.HealthCheckResponse.SERVING)
     host = settings.listen.address.rsplit(":", 1)[0]
@@ -167,17 +172,31 @@ def _server(built: Built, health: HealthServicer) -> grpc.aio.Server:
     return server
 
 
+def _listen(server: grpc.aio.Server, settings: Settings) -> int:
+    address, credentials = settings.listen.address, _credentials(settings)
+    try:
+        port: int = server.add_secure_port(address, credentials)
+    except RuntimeError:
+        raise ConfigError(
+            f"listen.address: {address} is in use or not this machine's, or listen.certificate "
+            "and listen.key do not belong together"
+        ) from None
+    return port
+
+
 async def _tick(built: Built) -> None:
-    chain_again = 0.0
+    chain_again, pause = 0.0, TICK_SECONDS
     while True:
         try:
             await asyncio.to_thread(built.service.tick)
+            pause = TICK_SECONDS
             if built.settlement and built.service.finished() and time.monotonic() >= chain_again:
                 await asyncio.to_thread(_settle, built)
         except Unavailable as error:
             log.warning("will_retry", code=error.code, reason=str(error))
             chain_again = time.monotonic() + CHAIN_RETRY_SECONDS
-        await asyncio.sleep(TICK_SECONDS)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        await asyncio.sleep(pause)
 
 
 def _settle(built: Built) -> None:
@@ -189,21 +208,26 @@ def _settle(built: Built) -> None:
         built.service.announce()
     except Unavailable:
         raise
-    except VeilsumError as error:
-        log.error("settlement_failed", code=error.code, reason=str(error))
-        raise Unavailable(f"the chain refuses: {error}") from error
+    except (VeilsumError, OSError) as error:
+        # Rounds never depend on the chain: whatever is wrong there, sites are still served.
+        log.error("settlement_failed", reason=str(error))
+        raise Unavailable(f"settlement: {error}") from error
 
 
 def _credentials(settings: Settings) -> grpc.ServerCredentials:
     listen = settings.listen
     return server_credentials(
-        listen.certificate.read_bytes(), listen.key.read_bytes(), listen.authority.read_bytes()
+        read_file(listen.certificate), read_secret(listen.key), read_file(listen.authority)
     )
 
 
 def _settlement(settings: Settings, service: Service) -> Settlement | None:
     if settings.settlement is None:
         return None
+    read_secret(settings.settlement.passphrase)
+    read_secret(settings.settlement.keystore)
+    if find_spec("web3") is None:
+        raise MissingDependency("settlement: web3 is not installed; install the extra `chain`")
     return Settlement(
         settings.settlement,
         service.store,
@@ -214,10 +238,7 @@ def _settlement(settings: Settings, service: Service) -> Settlement | None:
 
 
 def _draft(path: Path) -> Roster:
-    try:
-        return canonical.decode(path.read_bytes(), Roster)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
+    return canonical.decode(read_file(path), Roster)
 
 
 def _check_key(key: Ed25519PrivateKey, roster: Roster) -> None:

@@ -17,12 +17,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from privacy import canonical
 from privacy import plan as plans
 from privacy.documents import Signed, check_signer, pack, unpack
-from privacy.errors import CohortTooSmall, IllegalEvent, MalformedMessage, NotYet, WrongContext
+from privacy.errors import (
+    CohortTooSmall,
+    IllegalEvent,
+    MalformedMessage,
+    NotYet,
+    RootMismatch,
+    WrongContext,
+)
 from privacy.failpoints import Failpoints
 from privacy.identifiers import COORDINATOR
 from privacy.plan import Plan
 from privacy.records import (
     PURPOSES,
+    Cohort,
     Contribution,
     Receipt,
     Record,
@@ -74,6 +82,8 @@ class Service:
         self.revision = 1
         for number in self.store.round_numbers():
             self._load(number)
+        self._since = max(self._rounds, default=0)
+        self._said_halted = False
 
     # -- what everybody may know -------------------------------------------------
 
@@ -82,9 +92,8 @@ class Service:
         self._listeners.append(listener)
 
     def rounds(self) -> Mapping[int, Round]:
-        """Return every round, by number."""
-        with self._lock:
-            return dict(self._rounds)
+        """Return every round, by number, as of the last one saved; waits for nothing."""
+        return self._rounds
 
     def roster(self) -> Roster:
         """Return the roster that members have admitted.
@@ -95,8 +104,15 @@ class Service:
         return self.rosters.current()
 
     def finished(self) -> bool:
-        """Return whether the programme has every model it wanted, or is halted."""
+        """Return whether the programme has every model it wanted."""
         return programme.is_over(self.rounds(), self.settings.rounds.wanted)
+
+    def halted(self) -> bool:
+        """Return whether the operator must look: round after round was aborted.
+
+        A restart of the coordinator is the operator's word to go on.
+        """
+        return programme.halted(self.rounds(), self._since)
 
     def announce(self) -> None:
         """Tell those who watch that there is something new to see."""
@@ -281,10 +297,9 @@ class Service:
 
     def drop_model(self, sealed: SealedModel) -> None:
         """Delete the chunks of a model that is not what its envelope says."""
-        with self._lock:
-            # The same envelope may have arrived before, whole.
-            if self._round(sealed.round).sealed_model != digest_of(sealed):
-                self.objects.delete_prefix(names.model(sealed.round, digest_of(sealed)))
+        # The same envelope may have arrived before, whole.
+        if self._round(sealed.round).sealed_model != digest_of(sealed):
+            self.objects.delete_prefix(names.model(sealed.round, digest_of(sealed)))
 
     def finish_model(self, sealed: SealedModel, signed: Signed) -> None:
         """Make a stored model the one that openers are asked to agree on.
@@ -378,7 +393,15 @@ class Service:
             self.objects.delete_prefix(names.contributions(effect.round))
             # The cohort key lives for one round: nobody can ask for its secret again.
             self.objects.delete_prefix(names.keys(effect.round))
+            self._erase_models(self._round(effect.round))
             self._uploads_of.pop(effect.round, None)
+
+    def _erase_models(self, current: Round) -> None:
+        number, envelope = current.number, current.sealed_model
+        released = names.model(number, envelope) if current.phase is Phase.DONE else ""
+        for name in self.objects.names(names.models(number)):
+            if not (released and name.startswith(released)):
+                self.objects.delete_prefix(name)
 
     def _aggregate(self, number: int) -> None:
         current = self._round(number)
@@ -390,22 +413,38 @@ class Service:
         except CohortTooSmall as error:
             self.apply(number, machine.CohortRefused(str(error)))
             return
-        participants = [entry.participant for entry in cohort.entries]
         combiner = CkksCombiner(plan.parameters(), plan.arithmetic.dimension)
-        root, length = aggregate(
-            combiner, self.objects, number, participants, plan.arithmetic.chunks
-        )
+        try:
+            root, length = aggregate(
+                combiner, self.objects, number, self._roots(cohort), plan.arithmetic.chunks
+            )
+        except (RootMismatch, MalformedMessage, NotYet) as error:
+            log.error("contribution_lost", round=number, reason=str(error))
+            self.apply(number, machine.CohortRefused(str(error)))
+            return
         manifest = publish.sum_manifest(plan, cohort, root, length)
         self._put_signed("cohort", cohort)
         self._put_signed("sum", manifest)
         self.apply(number, machine.Aggregated(digest_of(cohort), digest_of(manifest)))
 
+    def _roots(self, cohort: Cohort) -> dict[str, list[bytes]]:
+        found = {upload.participant: upload for upload in self.store.uploads(cohort.round)}
+        return {
+            entry.participant: [row.root for row in found[entry.participant].chunks]
+            for entry in cohort.entries
+        }
+
     def _advance(self) -> None:
         if not self.rosters.is_founded():
             return
         with self._lock:
-            for order in programme.orders(self._rounds, self.settings.rounds.wanted):
+            wanted = self.settings.rounds.wanted
+            for order in programme.orders(self._rounds, wanted, self._since):
                 self._obey(order)
+            if self.halted() and not self._said_halted:
+                self._said_halted = True
+                reasons = {str(n): each.reason for n, each in self._rounds.items() if each.reason}
+                log.error("programme_halted", reasons=reasons)
 
     def _obey(self, order: programme.Order) -> None:
         if isinstance(order, programme.StartKeying):
@@ -458,7 +497,8 @@ class Service:
             after.number, self._revisions.get(after.number), machine.encode(after), bodies
         )
         self.failpoints.hit("service.after_save")
-        self._rounds[after.number] = after
+        # A new mapping each time, so that who reads one needs no lock.
+        self._rounds = {**self._rounds, after.number: after}
         self.announce()
 
     def _round(self, number: int) -> Round:

@@ -78,6 +78,7 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
             revision=revision,
             rounds=codec.statuses_to_wire(rounds),
             finished=self._service.finished(),
+            halted=self._service.halted(),
             released=programme.last_released(rounds),
             settles=self._settlement is not None,
             settled=self._settlement is not None and self._settlement.is_done(),

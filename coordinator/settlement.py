@@ -49,10 +49,13 @@ class Settlement:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
+        self._done = False
 
     def is_done(self) -> bool:
         """Return whether the statement is committed, so that payouts can be claimed."""
-        return "transaction" in dict(self.store.documents(_KIND))
+        if not self._done:
+            self._done = "transaction" in dict(self.store.documents(_KIND))
+        return self._done
 
     def transaction(self) -> str:
         """Return the hash of the transaction that committed it, or nothing."""
@@ -87,11 +90,11 @@ class Settlement:
             self.store.put_document(_KIND, "transaction", name.encode())
             log.info("settled", transaction=name, root=statement.head.root.hex())
 
-    def payout(self, participant: str) -> tuple[Entitlement, str]:
-        """Return what a participant may claim, and on which contract.
+    def payout(self, participant: str) -> tuple[Entitlement | None, str]:
+        """Return what a participant may claim, if it has earned anything, and on which contract.
 
         Raises:
-            NotYet: nothing is committed, or nothing was earned.
+            NotYet: nothing is committed yet.
         """
         documents = dict(self.store.documents(_KIND))
         if "transaction" not in documents:
@@ -100,7 +103,7 @@ class Settlement:
         for each in canonical.decode(documents["statement"], _Statement).entitlements:
             if each.payee == payee:
                 return each, self.settings.contract
-        raise NotYet(f"{participant} has earned nothing in this programme")
+        return None, self.settings.contract
 
     def _statement(self, domain: Domain, rounds: Mapping[int, Round]) -> settle.Statement:
         if "statement" not in dict(self.store.documents(_KIND)):

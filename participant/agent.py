@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import structlog
@@ -19,12 +20,11 @@ from privacy import ledger as ledgers
 from privacy import plan as plans
 from privacy.budget import SpendLimits, check_delta
 from privacy.errors import (
+    ConfigError,
     IllegalEvent,
     InvalidSignature,
     NotYet,
     OpeningRefused,
-    PrivacyError,
-    ProtocolError,
     Unavailable,
     VeilsumError,
     WrongContext,
@@ -37,11 +37,12 @@ from privacy.roster import Role
 from privacy.sealing import Entropy
 from privacy.signing import Purpose, sign, verify
 from privacy.vectors import model_digest
+from veilsum.files import hold, read_file
 
 from . import agree, keying, policy, reveal
 from .apply import apply
 from .channel import open_channel
-from .config import SiteConfig
+from .config import SiteConfig, ledger_of
 from .contribute import Contributor
 from .coordinator import Coordinator
 from .found import found
@@ -49,6 +50,7 @@ from .keys import SiteKeys
 from .ledger import SiteLedger
 from .memory import Memory
 from .outbox import Outbox, erase_until
+from .patience import Patience
 from .payout import Payouts
 from .reveal import Frozen
 from .send import Sender
@@ -103,6 +105,7 @@ class Agent:
     def __post_init__(self) -> None:
         state = self.config.state
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._held = hold(state)
         self._memory = Memory(state)
         self._ledger = self._open_ledger()
         self._worker = Worker(self.worker_main, self.config.dataset.site)
@@ -111,6 +114,7 @@ class Agent:
         self._standing = Standing(self.config.participant)
         self._openings: dict[int, Opening] = {}
         self._changed = asyncio.Event()
+        self._patience = Patience(self.entropy)
 
     async def run(self) -> None:
         """Take part until the programme is over.
@@ -118,8 +122,11 @@ class Agent:
         Raises:
             ConfigError, ProtocolError, PrivacyError: this site cannot take part.
         """
-        describing = asyncio.create_task(self._worker.describe(self.config.policy.first_model))
         self._coordinator = self._connect()
+        dataset, text = self.config.dataset, self.config.policy.first_model
+        describing = asyncio.create_task(
+            self._worker.describe(text, dataset.records, dataset.records_per_unit)
+        )
         try:
             await self._join()
             watching = asyncio.create_task(self._watch())
@@ -139,7 +146,7 @@ class Agent:
     def _connect(self) -> Coordinator:
         where = self.config.coordinator
         certificate = SiteCertificate(
-            where.authority.read_bytes(), where.certificate.read_bytes(), self.keys.tls_pem
+            read_file(where.authority), read_file(where.certificate), self.keys.tls_pem
         )
 
         async def explain() -> str:
@@ -162,8 +169,8 @@ class Agent:
                 )
                 break
             except Unavailable as error:
-                log.warning("waiting_for_coordinator", reason=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
+                await self._patience.wait(error)
+        self._patience.reset()
         roles = self._roster.member(self.config.participant).roles
         release = self._memory.newest_release()
         self._standing = replace(
@@ -179,6 +186,7 @@ class Agent:
             self._worker,
             self._ledger,
             sender,
+            self.config.state / "receipts",
             self.failpoints,
         )
         log.info("joined", participant=self.config.participant, roster=self._roster.digest())
@@ -186,8 +194,10 @@ class Agent:
     def _open_ledger(self) -> SiteLedger:
         dataset, limits = self.config.dataset, self.config.policy
         check_delta(limits.delta, dataset.records)
+        path = ledger_of(self.config)
+        self._require_ledger(path.exists() and path.stat().st_size > 0, path)
         ledger = SiteLedger(
-            self.config.state / "ledger.sqlite",
+            path,
             self.clock,
             site=self.config.participant,
             limits=SpendLimits(limits.delta, limits.epsilon_for_life, limits.epsilon_per_round),
@@ -202,7 +212,15 @@ class Agent:
                 neighbor=limits.neighbouring,
             )
         )
+        self._memory.begins_ledger()
         return ledger
+
+    def _require_ledger(self, there: bool, path: Path) -> None:
+        if self._memory.has_begun_ledger() and not there:
+            raise ConfigError(
+                f"{path}: this site has a privacy ledger, and it is not there; restore it, "
+                "or what was spent is forgotten"
+            )
 
     # -- the loop ------------------------------------------------------------------
 
@@ -211,11 +229,14 @@ class Agent:
             try:
                 working_on = works_on(self._view, self._standing)
                 wait = HEARTBEAT_SECONDS if working_on else 2.0
-                self._view = await self._coordinator.watch(self._view.revision, working_on, wait)
+                seen = self._view
+                self._view = await self._coordinator.watch(seen.revision, working_on, wait)
+                if self._view.halted and not seen.halted:
+                    log.error("programme_halted", who_acts="the coordinator's operator")
                 self._changed.set()
+                self._patience.reset()
             except Unavailable as error:
-                log.warning("waiting_for_coordinator", reason=str(error))
-                await asyncio.sleep(RETRY_SECONDS)
+                await self._patience.wait(error)
 
     async def _work(self, watching: asyncio.Task[None]) -> None:
         while not is_over(self._view, self._standing):
@@ -247,7 +268,7 @@ class Agent:
             log.warning("will_retry", task=name, round=task.round, reason=str(error))
             await asyncio.sleep(RETRY_SECONDS)
             return False
-        except (ProtocolError, PrivacyError) as error:
+        except VeilsumError as error:
             log.error("declined", task=name, round=task.round, code=error.code, reason=str(error))
             await self._decline(task, error)
         else:
@@ -333,6 +354,8 @@ class Agent:
         digest, release, model = self._newest_model()
         limits, dataset = self.config.policy, self.config.dataset
         policy.check_plan(plan, limits, dataset, self._roster, digest, release)
+        if plan.arithmetic.dimension != model.size:
+            raise WrongContext(f"round {number}: the plan is for a model of another size")
         state = await self._coordinator.key(number)
         if state.record is None:
             raise WrongContext(f"round {number} is open without a key")
@@ -477,6 +500,7 @@ class Agent:
             if held.job == self.config.federation and held.round <= number:
                 self._ledger.retire(held.id, evidence)
         erase_until(self.config.state / "outbox", number)
+        self._memory.forget_models(self._first)
         self._openings = {at: made for at, made in self._openings.items() if at > number}
         opened = {at: made for at, made in self._standing.opened.items() if at > number}
         self._standing = replace(self._standing, opened=opened)
@@ -489,5 +513,10 @@ class Agent:
             self._standing = replace(self._standing, claimed=True)
             return
         payout = await self._coordinator.payout()
-        await asyncio.to_thread(self._payouts.claim, payout)
+        try:
+            if payout.entitlement:
+                await asyncio.to_thread(self._payouts.claim, payout)
+        except IllegalEvent as error:
+            # Not a matter of time, as it is for a round: the contract will not change its mind.
+            raise WrongContext(f"the settlement contract refuses: {error}") from error
         self._standing = replace(self._standing, claimed=True)

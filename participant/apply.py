@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from privacy.errors import SumOffGrid, UnsafeParameters
+from privacy.errors import SumOffGrid, UnsafeParameters, WrongContext
 from privacy.plan import Plan
 
 
@@ -24,6 +24,7 @@ def apply(
         contributions: how many updates are in it.
 
     Raises:
+        WrongContext: the plan is for a model of another size.
         SumOffGrid: the sum is larger than that many clipped updates can be.
         UnsafeParameters: the plan names another aggregation, or no finite positive rate.
 
@@ -34,6 +35,10 @@ def apply(
     rate = float(plan.terms.server_learning_rate)
     if not (math.isfinite(rate) and rate > 0):
         raise UnsafeParameters(f"server learning rate {plan.terms.server_learning_rate}")
+    if not model.shape == total.shape == (plan.arithmetic.dimension,):
+        raise WrongContext(
+            f"a plan of {plan.arithmetic.dimension} values for a model of {model.size}"
+        )
     grid = plan.grid()
     mean = grid.from_grid(total) / np.float64(contributions)
     _check_bound(plan, mean)

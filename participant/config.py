@@ -32,6 +32,7 @@ class Dataset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     site: str
     records: Annotated[int, msgspec.Meta(ge=1)]
+    ledger: Path | None = None
     records_per_unit: Annotated[int, msgspec.Meta(ge=1)] = 1
     version: Annotated[int, msgspec.Meta(ge=1)] = 1
 
@@ -40,6 +41,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What this site accepts; no plan can override a line of it."""
 
     roster: Digest
+    openers: tuple[ParticipantId, ...]
     first_model: str
     schemes: tuple[str, ...]
     smallest_cohort: Annotated[int, msgspec.Meta(ge=2)]
@@ -94,3 +96,8 @@ def with_site(config: SiteConfig, site: str) -> SiteConfig:
     if not site:
         return config
     return replace(config, dataset=replace(config.dataset, site=site))
+
+
+def ledger_of(config: SiteConfig) -> Path:
+    """Return where the dataset's ledger is: one for each dataset, in whatever federation."""
+    return config.dataset.ledger or config.state / "ledger.sqlite"

@@ -5,24 +5,31 @@ before the data is touched, and commits before the first byte leaves.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from privacy import canonical
-from privacy.documents import Signed
+from privacy.documents import Signed, pack
+from privacy.errors import InternalError, PrivacyError, ProtocolError
 from privacy.events import from_json
 from privacy.failpoints import Failpoints
+from privacy.identifiers import sha256_hex
 from privacy.local_training import privacy_event
 from privacy.plan import Plan
-from privacy.records import Contribution, digest_of
+from privacy.records import Contribution, Piece, digest_of
+from veilsum.files import write_durably
 
 from .ledger import SiteLedger
 from .outbox import Outbox
 from .send import Sender
 from .sign import contribution, sign
 from .worker import Worker
+
+NOTHING_SENT = sha256_hex(b"veilsum/nothing-sent/1")
+"""What a ledger says was the output of a round that a site trained for and then refused."""
 
 
 @dataclass
@@ -35,6 +42,7 @@ class Contributor:
     worker: Worker
     ledger: SiteLedger
     sender: Sender
+    receipts: Path
     failpoints: Failpoints
 
     async def contribute(
@@ -53,17 +61,34 @@ class Contributor:
         header = self._finished(plan, outbox)
         reservation = self._reserve(plan, header)
         if header is None:
-            await self.worker.train(plan, model)
-            await self.worker.privatise(plan)
-            piece = await self.worker.protect(plan, public_key, str(outbox.start()))
+            piece = await self._make(plan, model, public_key, outbox, reservation)
             header = sign(
                 contribution(plan, self.participant, (piece,)), self.participant, self.key
             )
             self.failpoints.hit("contribute.before_finish")
             outbox.finish(header)
         self._commit(reservation, header)
-        await self.sender.send(outbox, header)
+        receipt = await self.sender.send(outbox, header)
+        self.receipts.mkdir(mode=0o700, exist_ok=True)
+        write_durably(self.receipts / f"{plan.terms.round:06d}", pack(receipt))
         self.ledger.sent(reservation)
+
+    async def _make(
+        self,
+        plan: Plan,
+        model: NDArray[np.float64],
+        public_key: bytes,
+        outbox: Outbox,
+        reservation: str,
+    ) -> Piece:
+        try:
+            await self.worker.train(plan, model)
+            await self.worker.privatise(plan)
+            return await self.worker.protect(plan, public_key, str(outbox.start()))
+        except (PrivacyError, ProtocolError, InternalError):
+            # That this site refuses, after it has trained, is seen by others: an output, too.
+            self.ledger.commit(reservation, NOTHING_SENT)
+            raise
 
     def _finished(self, plan: Plan, outbox: Outbox) -> Signed | None:
         """Return the header that an earlier try has signed for this very plan, if one has."""

@@ -4,6 +4,7 @@ Bytes become values here. An error that the coordinator names comes back as that
 error; a connection that fails is explained.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -39,7 +40,9 @@ from .view import KeyState, Payout, RoundView, View
 from .worker import error_of
 
 CALL_SECONDS = 30.0
+LONGEST_CALL_SECONDS = 120.0
 _ERROR_CODE = "veilsum-error"
+_END = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs lack it
 _Answer = TypeVar("_Answer")
 
 
@@ -162,14 +165,19 @@ class Coordinator:
 
     async def _call(self, call: Awaitable[_Answer]) -> _Answer:
         try:
-            return await call
+            async with asyncio.timeout(LONGEST_CALL_SECONDS):
+                return await call
+        except TimeoutError:
+            raise PeerUnreachable("the coordinator holds a call without an answer") from None
         except grpc.aio.AioRpcError as error:
             raise await self.error(error) from None
 
     async def _stream(self, stream: Any) -> AsyncIterator[Any]:  # noqa: ANN401
         try:
-            async for part in stream:
+            while (part := await asyncio.wait_for(stream.read(), CALL_SECONDS)) is not _END:
                 yield part
+        except TimeoutError:
+            raise PeerUnreachable("the coordinator stopped in the middle of a stream") from None
         except grpc.aio.AioRpcError as error:
             raise await self.error(error) from None
 
@@ -207,6 +215,7 @@ def _view(answer: round_pb2.WatchRoundsResponse) -> View:
         rounds=tuple(_round(status) for status in answer.rounds),
         finished=answer.finished,
         released=answer.released,
+        halted=answer.halted,
         settles=answer.settles,
         settled=answer.settled,
     )

@@ -2,15 +2,20 @@
 
 import asyncio
 
+import structlog
+
 from privacy import canonical
-from privacy.errors import WrongContext
+from privacy.errors import MalformedMessage, WrongContext
 from privacy.roster import Member, Roster, SignedRoster, admit, is_founded
+from privacy.sealing import seal
 from privacy.signing import Purpose, sign
 
 from .coordinator import Coordinator
 from .keys import SiteKeys
 
-POLL_SECONDS = 0.1
+log = structlog.get_logger()
+
+POLL_SECONDS = 0.5
 
 
 async def found(
@@ -25,10 +30,12 @@ async def found(
         WrongContext: the coordinator shows another roster than the one compared, or
             one with other keys than this site's.
     """
+    waiting: set[str] = set()
     while True:
         history = await coordinator.roster()
         _check(history, keys, participant, fingerprint)
         if participant not in history[0].signatures:
+            _check_entries(history[0].roster)
             signature = sign(keys.signing, Purpose.ROSTER, canonical.encode(history[0].roster))
             await coordinator.sign_roster(0, signature)
         elif is_founded(history[0]):
@@ -36,6 +43,11 @@ async def found(
             _check_own_keys(newest, keys, participant)
             return newest
         else:
+            missing = {member.participant for member in history[0].roster.members}
+            missing -= set(history[0].signatures)
+            if missing != waiting:
+                log.info("waiting_for_founders", missing=sorted(missing))
+            waiting = missing
             await asyncio.sleep(POLL_SECONDS)
 
 
@@ -56,6 +68,18 @@ def entry(
         ),
         Member,
     )
+
+
+def _check_entries(roster: Roster) -> None:
+    # A key that nothing can be sealed to would keep the model from everybody.
+    for member in roster.members:
+        try:
+            seal(member.sealing_key, b"veilsum/probe", b"")
+        except MalformedMessage:
+            raise MalformedMessage(
+                f"the roster's sealing key of {member.participant} is none; that member must "
+                "make its keys again, before anybody signs"
+            ) from None
 
 
 def _check(history: list[SignedRoster], keys: SiteKeys, participant: str, fingerprint: str) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from privacy import canonical
 from privacy.roster import Role
+from veilsum.files import write_durably
 
 from .found import entry
 from .keys import certificate_request, make_keys
-from .outbox import write_durably
 
 ENTRY = "entry.json"
 REQUEST = "request.pem"

@@ -35,6 +35,7 @@ from cryptography.hazmat.primitives.serialization import (
 from privacy.errors import ConfigError, InsecureKeyFile, MalformedMessage
 from privacy.identifiers import participant_uri
 from privacy.sealing import Entropy, HpkeKeyPair
+from veilsum.files import sync_folder
 
 TLS, SIGNING, SEALING = "tls.key", "signing.key", "sealing.key"
 
@@ -122,7 +123,7 @@ def _write_all(folder: Path, keys: SiteKeys) -> None:
     _write_private(folder / TLS, _pem(keys.tls))
     _write_private(folder / SIGNING, _pem(keys.signing))
     _write_private(folder / SEALING, keys.sealing.seed)
-    _sync(folder)
+    sync_folder(folder)
 
 
 def _write_private(path: Path, body: bytes) -> None:
@@ -141,15 +142,7 @@ def _publish(draft: Path, folder: Path) -> None:
         raise ConfigError(
             f"{folder} cannot be made ({error.strerror}); a site's keys are never overwritten"
         ) from None
-    _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+    sync_folder(folder.parent)
 
 
 def _load_pem(path: Path) -> PrivateKeyTypes:

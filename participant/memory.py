@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privacy.errors import OpeningRefused, StoreUnavailable
-
-from .outbox import write_durably
+from veilsum.files import write_durably
 
 _SCHEMA = """
+CREATE TABLE IF NOT EXISTS begun (what TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS openings
     (round INTEGER PRIMARY KEY, cohort TEXT NOT NULL, sum TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS signed
@@ -46,6 +46,14 @@ class Memory:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.executescript(_SCHEMA)
+
+    def has_begun_ledger(self) -> bool:
+        """Return whether this site has a ledger, so that it must be found again."""
+        return self._run("SELECT 1 FROM begun WHERE what = 'ledger'") is not None
+
+    def begins_ledger(self) -> None:
+        """Record that this site has a ledger."""
+        self._run("INSERT OR IGNORE INTO begun VALUES ('ledger')")
 
     def opens(self, number: int, cohort: str, total: str) -> None:
         """Record, before it is opened, which cohort's sum is opened in a round.
@@ -110,9 +118,25 @@ class Memory:
         path = self._models / digest
         return np.frombuffer(path.read_bytes(), "<f8").copy() if path.exists() else None
 
+    def forget_models(self, first: str) -> None:
+        """Delete the models that nothing needs any more: all but the first and the newest two."""
+        rows = self._all("SELECT model FROM releases ORDER BY round DESC LIMIT 2")
+        kept = {first, *(row[0] for row in rows)}
+        opened = max((row[0] for row in self._all("SELECT max(round) FROM openings")), default=None)
+        released = (self.newest_release() or (0, "", ""))[0]
+        if opened is not None and opened > released:
+            return  # a sum is open, and its model not agreed on yet
+        for path in self._models.iterdir():
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+
+    def _all(self, statement: str) -> list[tuple[Any, ...]]:
+        with _store_errors():
+            return self._database.execute(statement).fetchall()
 
     def _run(self, statement: str, *values: int | str) -> tuple[Any, ...] | None:
         with _store_errors():

@@ -7,7 +7,6 @@ A contribution without its header was never finished and never left; one with it
 is sent as it is, however often that takes. Nothing here is in the clear.
 """
 
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from privacy.documents import Signed, pack, unpack
 from privacy.errors import StoreUnavailable
+from veilsum.files import sync_folder, write_durably
 
 
 @dataclass(frozen=True)
@@ -79,33 +79,5 @@ def erase_until(folder: Path, last: int) -> None:
             Outbox(folder, int(place.name)).erase()
 
 
-def write_durably(path: Path, body: bytes) -> None:
-    """Write a file that is there whole, after a crash too, or not at all.
-
-    Raises:
-        StoreUnavailable: the disk refuses.
-    """
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(file, "wb") as out:
-            out.write(body)
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise _refused(path, error) from None
-
-
 def _refused(path: Path, error: OSError) -> StoreUnavailable:
     return StoreUnavailable(f"{path}: {error.strerror}; make room on this disk")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

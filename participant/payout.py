@@ -9,9 +9,9 @@ import structlog
 from privacy import canonical
 from privacy.errors import ConfigError
 from privacy.payouts import Entitlement
+from veilsum.files import write_durably
 
 from .config import SiteConfig
-from .outbox import write_durably
 from .view import Payout
 
 log = structlog.get_logger()

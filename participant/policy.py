@@ -76,7 +76,7 @@ def check_roster(plan: Plan, policy: Policy, roster: Roster) -> None:
     terms = plan.terms
     if terms.federation != roster.federation or terms.roster != roster.digest():
         raise PolicyRefusal(f"policy.roster: the plan names another roster than {policy.roster}")
-    check_openers(terms.openers, roster)
+    check_openers(terms.openers, policy, roster)
 
 
 def check_specification(specification: KeySpecification, policy: Policy, roster: Roster) -> None:
@@ -90,7 +90,7 @@ def check_specification(specification: KeySpecification, policy: Policy, roster:
         raise PolicyRefusal(f"policy.roster: the key is for another roster than {policy.roster}")
     if specification.scheme not in policy.schemes:
         raise PolicyRefusal(f"policy.schemes: {specification.scheme} is not among them")
-    check_openers(specification.openers, roster)
+    check_openers(specification.openers, policy, roster)
 
 
 def check_cohort(
@@ -110,17 +110,28 @@ def check_cohort(
         )
 
 
-def check_openers(openers: tuple[str, ...], roster: Roster) -> None:
-    """Return if all openers are trainers, each of another organisation.
+def check_openers(openers: tuple[str, ...], policy: Policy, roster: Roster) -> None:
+    """Return if the openers are trainers whom this site trusts to open sums.
+
+    An opener that works with the coordinator can open one site's update, so it is not
+    for the coordinator to say who opens: the site's policy lists whom it accepts, and
+    more than half of that list takes part, so that no two rounds are opened apart.
 
     Raises:
-        PolicyRefusal: they are not.
+        PolicyRefusal: they are not of the list, too few of it, or of one organisation.
         WrongIdentity: one is not in the roster.
     """
     members = [roster.member(name) for name in openers]
     organisations = {member.organisation for member in members}
     if len(organisations) != len(members) or any(Role.TRAINER not in m.roles for m in members):
         raise PolicyRefusal("openers must be trainers of different organisations")
+    strangers = sorted(set(openers) - set(policy.openers))
+    if strangers:
+        raise PolicyRefusal(f"policy.openers: {', '.join(strangers)} is not among them")
+    if 2 * len(openers) <= len(policy.openers):
+        raise PolicyRefusal(
+            f"policy.openers: {len(openers)} of {len(policy.openers)} are not more than half"
+        )
 
 
 def _check_auditor(plan: Plan, policy: Policy, roster: Roster) -> None:

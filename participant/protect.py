@@ -10,8 +10,7 @@ from privacy.plan import CKKS, Plan
 from privacy.records import COORDINATOR, Piece
 from privacy.schemes.base import Protector
 from privacy.schemes.ckks_sum import CkksCombiner
-
-from .outbox import write_durably
+from veilsum.files import write_durably
 
 
 def protect(plan: Plan, protector: Protector, update: NDArray[np.int64], folder: Path) -> Piece:

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 
 from privacy import canonical
 from privacy.documents import Signed, check_signer
-from privacy.errors import MalformedMessage
+from privacy.errors import MalformedMessage, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.identifiers import COORDINATOR
 from privacy.records import Contribution, Receipt, digest_of
@@ -76,21 +76,37 @@ class Sender:
             raise MalformedMessage(f"the coordinator says that it has {have} chunks")
         if have[0] == piece.chunks:
             return
-        requests = self._requests(outbox, contribution.round, have[0], piece.chunks)
+        failed: list[VeilsumError] = []
+        requests = self._requests(outbox, contribution.round, (have[0], piece.chunks), failed)
         durable = have[0]
-        async for answer in self._stub.PutChunks(requests):
-            durable = answer.chunks
+        try:
+            async for answer in self._stub.PutChunks(requests):
+                durable = answer.chunks
+        except asyncio.CancelledError:
+            # gRPC cancels its own call when the requests end in an error, and drops the error.
+            if failed:
+                raise failed[0] from None
+            raise
+        if failed:
+            raise failed[0]
         if durable != piece.chunks:
             raise MalformedMessage(f"the coordinator kept {durable} of {piece.chunks} chunks")
 
     async def _requests(
-        self, outbox: Outbox, number: int, first: int, count: int
+        self,
+        outbox: Outbox,
+        number: int,
+        chunks: tuple[int, int],
+        failed: list[VeilsumError],
     ) -> AsyncIterator[wire.PutChunksRequest]:
-        for index, payload in outbox.chunks(first, count):
-            request = wire.PutChunksRequest(round=number, piece=0, chunk=index, payload=payload)
-            self._count += _framed(request)
-            yield request
-            await asyncio.to_thread(self.failpoints.hit, "send.after_chunk")
+        try:
+            for index, payload in outbox.chunks(*chunks):
+                request = wire.PutChunksRequest(round=number, piece=0, chunk=index, payload=payload)
+                self._count += _framed(request)
+                yield request
+                await asyncio.to_thread(self.failpoints.hit, "send.after_chunk")
+        except VeilsumError as error:
+            failed.append(error)
 
     def _check_receipt(self, signed: Signed, contribution: Contribution) -> None:
         check_signer(signed, Purpose.RECEIPT, COORDINATOR, self.coordinator_key)

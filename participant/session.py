@@ -51,7 +51,9 @@ class SealModel(Task):
 
 @dataclass(frozen=True, slots=True)
 class Agree(Task):
-    """Compare the sealed model with one's own, and sign the release."""
+    """Compare this sealed model with one's own, and sign the release."""
+
+    sealed_model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,5 +141,5 @@ def _of_opening(each: RoundView, standing: Standing) -> list[Task]:
     if each.number not in standing.opened:
         return [Open(each.number)]
     if each.sealed_model:
-        return [Agree(each.number)]
+        return [Agree(each.number, each.sealed_model)]
     return [SealModel(each.number)] if each.turn == standing.participant else []

@@ -28,6 +28,7 @@ class View:
     rounds: tuple[RoundView, ...] = ()
     finished: bool = False
     released: int = 0
+    halted: bool = False
     settles: bool = False
     settled: bool = False
 

@@ -9,6 +9,7 @@ between two processes of one site; an update never does.
 import asyncio
 import multiprocessing
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable
@@ -40,9 +41,14 @@ class Order(msgspec.Struct, frozen=True, tag=True):
 
 
 class Describe(Order, frozen=True):
-    """Say the shapes of the model, and make the first one from a public text."""
+    """Say the shapes of the model, and make the first one from a public text.
+
+    Refused where the data has more units, or a unit more rows, than the site's file says.
+    """
 
     first_model: str
+    records: int
+    records_per_unit: int
 
 
 class Train(Order, frozen=True):
@@ -79,6 +85,9 @@ class CheckKey(Order, frozen=True):
     public: bytes
     secret: bytes
 
+    def __repr__(self) -> str:
+        return "CheckKey(…)"
+
 
 class Reveal(Order, frozen=True):
     """Open a sum."""
@@ -88,6 +97,9 @@ class Reveal(Order, frozen=True):
     sum: Sum
     secret: bytes
     chunks: tuple[bytes, ...]
+
+    def __repr__(self) -> str:
+        return "Reveal(…)"
 
 
 AnyOrder = Describe | Train | Privatise | Protect | MakeKey | CheckKey | Reveal
@@ -146,9 +158,16 @@ class Worker:
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
 
-    async def describe(self, first_model: str) -> tuple[Shapes, NDArray[np.float64]]:
-        """Return the shapes of the site's model, and the first model."""
-        reply = await self._ask(Describe(first_model), Described)
+    async def describe(
+        self, first_model: str, records: int, records_per_unit: int
+    ) -> tuple[Shapes, NDArray[np.float64]]:
+        """Return the shapes of the site's model, and the first model.
+
+        Raises:
+            ConfigError: the data has more units, or a unit more rows, than said.
+        """
+        order = Describe(first_model, records, records_per_unit)
+        reply = await self._ask(order, Described)
         return reply.shapes, np.frombuffer(reply.first_model, "<f8").copy()
 
     async def train(self, plan: Plan, model: NDArray[np.float64]) -> None:
@@ -234,6 +253,7 @@ def serve_workshop(connection: Connection, make_workshop: Callable[[], Any]) -> 
     Heavy imports belong into `make_workshop`: an agent that dies meanwhile is noticed.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the agent decides when it ends
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the update
     _die_with_parent()
     workshop, problem = None, ""
     try:
@@ -270,12 +290,13 @@ def _answer(workshop: Any, order: AnyOrder) -> AnyReply:  # noqa: ANN401
         return Failure(error.code, str(error))
     except Exception as error:
         # The edge of this process. Only the kind is said: a library's words may hold data.
-        return Failure(errors.VeilsumError.code, f"{type(error).__name__} in the site's worker")
+        return Failure(errors.InternalError.code, f"{type(error).__name__} in the site's worker")
 
 
 def _obey(workshop: Any, order: AnyOrder) -> AnyReply:  # noqa: ANN401
     match order:
-        case Describe(first_model):
+        case Describe(first_model, records, records_per_unit):
+            workshop.require_records(records, records_per_unit)
             return Described(workshop.shapes(), workshop.first_model(first_model).tobytes())
         case Train(plan, model):
             workshop.train(plan, model)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privacy import plan as plans
-from privacy.errors import IllegalEvent
+from privacy.errors import ConfigError, IllegalEvent
 from privacy.plan import Plan
 from privacy.records import Piece
 from privacy.schemes.base import Protector, Revealer
@@ -54,6 +54,21 @@ class Workshop:
     def shapes(self) -> Shapes:
         """Return the names and shapes of the site's model."""
         return model_shapes(self.site)
+
+    def require_records(self, records: int, records_per_unit: int) -> None:
+        """Return if the data has at most so many units, each of at most so many rows.
+
+        Raises:
+            ConfigError: it has more: what the site's file says must be corrected, and
+                delta with it.
+        """
+        units = self.site.records()
+        rows = max((len(features) for features, _ in units), default=0)
+        if len(units) > records or rows > records_per_unit:
+            raise ConfigError(
+                "dataset.records or dataset.records_per_unit: the data has more; correct the "
+                "site's file, and see that delta stays below one over the number of records"
+            )
 
     def first_model(self, text: str) -> NDArray[np.float64]:
         """Return the public model that everyone derives from `text`."""

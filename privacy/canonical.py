@@ -25,7 +25,8 @@ LARGEST_DOCUMENT = 1 << 20
 DEEPEST_DOCUMENT = 32
 """Levels of brackets; parsers recurse, and how far they may is not ours to say."""
 
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+# the last quote may be missing: a search for it from each quote would take for ever
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _BRACKET: Final = re.compile(rb"[\[\]{}]")
 
 

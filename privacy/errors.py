@@ -3,6 +3,7 @@
 The first question an error answers is *who must act*:
 
     VeilsumError
+    ├── InternalError            the developers of Veilsum, or of the site's own class
     ├── ConfigError              the operator, before or at the start of a process
     │   ├── InsecureKeyFile
     │   ├── MissingDependency
@@ -41,6 +42,13 @@ class VeilsumError(Exception):
 
     code: ClassVar[str] = "internal"
     who_acts: ClassVar[str] = "the developers of Veilsum"
+
+
+class InternalError(VeilsumError):
+    """Something failed that nobody raised on purpose; the process's own log says what."""
+
+    code = "unexpected"
+    who_acts = "the developers of Veilsum, or of the site's own class"
 
 
 class ConfigError(VeilsumError):

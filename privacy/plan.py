@@ -99,6 +99,16 @@ class Plan:
         _check_openers(self.terms)
         _check_outsiders(self.terms)
         self.parameters()
+        self._check_clip()
+
+    def _check_clip(self) -> None:
+        # A site would find out after training, and everybody would see that it did.
+        steps = exact(self.terms.clip) * 2**self.arithmetic.fraction_bits
+        if steps > self.grid().largest:
+            raise UnsafeParameters(
+                f"clip {self.terms.clip}: an update of that norm leaves the grid of "
+                f"{self.arithmetic.value_bits} bits with step 2^-{self.arithmetic.fraction_bits}"
+            )
 
     def digest(self) -> Digest:
         """Return the digest that everything in the round names."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from typing import Annotated
 
 import msgspec
 
@@ -27,15 +28,20 @@ class Role(StrEnum):
     AUDITOR = "auditor"
 
 
+SigningKey = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+SealingKey = Annotated[bytes, msgspec.Meta(min_length=1216, max_length=1216)]
+PayoutAddress = Annotated[str, msgspec.Meta(pattern=r"^(0x[0-9a-f]{40})?\Z")]
+
+
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One organisation's entry: its name, roles and public keys."""
 
     participant: ParticipantId
     organisation: str
     roles: tuple[Role, ...]
-    signing_key: bytes
-    sealing_key: bytes
-    payout_address: str = ""
+    signing_key: SigningKey
+    sealing_key: SealingKey
+    payout_address: PayoutAddress = ""
 
 
 class Roster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

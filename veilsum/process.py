@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import signal
 import sys
 import threading
@@ -24,7 +25,8 @@ EXIT_CODES: dict[type[VeilsumError], int] = {
 
 
 def start_log() -> None:
-    """Write events to stderr: for people on a terminal, as JSON lines elsewhere."""
+    """Write events to stderr, for people or as JSON lines, and leave no core files."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one would hold keys
     people = sys.stderr.isatty()
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()

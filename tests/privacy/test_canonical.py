@@ -1,6 +1,7 @@
 """A value has one byte string, and nothing else passes for it."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,17 @@ def test_brackets_in_a_text_are_not_levels() -> None:
     body = canonical.encode(Text('"[' * 500 + "\\"))
 
     assert canonical.decode(body, Text).text.startswith('"[')
+
+
+@pytest.mark.parametrize("unit", [b"[]", b'"', b'"\\', b"\\", b"{", b'["'])
+def test_a_megabyte_of_anything_is_refused_at_once(unit: bytes) -> None:
+    """What is cheap to send must be cheap to refuse: time grows with the length alone."""
+    body = (unit * canonical.LARGEST_DOCUMENT)[: canonical.LARGEST_DOCUMENT]
+    started = time.process_time()
+
+    refused(body)
+
+    assert time.process_time() - started < 5
 
 
 def test_the_message_does_not_repeat_what_arrived() -> None:

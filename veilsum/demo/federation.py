@@ -190,6 +190,7 @@ def configure_site(
         },
         "policy": {
             "roster": fingerprint,
+            "openers": list(OPENERS),
             "first_model": agreed.MODEL_SEED_TEXT,
             "schemes": ["ckks/1"],
             "smallest_cohort": 3,

@@ -157,15 +157,18 @@ class WatchRoundsResponse(_message.Message):
     RELEASED_FIELD_NUMBER: _builtins.int
     SETTLED_FIELD_NUMBER: _builtins.int
     SETTLES_FIELD_NUMBER: _builtins.int
+    HALTED_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     finished: _builtins.bool
-    """The programme is over: every round it wanted is done."""
+    """The programme has every model it wanted."""
     released: _builtins.int
     """The last round whose release counts; 0 for none."""
     settled: _builtins.bool
     """Where contributions are settled, once they are: payouts can be claimed."""
     settles: _builtins.bool
     """Sites settle on a chain after the last round."""
+    halted: _builtins.bool
+    """Round after round was aborted: the coordinator's operator must look."""
     @_builtins.property
     def rounds(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoundStatus]: ...
     def __init__(
@@ -177,10 +180,11 @@ class WatchRoundsResponse(_message.Message):
         released: _builtins.int = ...,
         settled: _builtins.bool = ...,
         settles: _builtins.bool = ...,
+        halted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["finished", b"finished", "released", b"released", "revision", b"revision", "rounds", b"rounds", "settled", b"settled", "settles", b"settles"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finished", b"finished", "halted", b"halted", "released", b"released", "revision", b"revision", "rounds", b"rounds", "settled", b"settled", "settles", b"settles"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

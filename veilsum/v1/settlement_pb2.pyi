@@ -39,7 +39,9 @@ class GetPayoutResponse(_message.Message):
     CONTRACT_FIELD_NUMBER: _builtins.int
     ROUNDS_FIELD_NUMBER: _builtins.int
     entitlement: _builtins.bytes
-    """The payee's leaf, salt and proof: canonical JSON; its form is privacy.payouts.Entitlement."""
+    """The payee's leaf, salt and proof: canonical JSON; its form is privacy.payouts.Entitlement.
+    Empty if the caller has earned nothing.
+    """
     contract: _builtins.str
     """The settlement contract, hex with 0x."""
     rounds: _builtins.int

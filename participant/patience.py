@@ -1,0 +1,41 @@
+"""How long to wait before the coordinator is asked again: longer each time, and never in step."""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from privacy.errors import VeilsumError
+from privacy.sealing import Entropy
+
+log = structlog.get_logger()
+
+SHORTEST_SECONDS = 0.5
+LONGEST_SECONDS = 15.0
+
+
+@dataclass
+class Patience:
+    """Waits twice as long each time, up to a limit, each wait shortened by chance.
+
+    Says why only when the reason changes: an outage is one line, not one each second.
+    """
+
+    entropy: Entropy
+
+    def __post_init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin with the shortest wait again: something has worked."""
+        self._seconds = SHORTEST_SECONDS
+        self._reason = ""
+
+    async def wait(self, error: VeilsumError) -> None:
+        """Wait because of `error`."""
+        if str(error) != self._reason:
+            log.warning("waiting_for_coordinator", reason=str(error))
+        self._reason = str(error)
+        share = int.from_bytes(self.entropy(4), "big") / 2**32
+        await asyncio.sleep(self._seconds * (0.5 + share / 2))
+        self._seconds = min(2 * self._seconds, LONGEST_SECONDS)
