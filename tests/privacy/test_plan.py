@@ -254,7 +254,7 @@ def test_a_number_has_one_spelling_and_is_above_0(path: tuple[str, ...], text: s
         decoded(document)
 
 
-@pytest.mark.parametrize("text", ["1", "0.5", "20", "9999999999", "0.00000000000000000001"])
+@pytest.mark.parametrize("text", ["1", "0.5", "20", "0.00000000000000000001"])
 @pytest.mark.parametrize("field", NUMBERS)
 def test_positive_decimals_are_taken(field: str, text: str) -> None:
     """As they are spelled; nothing is rounded."""
