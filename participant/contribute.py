@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from privacy import canonical
 from privacy.documents import Signed, pack
-from privacy.errors import InternalError, PrivacyError, ProtocolError
+from privacy.errors import Unavailable, VeilsumError
 from privacy.events import from_json
 from privacy.failpoints import Failpoints
 from privacy.identifiers import sha256_hex
@@ -85,7 +85,9 @@ class Contributor:
             await self.worker.train(plan, model)
             await self.worker.privatise(plan)
             return await self.worker.protect(plan, public_key, str(outbox.start()))
-        except (PrivacyError, ProtocolError, InternalError):
+        except Unavailable:
+            raise  # it is tried again, and the reservation stands
+        except VeilsumError:
             # That this site refuses, after it has trained, is seen by others: an output, too.
             self.ledger.commit(reservation, NOTHING_SENT)
             raise

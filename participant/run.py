@@ -1,6 +1,10 @@
-"""Run a site: keys loaded, agent started."""
+"""Run a site: keys loaded, agent started, stopped by SIGTERM."""
 
+import asyncio
 import os
+import signal
+
+import structlog
 
 from privacy.failpoints import Failpoints
 
@@ -9,9 +13,13 @@ from .config import SiteConfig
 from .keys import load_keys
 from .worker import Main, serve
 
+log = structlog.get_logger()
+
 
 async def run(config: SiteConfig, failpoints: Failpoints, worker_main: Main = serve) -> None:
-    """Take part in rounds until the programme is over.
+    """Take part in rounds until the programme is over, or until SIGTERM or SIGINT.
+
+    Stopping loses nothing: what was committed is sent when the site starts again.
 
     Args:
         worker_main: what the worker process runs.
@@ -21,4 +29,10 @@ async def run(config: SiteConfig, failpoints: Failpoints, worker_main: Main = se
         ProtocolError, PrivacyError: this site cannot take part.
     """
     keys = load_keys(config.state / "keys")
-    await Agent(config, keys, os.urandom, failpoints, worker_main).run()
+    working = asyncio.ensure_future(Agent(config, keys, os.urandom, failpoints, worker_main).run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, working.cancel)
+    try:
+        await working
+    except asyncio.CancelledError:
+        log.info("stopped", participant=config.participant)

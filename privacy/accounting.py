@@ -1,8 +1,9 @@
 """Privacy accounting in Renyi DP: what an event costs, and the epsilon that follows.
 
-Costs are compared at orders fixed in advance. That makes adding them up a valid filter even
-when later events are chosen in the light of earlier results; tighter accountants (PLD, PRV)
-are for reports about what has been run, never for deciding what may run.
+Costs are compared at orders fixed in advance. At any one of them, adding up is a valid filter
+even when later events are chosen in the light of earlier results; that the best of them may be
+taken at the end is common practice, and not what the source proves. Tighter accountants (PLD,
+PRV) are for reports about what has been run, never for deciding what may run.
 
 Source: Feldman and Zrnic, "Individual Privacy Accounting via a Renyi Filter",
 arXiv:2008.11193 (a filter at an order fixed in advance).

@@ -15,7 +15,7 @@ from privacy.errors import (
 )
 from privacy.records import Release, SealedModel, digest_of, release_of
 from tests.participant import signed_round as made
-from tests.participant.agent_at_work import Showing, agent, next_model, released
+from tests.participant.agent_at_work import Showing, agent, ends, next_model, released
 
 ROUND = made.Round(made.plan(), made.TRAINERS)
 POISON = made.FIRST * -3
@@ -167,7 +167,7 @@ async def test_an_opener_that_was_shown_another_cohort_says_so_after_a_restart(t
     """Its memory has the cohort; the release names another one."""
     amber = agent(tmp_path, shown)
     await amber._carry_out(Open(1))
-    amber._memory.close()
+    ends(amber)
     fewer = made.Round(made.plan(), made.OPENERS)
     place(shown, fewer, next_model(fewer))
 

@@ -15,7 +15,7 @@ from privacy.errors import (
 )
 from privacy.records import SealedModel, digest_of
 from tests.participant import signed_round as made
-from tests.participant.agent_at_work import Showing, agent, next_model, released
+from tests.participant.agent_at_work import Showing, agent, ends, next_model, released
 
 WHOLE = made.Round(made.plan(), made.TRAINERS)
 WITHOUT_DELTA = made.Round(made.plan(), made.OPENERS)
@@ -42,7 +42,7 @@ async def test_two_cohorts_of_one_round_are_never_both_opened(tmp_path, shown, a
         with pytest.raises(OpeningRefused, match="shows two"):
             await amber._carry_out(Open(1))
         assert amber._worker.opened <= 1
-        amber._memory.close()
+        ends(amber)
         amber = agent(tmp_path, shown)
 
     assert amber._worker.opened == 0
@@ -126,7 +126,7 @@ async def test_a_plan_exchanged_after_the_opening_changes_nothing_that_is_signed
     shown.plans[1] = made.plan(clip="19")
     await amber._carry_out(SealModel(1))
     shown.models[1] = shown.put[0]
-    await amber._carry_out(Agree(1))
+    await amber._carry_out(Agree(1, "s"))
 
     envelope = canonical.decode(shown.put[0][0].body, SealedModel)
     assert envelope.plan == WHOLE.plan.digest()
@@ -139,10 +139,10 @@ async def test_an_opener_signs_one_release_a_round(shown, amber):
         _, envelope, chunks = released(WHOLE, next_model(WHOLE), sealer=sealer)
         shown.models[1] = (envelope, chunks)
         if number == 0:
-            await amber._carry_out(Agree(1))
+            await amber._carry_out(Agree(1, "s"))
             continue
         with pytest.raises(OpeningRefused, match="signed before"):
-            await amber._carry_out(Agree(1))
+            await amber._carry_out(Agree(1, "s"))
 
     assert len(shown.signed_releases) == 1
 
@@ -155,5 +155,5 @@ async def test_a_model_of_another_openers_cohort_is_not_even_opened(shown, amber
     amber._open_sealed = None  # not to be reached
 
     with pytest.raises(WrongContext, match="another round, sum"):
-        await amber._carry_out(Agree(1))
+        await amber._carry_out(Agree(1, "s"))
     assert shown.signed_releases == []

@@ -124,6 +124,13 @@ def agent(folder: Path, coordinator: Showing, name: str = "amber", **policy: Any
     return at_work
 
 
+def ends(at_work: Agent) -> None:
+    """The end of an agent's process, as far as another one sees it."""
+    at_work._memory.close()
+    at_work._ledger.close()
+    made.os.close(at_work._held)
+
+
 def _have(of: dict[int, Any], number: int) -> Any:
     if number not in of:
         raise NotYet(f"there is none of round {number}")

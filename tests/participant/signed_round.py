@@ -80,6 +80,7 @@ def policy(**changes: Any) -> Policy:
     """A policy that accepts `plan()`."""
     accepting = Policy(
         roster=roster().digest(),
+        openers=OPENERS,
         first_model="first model",
         schemes=(CKKS,),
         smallest_cohort=3,

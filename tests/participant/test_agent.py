@@ -33,7 +33,7 @@ from privacy.local_training import privacy_event
 from privacy.records import Release, SealedModel, digest_of
 from privacy.signing import Purpose, verify
 from tests.participant import signed_round as made
-from tests.participant.agent_at_work import Showing, agent, next_model, released
+from tests.participant.agent_at_work import Showing, agent, ends, next_model, released
 
 ROUND = made.Round(made.plan(), made.TRAINERS)
 RECORD = digest_of(made.key_record(1))
@@ -65,7 +65,7 @@ async def test_an_opener_opens_seals_agrees_and_adopts(amber, shown):
     await amber._carry_out(Open(1))
     await amber._carry_out(SealModel(1))
     shown.models[1] = shown.put[0]
-    await amber._carry_out(Agree(1))
+    await amber._carry_out(Agree(1, "s"))
     envelope = canonical.decode(shown.put[0][0].body, SealedModel)
     release = canonical.decode(shown.signed_releases[0].body, Release)
     signatures = made.signed_by(release, "amber", "birch")
@@ -82,12 +82,12 @@ async def test_a_restart_between_open_and_agree_repeats_the_opening(tmp_path, sh
     """The same cohort and sum: one opening, however often it is carried out."""
     before = agent(tmp_path, shown)
     await before._carry_out(Open(1))
-    before._memory.close()
+    ends(before)
     release_in(shown)
     after = agent(tmp_path, shown)
 
     await after._carry_out(Open(1))
-    await after._carry_out(Agree(1))
+    await after._carry_out(Agree(1, "s"))
 
     assert after._worker.opened == 1
     assert len(shown.signed_releases) == 1
@@ -284,7 +284,7 @@ async def test_openers_that_disagree_are_told(amber, shown):
     release_in(shown, vector=next_model(ROUND) + 1)
 
     with pytest.raises(OpeningRefused, match="disagree"):
-        await amber._carry_out(Agree(1))
+        await amber._carry_out(Agree(1, "s"))
     assert shown.signed_releases == []
 
 

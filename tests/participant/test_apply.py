@@ -2,13 +2,14 @@
 
 from fractions import Fraction
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from participant.apply import apply
-from privacy.errors import MalformedMessage, SumOffGrid, UnsafeParameters
+from privacy.errors import MalformedMessage, SumOffGrid, UnsafeParameters, WrongContext
 from privacy.plan import decode
 from tests.participant import signed_round as made
 
@@ -97,10 +98,11 @@ def test_a_rate_that_is_no_positive_number_is_refused(rate):
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e9", "1/0", "abc", ""])
 def test_no_such_plan_is_read(field, value):
     """The coordinator signs plans; a site must refuse a mad one, not stop."""
-    plan = made.plan(**{field: value})
+    plan = made.plan()
+    terms = made.encoded(msgspec.structs.replace(plan.terms, **{field: value}))
 
     with pytest.raises((MalformedMessage, UnsafeParameters)):
-        decode(plan.arithmetic.encode(), made.encoded(plan.terms))
+        decode(plan.arithmetic.encode(), terms)
 
 
 def test_a_mean_above_the_clip_is_refused_and_not_attributed():
@@ -114,3 +116,15 @@ def test_a_mean_above_the_clip_is_refused_and_not_attributed():
         apply(small(), np.zeros(made.DIMENSION), beyond, 3)
     with pytest.raises(SumOffGrid):
         apply(small(), np.zeros(made.DIMENSION), -beyond, 3)
+
+
+@pytest.mark.parametrize(
+    ("weights", "values"), [(made.DIMENSION - 1, None), (None, 1), (1, None), (1, 1)]
+)
+def test_another_size_is_refused_and_not_stretched(weights, values):
+    """A model of one value would be broadcast over the sum, or the sum over the model."""
+    model = np.zeros(made.DIMENSION if weights is None else weights)
+    total = np.zeros(made.DIMENSION if values is None else values, np.int64)
+
+    with pytest.raises(WrongContext, match="a plan of 5000 values"):
+        apply(small(), model, total, 3)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from participant.config import Policy, SiteConfig, read, with_site
+from participant.config import Policy, SiteConfig, ledger_of, read, with_site
 from privacy.errors import ConfigError
 
 TEXT = """
@@ -21,6 +21,7 @@ site = "ward.site:Ward"
 records = 100
 [policy]
 roster = "{roster}"
+openers = ["amber", "birch", "cedar"]
 first_model = "first"
 schemes = ["ckks/1"]
 smallest_cohort = 3
@@ -63,6 +64,8 @@ def test_a_file_is_read_into_one_value(tmp_path):
         ('participant = "amber"', 'participant = "../amber"', "participant"),
         ("0" * 64, "0" * 63, "roster"),
         ("records = 100", "records = ", "site.toml"),
+        ('openers = ["amber", "birch", "cedar"]', "", "openers"),
+        ('"birch", "cedar"', '"Birch Hospital"', "openers"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, old, new, named):
@@ -71,6 +74,15 @@ def test_what_is_wrong_is_named(tmp_path, old, new, named):
 
     with pytest.raises(ConfigError, match=named):
         read(written(tmp_path, TEXT.replace(old, new)))
+
+
+def test_the_ledger_is_in_the_state_folder_or_where_the_file_says(tmp_path):
+    """A dataset that is in two federations names one ledger in both files."""
+    own = read(written(tmp_path, TEXT))
+    shared = read(written(tmp_path, TEXT.replace("records = 100", 'records = 100\nledger = "w.db"')))
+
+    assert ledger_of(own) == Path("state/ledger.sqlite")
+    assert ledger_of(shared) == Path("w.db")
 
 
 def test_a_missing_file_is_the_operators_error(tmp_path):

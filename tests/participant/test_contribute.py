@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -9,27 +10,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from participant.contribute import Contributor
+from participant.contribute import NOTHING_SENT, Contributor
 from participant.keys import make_keys
 from participant.ledger import SiteLedger
-from participant.outbox import Outbox, write_durably
+from participant.outbox import Outbox
 from privacy import ledger as ledgers
 from privacy.accounting import NeighbouringRelation, UnitOfPrivacy
 from privacy.budget import SpendLimits
-from privacy.documents import pack
+from privacy.documents import Signed, pack, unpack
 from privacy.errors import (
     BudgetExhausted,
+    ConfigError,
     ConflictingContribution,
+    IllegalEvent,
+    InternalError,
+    InvalidSignature,
     PeerUnreachable,
+    StoreUnavailable,
     UpdateOutOfRange,
+    VeilsumError,
 )
 from privacy.failpoints import Failpoints
 from privacy.ledger import RowType
 from privacy.records import Piece
 from tests.participant import signed_round as made
+from veilsum.files import write_durably
 
 PUBLIC = b"public key"
 MODEL = np.zeros(3)
+RECEIPT = Signed(b"what the coordinator has signed", {"coordinator": b"signature"})
 
 
 class Site:
@@ -58,7 +67,7 @@ class Site:
         self.outbox = Outbox(folder / "outbox", 1)
         self.contributor = Contributor(
             "amber", "ward", made.keys("amber").signing, self, self.ledger, self,
-            failpoints or Failpoints(),
+            folder / "receipts", failpoints or Failpoints(),
         )  # fmt: skip
 
     def note(self, what: str) -> None:
@@ -83,6 +92,7 @@ class Site:
         # A sender that fails has let its bytes out all the same.
         self.sent.append(pack(header) + b"".join(body for _, body in outbox.chunks(0, 1)))
         self.note("send")
+        return RECEIPT
 
     async def contribute(self, plan=None):
         await self.contributor.contribute(plan or made.plan(), MODEL, PUBLIC, self.outbox)
@@ -104,6 +114,30 @@ async def test_what_is_reserved_and_committed_when(tmp_path):
         "send after RESERVE,COMMIT",
     ]
     assert site.rows(RowType.SENT) == 1
+
+
+async def test_the_receipt_of_every_round_is_kept(tmp_path):
+    """It is the site's evidence against a coordinator that says it never came."""
+    site = Site(tmp_path)
+
+    await site.contribute()
+
+    (kept,) = (tmp_path / "receipts").iterdir()
+    assert kept.name == "000001"
+    assert unpack(kept.read_bytes()) == RECEIPT
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+async def test_without_a_receipt_nothing_counts_as_sent(tmp_path):
+    """Neither a file nor a row; what was spent stays spent."""
+    site = Site(tmp_path)
+    site.fails["send"] = InvalidSignature("not the coordinator's")
+
+    with pytest.raises(InvalidSignature):
+        await site.contribute()
+
+    assert not (tmp_path / "receipts").exists()
+    assert (site.rows(RowType.COMMIT), site.rows(RowType.SENT)) == (1, 0)
 
 
 async def test_an_exhausted_budget_stops_before_the_data_is_touched(tmp_path):
@@ -132,19 +166,67 @@ async def test_a_broken_connection_sends_the_same_bytes_again(tmp_path):
     assert site.rows(RowType.RESERVE) == site.rows(RowType.COMMIT) == site.rows(RowType.SENT) == 1
 
 
-@pytest.mark.parametrize("where", ["train", "privatise", "protect"])
-async def test_an_update_that_fails_leaves_nothing(tmp_path, where):
-    """A NaN is refused in the worker; the reservation is held, not spent."""
-    site = Site(tmp_path)
-    site.fails[where] = UpdateOutOfRange("not finite")
+REFUSALS = [
+    UpdateOutOfRange("not finite"),
+    IllegalEvent("there is no update"),
+    InternalError("KeyError in the site's worker"),
+    ConfigError("a unit without rows"),
+    VeilsumError("of an unknown code"),
+]
 
-    with pytest.raises(UpdateOutOfRange):
+
+@pytest.mark.parametrize("error", REFUSALS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("where", ["train", "privatise", "protect"])
+async def test_an_update_that_is_refused_sends_nothing_and_is_paid_for(tmp_path, where, error):
+    """Others see that this site is missing, and that may depend on one patient."""
+    site, price = Site(tmp_path), await spent_by_sending(tmp_path / "other")
+    site.fails[where] = error
+
+    with pytest.raises(type(error)):
         await site.contribute()
 
     assert site.sent == []
     assert site.outbox.header() is None
-    assert site.rows(RowType.COMMIT) == 0
-    assert site.ledger.spent_epsilon("ward", 0.001) == 0
+    (commit,) = [row for row in site.ledger.rows() if row.type is RowType.COMMIT]
+    assert commit.output == NOTHING_SENT
+    assert site.ledger.spent_epsilon("ward", 0.001) == price > 0
+
+
+async def spent_by_sending(folder):
+    folder.mkdir()
+    site = Site(folder)
+    await site.contribute()
+    return site.ledger.spent_epsilon("ward", 0.001)
+
+
+async def test_a_refusal_is_not_tried_again(tmp_path):
+    """A second training would be a second output of one price."""
+    site = Site(tmp_path)
+    site.fails["privatise"] = UpdateOutOfRange("not finite")
+    with pytest.raises(UpdateOutOfRange):
+        await site.contribute()
+
+    with pytest.raises(ConflictingContribution):
+        await site.contribute()
+
+    assert sum(line.startswith("train") for line in site.log) == 1
+    assert site.sent == []
+
+
+@pytest.mark.parametrize("error", [PeerUnreachable("died"), StoreUnavailable("full")])
+@pytest.mark.parametrize("where", ["train", "privatise", "protect"])
+async def test_what_time_heals_holds_the_reservation_and_spends_nothing_yet(tmp_path, where, error):
+    """The worker died, or the disk is full: it is tried again, under the same reservation."""
+    site = Site(tmp_path)
+    site.fails[where] = error
+    with pytest.raises(type(error)):
+        await site.contribute()
+    assert (site.rows(RowType.RESERVE), site.rows(RowType.COMMIT)) == (1, 0)
+
+    await site.contribute()
+
+    assert site.rows(RowType.RESERVE) == site.rows(RowType.COMMIT) == 1
+    assert len(site.sent) == 1
 
 
 CHILD = """
@@ -153,6 +235,7 @@ from pathlib import Path
 import coordinator
 from privacy.failpoints import parse
 from tests.participant import signed_round as made
+from veilsum.files import write_durably
 from tests.participant.test_contribute import Site
 folder = Path(sys.argv[1])
 kill = lambda where: os.kill(os.getpid(), signal.SIGKILL)

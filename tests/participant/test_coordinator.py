@@ -67,7 +67,7 @@ def leaves(kind=VeilsumError):
     return found or [kind]
 
 
-THEIRS = (errors.ConfigError,)
+THEIRS = (errors.ConfigError, errors.InternalError)
 
 
 def made_of(kind):
@@ -84,7 +84,7 @@ async def test_an_error_comes_back_as_the_same_leaf(kind):
     assert type(caught.value) is kind
 
 
-@pytest.mark.parametrize("kind", [errors.ConfigError, errors.InsecureKeyFile, VeilsumError])
+@pytest.mark.parametrize("kind", [*THEIRS, errors.InsecureKeyFile, VeilsumError])
 async def test_what_the_coordinators_operator_must_mend_does_not_stop_a_site(kind):
     """It is retried: the operator of this process can do nothing about it."""
     async with wire.coordinator(rounds(error=made_of(kind))) as coordinator:

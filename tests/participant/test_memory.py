@@ -130,7 +130,7 @@ def test_a_disk_that_refuses_is_nobodys_fault_yet(memory, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("participant.outbox.os.fsync", full)
+    monkeypatch.setattr("veilsum.files.os.fsync", full)
 
     with pytest.raises(StoreUnavailable, match="No space"):
         memory.keep_model(FIRST, np.ones(3))

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from participant.outbox import Outbox, erase_until, write_durably
+from participant.outbox import Outbox, erase_until
 from privacy.documents import Signed
 from privacy.errors import StoreUnavailable
+from veilsum.files import write_durably
 
 HEADER = Signed(b"body", {"amber": b"signature"})
 

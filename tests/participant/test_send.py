@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from participant.coordinator import signed_to_wire
-from participant.outbox import Outbox, write_durably
+from participant.outbox import Outbox
 from participant.send import Sender
 from privacy import canonical
 from privacy.errors import (
@@ -18,6 +18,7 @@ from privacy.records import Contribution, Receipt, digest_of
 from privacy.signing import public_bytes
 from tests.participant import signed_round as made
 from tests.participant import wire
+from veilsum.files import write_durably
 from veilsum.v1 import contribution_pb2 as pb
 from veilsum.v1 import contribution_pb2_grpc as service
 

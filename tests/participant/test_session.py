@@ -70,7 +70,7 @@ def test_an_opener_opens_then_seals_in_its_turn_then_agrees():
 
     assert todo("amber", amber, phase="opening") == (SealModel(1),)
     assert todo("birch", birch, phase="opening") == ()
-    assert todo("birch", birch, phase="opening", sealed_model="s") == (Agree(1),)
+    assert todo("birch", birch, phase="opening", sealed_model="s") == (Agree(1, "s"),)
     assert todo("birch", birch, phase="opening", sealed_model="s", agreed=("birch",)) == ()
 
 

@@ -13,7 +13,13 @@ from participant import worker as module
 from participant.reveal import Frozen
 from participant.worker import AnyOrder, AnyReply, Key, Worker, error_of, serve
 from privacy import errors
-from privacy.errors import ConfigError, PeerUnreachable, UpdateOutOfRange, VeilsumError
+from privacy.errors import (
+    ConfigError,
+    InternalError,
+    PeerUnreachable,
+    UpdateOutOfRange,
+    VeilsumError,
+)
 from tests.participant import signed_round as made
 from tests.participant import tiny_site
 from tests.test_architecture import every_error
@@ -39,14 +45,14 @@ async def test_a_librarys_words_do_not_cross(broken):
     with pytest.raises(VeilsumError) as caught:
         await broken.privatise(PLAN)
 
-    assert type(caught.value) is VeilsumError
+    assert type(caught.value) is InternalError
     assert "RuntimeError" in str(caught.value)
     assert "4711" not in str(caught.value)
 
 
 async def test_arrays_cross_bit_for_bit(broken):
     """As bytes of a stated type."""
-    shapes, first = await broken.describe("text")
+    shapes, first = await broken.describe("text", 40, 1)
     whole = made.Round(PLAN, made.OPENERS)
     total = await broken.reveal(PLAN, Frozen(whole.cohort, whole.sum), b"", whole.chunks)
 
@@ -68,7 +74,7 @@ async def test_a_dead_worker_is_started_again(broken, tmp_path):
 
 async def test_the_worker_is_spawned_and_not_forked(broken):
     """A fork of a process with grpc's threads hangs, and has the agent's keys in its memory."""
-    await broken.describe("text")
+    await broken.describe("text", 40, 1)
 
     process = broken._process
     command = Path(f"/proc/{process.pid}/cmdline").read_bytes()
@@ -82,7 +88,7 @@ async def test_a_site_that_cannot_be_loaded_is_the_operators_error():
     worker = Worker(serve, "tests.participant.tiny_site:NoSuchSite")
     try:
         with pytest.raises(ConfigError, match="NoSuchSite"):
-            await worker.describe("text")
+            await worker.describe("text", 40, 1)
     finally:
         worker.stop()
 
