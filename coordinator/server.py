@@ -95,7 +95,6 @@ def build(settings: Settings, failpoints: Failpoints) -> Built:
         UnsafeParameters: no scheme parameters fit the settings.
     """
     plan.parameters(settings)
-    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     held = hold(settings.state)
     store = open_store(settings.database)
     rosters = Rosters(store, _draft(settings.roster))

@@ -19,6 +19,7 @@ from privacy import plan as plans
 from privacy.documents import Signed, check_signer, pack, unpack
 from privacy.errors import (
     CohortTooSmall,
+    ConflictingContribution,
     IllegalEvent,
     MalformedMessage,
     NotYet,
@@ -291,7 +292,14 @@ class Service:
         return sealed
 
     def put_model_chunk(self, sealed: SealedModel, chunk: int, payload: bytes) -> None:
-        """Store one chunk of a sealed model."""
+        """Store one chunk of a sealed model.
+
+        Raises:
+            IllegalEvent: the round has ended, and its models are erased.
+        """
+        phase = self._round(sealed.round).phase
+        if phase is not Phase.OPENING:
+            raise IllegalEvent(f"round {sealed.round} is {phase}: no model is waited for")
         self.objects.put(names.model_chunk(sealed.round, digest_of(sealed), chunk), payload)
         self.progress.came_of_it(sealed.round)
 
@@ -418,7 +426,7 @@ class Service:
             root, length = aggregate(
                 combiner, self.objects, number, self._roots(cohort), plan.arithmetic.chunks
             )
-        except (RootMismatch, MalformedMessage, NotYet) as error:
+        except (RootMismatch, MalformedMessage, NotYet, ConflictingContribution) as error:
             log.error("contribution_lost", round=number, reason=str(error))
             self.apply(number, machine.CohortRefused(str(error)))
             return

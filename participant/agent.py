@@ -104,7 +104,6 @@ class Agent:
 
     def __post_init__(self) -> None:
         state = self.config.state
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._held = hold(state)
         self._memory = Memory(state)
         self._ledger = self._open_ledger()

@@ -129,7 +129,7 @@ class Coordinator:
     async def sum(self, number: int) -> tuple[Signed, tuple[bytes, ...]]:
         """Return the protected sum of a round: manifest and chunks."""
         stream = self._cohorts.GetSum(cohort_pb2.GetSumRequest(round=number))
-        parts = [part async for part in self._stream(stream)]
+        parts = [part async for part in self.stream(stream)]
         if not parts or parts[0].WhichOneof("part") != "manifest":
             raise MalformedMessage(f"round {number}: a sum without its manifest")
         return signed_from_wire(parts[0].manifest), tuple(part.chunk for part in parts[1:])
@@ -143,7 +143,7 @@ class Coordinator:
     async def model(self, number: int) -> tuple[Signed, tuple[bytes, ...]]:
         """Return the sealed model of a round: envelope and chunks."""
         stream = self._models.GetSealedModel(model_pb2.GetSealedModelRequest(round=number))
-        parts = [part async for part in self._stream(stream)]
+        parts = [part async for part in self.stream(stream)]
         if not parts or parts[0].WhichOneof("part") != "envelope":
             raise MalformedMessage(f"round {number}: a sealed model without its envelope")
         return signed_from_wire(parts[0].envelope), tuple(part.chunk for part in parts[1:])
@@ -172,7 +172,12 @@ class Coordinator:
         except grpc.aio.AioRpcError as error:
             raise await self.error(error) from None
 
-    async def _stream(self, stream: Any) -> AsyncIterator[Any]:  # noqa: ANN401
+    async def stream(self, stream: Any) -> AsyncIterator[Any]:  # noqa: ANN401
+        """Yield the parts of an answer, none of which may let us wait for ever.
+
+        Raises:
+            PeerUnreachable: the next part does not come; start again.
+        """
         try:
             while (part := await asyncio.wait_for(stream.read(), CALL_SECONDS)) is not _END:
                 yield part

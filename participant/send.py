@@ -79,14 +79,9 @@ class Sender:
         failed: list[VeilsumError] = []
         requests = self._requests(outbox, contribution.round, (have[0], piece.chunks), failed)
         durable = have[0]
-        try:
-            async for answer in self._stub.PutChunks(requests):
-                durable = answer.chunks
-        except asyncio.CancelledError:
-            # gRPC cancels its own call when the requests end in an error, and drops the error.
-            if failed:
-                raise failed[0] from None
-            raise
+        async for answer in self.coordinator.stream(self._stub.PutChunks(requests)):
+            durable = answer.chunks
+        # gRPC would drop an error of the requests, and cancel whoever waits for the answers.
         if failed:
             raise failed[0]
         if durable != piece.chunks:

@@ -105,12 +105,30 @@ def from_json(document: object) -> DpEvent:
             is not a string in the one accepted spelling, or a tree too deep.
         UnsafeParameters: a noise multiplier, rate or count that no mechanism can have.
     """
+    _check_nesting(document)
     try:
         event: DpEvent = msgspec.convert(document, DpEvent, strict=True)
-    except (msgspec.ValidationError, RecursionError) as error:
+    except msgspec.ValidationError as error:
         raise MalformedMessage(f"privacy event: {str(error)[:200]}") from None
     check_depth(event)
     return event
+
+
+def _check_nesting(document: object) -> None:
+    # Before anything recurses: where a library has raised the interpreter's limit, a document
+    # that is deep enough ends the process, and not with an exception.
+    level = [document]
+    for _ in range(2 * DEEPEST_TREE + 2):  # an object and its list for each node
+        level = [inner for each in level for inner in _inside(each)]
+        if not level:
+            return
+    raise MalformedMessage(f"privacy event: deeper than {DEEPEST_TREE} levels")
+
+
+def _inside(document: object) -> list[object]:
+    if isinstance(document, dict):
+        return list(document.values())
+    return list(document) if isinstance(document, (list, tuple)) else []
 
 
 def check_depth(event: DpEvent) -> None:

@@ -85,7 +85,7 @@ def make_roster(*, sites: tuple[str, ...] = SITES, same_organisation: bool = Fal
             organisation="one owner" if same_organisation else name,
             roles=(role,),
             signing_key=public_bytes(signing_key(name)),
-            sealing_key=bytes(32),
+            sealing_key=bytes(1216),
         )
         for name, role in sorted(roles.items())
     )
@@ -322,8 +322,9 @@ class Federation:
     def open_round(self, number: int = 1) -> Plan:
         """Bring a round to where it takes contributions; return its plan."""
         self.tick()
-        self.offer_key(number=number)
-        self.sign_key(number=number)
+        maker = self.round(number).whose_turn()
+        self.offer_key(maker, number)
+        self.sign_key(next(each for each in OPENERS if each != maker), number)
         self.tick()
         return self.service.plan(number)[0]
 

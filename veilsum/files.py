@@ -62,12 +62,17 @@ def read_secret(path: Path) -> bytes:
 
 
 def hold(folder: Path) -> int:
-    """Return a descriptor that holds a state folder until this process ends.
+    """Make a state folder, if need be, and hold it until this process ends.
 
     Raises:
-        ConfigError: another process runs from it; two would undo each other's work.
+        ConfigError: another process runs from it; two would undo each other's work. Or it
+            cannot be written.
     """
-    held = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"{folder}: {error.strerror}") from None
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -16,7 +16,7 @@ from tests.loopback import Federation
 @asynccontextmanager
 async def served(service: object, certified: Federation) -> AsyncIterator[str]:
     """Serve `service` with all interceptors of the process, and yield the address."""
-    server = _server(Built(fakes.make_settings(), service, None), HealthServicer())
+    server = _server(Built(fakes.make_settings(), service, None, -1), HealthServicer())
     credentials = server_credentials(
         certified.server.certificate_pem,
         certified.server.key_pem,

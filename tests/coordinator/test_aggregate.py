@@ -4,7 +4,7 @@ import pytest
 
 from coordinator import object_names as names
 from coordinator.aggregate import aggregate
-from privacy.errors import MalformedMessage, NotYet, StoreUnavailable
+from privacy.errors import MalformedMessage, NotYet, RootMismatch, StoreUnavailable
 from privacy.merkle import tree_root
 from privacy.schemes.ckks_sum import CkksCombiner
 from tests import fakes
@@ -12,6 +12,10 @@ from tests.coordinator.memory_store import MemoryObjects
 
 PLAN = fakes.make_plan()
 SEEDS = [fakes.seed_of(name, 1) for name in fakes.SITES]
+ROOTS = {
+    name: [fakes.root_of(seed, chunk) for chunk in range(2)]
+    for name, seed in zip(fakes.SITES, SEEDS, strict=True)
+}
 
 
 @pytest.fixture
@@ -30,7 +34,7 @@ def combiner():
 
 
 def test_the_sum_and_its_root_are_those_of_the_chunks(objects, combiner):
-    root, length = aggregate(combiner, objects, 1, fakes.SITES, 2)
+    root, length = aggregate(combiner, objects, 1, ROOTS, 2)
 
     sums = [fakes.expected_sum(SEEDS, chunk) for chunk in range(2)]
     assert [objects.get(names.sum_chunk(1, chunk)) for chunk in range(2)] == sums
@@ -39,9 +43,9 @@ def test_the_sum_and_its_root_are_those_of_the_chunks(objects, combiner):
 
 
 def test_the_order_of_the_cohort_does_not_matter(objects, combiner):
-    first = aggregate(combiner, objects, 1, fakes.SITES, 2)
+    first = aggregate(combiner, objects, 1, ROOTS, 2)
 
-    assert aggregate(combiner, objects, 1, fakes.SITES[::-1], 2) == first
+    assert aggregate(combiner, objects, 1, dict(reversed(ROOTS.items())), 2) == first
 
 
 def test_a_fold_that_was_stopped_starts_again(objects, combiner, monkeypatch):
@@ -55,19 +59,40 @@ def test_a_fold_that_was_stopped_starts_again(objects, combiner, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(objects, "put", fail_at_the_second)
         with pytest.raises(StoreUnavailable):
-            aggregate(combiner, objects, 1, fakes.SITES, 2)
+            aggregate(combiner, objects, 1, ROOTS, 2)
 
-    aggregate(combiner, objects, 1, fakes.SITES, 2)
+    aggregate(combiner, objects, 1, ROOTS, 2)
 
     assert objects.get(names.sum_chunk(1, 1)) == fakes.expected_sum(SEEDS, 1)
 
 
-def test_a_chunk_that_is_gone_or_broken_stops_the_sum(objects, combiner):
-    """Nothing is added in its place."""
-    with pytest.raises(NotYet):
-        aggregate(combiner, objects, 1, [*fakes.SITES[:3], "hospital-e"], 2)
+@pytest.mark.parametrize(
+    ("stored", "error"),
+    [
+        (None, NotYet),
+        (b"rotten", MalformedMessage),
+        (fakes.chunk_of("another update", 1), RootMismatch),
+    ],
+)
+def test_a_chunk_that_is_gone_or_not_the_one_accepted_stops_the_sum(
+    objects, combiner, stored, error
+):
+    """Nothing is added in its place, though another good chunk would add up as well."""
+    damaged = names.contribution_chunk(1, fakes.SITES[2], 0, 1)
+    objects.delete_prefix(damaged)
+    if stored is not None:
+        objects.put(damaged, stored)
 
-    objects.delete_prefix(names.contribution(1, fakes.SITES[0]))
-    objects.put(names.contribution_chunk(1, fakes.SITES[0], 0, 0), b"rotten")
-    with pytest.raises(MalformedMessage):
-        aggregate(combiner, objects, 1, fakes.SITES, 2)
+    with pytest.raises(error, match=r"chunk 1|000001"):
+        aggregate(combiner, objects, 1, ROOTS, 2)
+
+    assert not objects.exists(names.sum_chunk(1, 1))
+
+
+def test_a_chunk_that_has_changed_is_named_to_the_operator(objects, combiner):
+    damaged = names.contribution_chunk(1, fakes.SITES[2], 0, 1)
+    objects.delete_prefix(damaged)
+    objects.put(damaged, fakes.chunk_of("another update", 1))
+
+    with pytest.raises(RootMismatch, match=r"round 1: chunk 1 of hospital-c .* check its disk"):
+        aggregate(combiner, objects, 1, ROOTS, 2)

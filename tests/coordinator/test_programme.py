@@ -45,7 +45,8 @@ def rounds(*phases):
         ([Phase.DONE] * 3, ()),
         ([Phase.DONE] * 3 + [Phase.KEYED], (Abandon(4),)),
         ([Phase.ABORTED] * ABORTS_BEFORE_HALT, ()),
-        ([Phase.ABORTED] * ABORTS_BEFORE_HALT + [Phase.KEYING], (Abandon(6),)),
+        ([Phase.ABORTED] * ABORTS_BEFORE_HALT + [Phase.KEYING], ()),
+        ([Phase.ABORTED] * ABORTS_BEFORE_HALT + [Phase.KEYED], ()),
     ],
 )
 def test_a_programme_of_three_models_knows_what_to_do_next(phases, expected):
@@ -64,7 +65,23 @@ def test_a_programme_halts_after_failures_in_a_row_only():
     assert not halted(rounds(*failing))
     assert not halted(rounds(*failing, Phase.DONE, Phase.ABORTED))
     assert halted(rounds(Phase.DONE, *failing, Phase.ABORTED))
-    assert is_over(rounds(*failing, Phase.ABORTED), 3)
+
+
+def test_a_halted_programme_is_not_over():
+    """Members would leave, and nothing would go on once the operator has looked."""
+    assert not is_over(rounds(*[Phase.ABORTED] * ABORTS_BEFORE_HALT), 3)
+
+
+@pytest.mark.parametrize("phase", [Phase.ABORTED, Phase.KEYED])
+def test_a_restart_is_the_operators_word_to_go_on(phase):
+    """Only what failed since then counts, and as many failures halt it again."""
+    failed = [Phase.ABORTED] * ABORTS_BEFORE_HALT
+    history = rounds(*failed, phase)
+
+    assert orders(history, 3) == ()
+    assert orders(history, 3, since=6) != ()
+    assert not halted(rounds(*failed, *failed[:-1]), since=5)
+    assert halted(rounds(*failed, *failed), since=5)
 
 
 def test_released_models_are_counted_and_the_last_is_known():

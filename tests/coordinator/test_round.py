@@ -6,10 +6,11 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from coordinator.round import (
+    REFUSALS_BEFORE_ABORT,
     TRANSITIONS,
-    TURNS_BEFORE_ABORT,
     Abandoned,
     Aggregate,
     Aggregated,
@@ -249,15 +250,46 @@ def test_a_key_that_is_not_there_cannot_be_refused():
         step(START, KeyRefused(C))
 
 
-def test_keying_gives_up_after_every_opener_has_had_several_turns():
-    count = TURNS_BEFORE_ABORT * len(RULES.openers)
-
-    told = tell(*[QUIET] * (count - 1))
+def test_keying_gives_up_after_every_opener_has_had_several_turns_of_refused_keys():
+    """Keys that are refused again and again have a cause that the operator must look at."""
+    told = tell(*_refused_keys(REFUSALS_BEFORE_ABORT * len(RULES.openers) - 1))
     assert told.last.phase is Phase.KEYING
 
-    ended, effects = step(told.last, QUIET)
-    assert ended.phase is Phase.ABORTED
-    assert effects == (Erase(1),)
+    (offer, refusal) = _refused_keys(1, told.last.turn)
+    ended, effects = step(step(told.last, offer)[0], refusal)
+    assert (ended.phase, effects) == (Phase.ABORTED, (Erase(1),))
+    assert "24 keys in a row" in ended.reason
+
+
+@pytest.mark.parametrize("start", [START, OFFERED])
+@pytest.mark.parametrize("silence", [QUIET, STILL])
+def test_no_silence_however_long_ends_keying(start, silence):
+    """Nothing of anybody's is at stake yet, and openers that are away come back."""
+    count = 10 * REFUSALS_BEFORE_ABORT * len(RULES.openers)
+
+    told = tell(*[silence] * count, start=start)
+
+    assert (told.last.phase, told.last.turn, told.effects) == (Phase.KEYING, count, [])
+    maker = told.last.whose_turn()
+    other = next(each for each in RULES.openers if each != maker)
+    keyed = tell(KeyOffered(maker, KEY), KeySigned(other, KEY), start=told.last).last
+    assert keyed.phase is Phase.KEYED
+
+
+def test_silence_is_no_refusal():
+    """Or an outage would spend the refusals that bad keys are allowed."""
+    bad = _refused_keys(REFUSALS_BEFORE_ABORT * len(RULES.openers) - 1)
+
+    told = tell(*bad, *[QUIET] * 100)
+
+    assert told.last.phase is Phase.KEYING
+    assert told.last.refusals == len(bad) // 2
+
+
+def _refused_keys(count: int, turn: int = 0) -> list[Event]:
+    """Return keys, each of the maker whose turn it is, and the refusal of each."""
+    makers = [RULES.openers[(turn + at) % 3] for at in range(count)]
+    return [event for maker in makers for event in (KeyOffered(maker, KEY), KeyRefused(C))]
 
 
 def test_only_the_opener_whose_turn_it_is_seals():
@@ -278,6 +310,17 @@ def test_the_next_opener_seals_when_the_first_is_gone():
 def test_the_turn_does_not_pass_once_a_model_is_sealed():
     """Two sealed models of one round could both gather signatures."""
     assert step(SEALED, QUIET) == (SEALED, ())
+
+
+@pytest.mark.parametrize(("turn", "share"), [(0, 15), (1, 30), (2, 45)])
+def test_an_opener_that_works_without_result_has_its_share_of_the_wait(turn, share):
+    """A sealer that only says it is at work must leave time for those after it."""
+    at_work = replace(OPENING, turn=turn)
+
+    assert step(at_work, Quiet(0, share - 1)) == (at_work, ())
+
+    passed, effects = step(at_work, Quiet(0, share))
+    assert (passed.phase, passed.turn, effects) == (Phase.OPENING, turn + 1, ())
 
 
 # -- quiet -----------------------------------------------------------------------------
@@ -317,7 +360,8 @@ def test_openers_that_stop_moving_end_the_round(start):
 
 
 def test_the_round_ends_only_when_agreement_is_out_of_reach():
-    one = step(SEALED, OpeningFailed(A, "sum_off_grid"))[0]
+    """Without a model to blame, it is the sum that they cannot open."""
+    one = step(OPENING, OpeningFailed(A, "sum_off_grid"))[0]
     assert one.phase is Phase.OPENING
 
     again = step(one, OpeningFailed(A, "sum_off_grid"))[0]
@@ -326,6 +370,58 @@ def test_the_round_ends_only_when_agreement_is_out_of_reach():
     two, effects = step(one, OpeningFailed(B, "sum_off_grid"))
     assert (two.phase, effects) == (Phase.ABORTED, (Erase(1),))
     assert "sum_off_grid" in two.reason
+
+
+def _refused_model(start: Round) -> Round:
+    """Return the round when a model was sealed, and two of three openers refused it."""
+    sealer = start.whose_turn()
+    told = tell(
+        ModelSealed(sealer, MODEL, RELEASE),
+        *(OpeningFailed(each, "wrong_context") for each in RULES.openers if each != sealer),
+        start=start,
+    )
+    return told.last
+
+
+def test_a_model_that_openers_cannot_agree_on_passes_the_sealing_on():
+    """The model may be wrong and the sum right: the next opener's model is compared then."""
+    told = tell(ReleaseSigned(A, RELEASE), start=SEALED).last
+
+    passed = tell(OpeningFailed(B, "x"), OpeningFailed(C, "x"), start=told).last
+
+    assert (passed.phase, passed.whose_turn(), passed.sealings) == (Phase.OPENING, B, 1)
+    assert (passed.sealed_model, passed.release, passed.agreed, passed.failed) == ("", "", (), ())
+    for late in (ModelSealed(A, MODEL, RELEASE), ReleaseSigned(B, RELEASE)):
+        with pytest.raises(IllegalEvent):
+            step(passed, late)
+
+
+def test_the_next_openers_model_is_released():
+    """Signatures on the refused one count for nothing."""
+    passed = _refused_model(OPENING)
+    resealed = step(passed, ModelSealed(B, "f" * 64, "e" * 64))[0]
+
+    one = step(resealed, ReleaseSigned(B, "e" * 64))[0]
+    done, effects = step(one, ReleaseSigned(C, "e" * 64))
+
+    assert one.phase is Phase.OPENING
+    assert (done.phase, done.sealed_model, done.agreed) == (Phase.DONE, "f" * 64, (B, C))
+    assert effects == (Erase(1),)
+
+
+def test_the_round_ends_when_each_opener_has_sealed_a_model_that_others_refuse():
+    second = _refused_model(OPENING)
+    third = _refused_model(second)
+    assert [each.phase for each in (second, third)] == [Phase.OPENING] * 2
+
+    ended = _refused_model(third)
+
+    assert (ended.phase, ended.sealings) == (Phase.ABORTED, len(RULES.openers))
+    assert "wrong_context" in ended.reason
+
+
+def test_the_same_model_again_is_no_second_sealing():
+    assert step(SEALED, ModelSealed(A, MODEL, RELEASE))[0].sealings == 1
 
 
 def test_a_signature_that_is_there_counts_whatever_its_opener_says_later():
@@ -452,14 +548,31 @@ def test_a_released_round_has_the_signatures_it_needs(events):
 @mangled
 @given(histories())
 def test_no_round_goes_backwards(events):
-    """Phases only rise, an end is an end, and what was said once is not taken back."""
+    """Phases only rise, an end is an end, and what was said once is not taken back.
+
+    But for a model that openers refused, and none that has the signatures it needs.
+    """
     order = list(Phase)
     for before, now in _steps(events):
         assert order.index(now.phase) >= order.index(before.phase)
         if before.phase is Phase.ABORTED:
             assert now == before
-        for name in ("plan", "cohort", "sum", "sealed_model", "release"):
+        for name in ("plan", "cohort", "sum"):
             assert getattr(before, name) in ("", getattr(now, name))
+        if (before.sealed_model, before.release) not in (
+            ("", ""),
+            (now.sealed_model, now.release),
+        ):
+            assert (now.phase, now.turn) == (Phase.OPENING, before.turn + 1)
+            assert (now.sealed_model, now.release, now.agreed) == ("", "", ())
+            assert len(before.agreed) < RULES.agreement
+
+
+@mangled
+@given(histories())
+def test_no_more_models_are_sealed_than_there_are_openers(events):
+    for before, now in _steps(events):
+        assert before.sealings <= now.sealings <= len(RULES.openers)
 
 
 @mangled
@@ -473,11 +586,11 @@ def test_a_key_in_use_was_vouched_for_by_more_than_half(events):
 
 @mangled
 @given(histories())
-def test_any_history_ends_if_all_fall_silent(events):
-    """Whatever happened, enough silence ends the round; only the coordinator's own work waits."""
-    last = tell(*events, *[STILL] * (TURNS_BEFORE_ABORT * 3 + 2)).last
+def test_any_history_past_keying_ends_if_all_fall_silent(events):
+    """Whatever happened, one long silence ends the round, or it waits for a key or for us."""
+    last = tell(*events, STILL).last
 
-    assert last.is_over() or last.phase in (Phase.KEYED, Phase.AGGREGATING)
+    assert last.is_over() or last.phase in (Phase.KEYING, Phase.KEYED, Phase.AGGREGATING)
 
 
 def _steps(events):

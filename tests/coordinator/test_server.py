@@ -1,16 +1,32 @@
 """Building the coordinator's process, and refusing to."""
 
+import os
+import socket
+from dataclasses import replace
+from types import SimpleNamespace
+
 import msgspec
 import pytest
+from grpc_health.v1._async import HealthServicer
 
 from coordinator import config
 from coordinator.keys import make_signing_key
-from coordinator.server import build
+from coordinator.server import Built, _listen, _server, _settle, build
 from privacy import canonical
-from privacy.errors import ConfigError, UnsafeParameters
+from privacy.errors import (
+    ChainUnavailable,
+    ConfigError,
+    InsecureKeyFile,
+    MissingDependency,
+    Unavailable,
+    UnsafeParameters,
+    WrongContext,
+)
 from privacy.failpoints import Failpoints
+from privacy.roster import Roster
 from privacy.signing import public_bytes
 from tests import fakes
+from tests.loopback import make_federation
 
 
 @pytest.fixture
@@ -27,6 +43,7 @@ def test_a_coordinator_is_built_and_built_again(folder):
         built = build(fakes.make_settings(folder), Failpoints())
         built.service.tick()
         built.service.store.close()
+        os.close(built.held)  # as the end of its process does
 
     assert built.service.rounds() == {}
     assert (folder / "state").stat().st_mode & 0o777 == 0o700
@@ -77,3 +94,150 @@ def test_a_missing_roster_stops_the_start(folder):
 
     with pytest.raises(ConfigError, match=r"roster\.json"):
         build(fakes.make_settings(folder), Failpoints())
+
+
+def test_a_second_coordinator_on_one_state_folder_is_refused(folder):
+    """Before it opens the database: both would step the same rounds."""
+    built = build(fakes.make_settings(folder), Failpoints())
+
+    with pytest.raises(ConfigError, match="another process runs from this folder"):
+        build(fakes.make_settings(folder), Failpoints())
+
+    built.service.tick()
+    os.close(built.held)
+
+
+def test_another_roster_than_the_databases_stops_the_start(folder):
+    os.close(build(fakes.make_settings(folder), Failpoints()).held)
+    roster = canonical.decode((folder / "roster.json").read_bytes(), Roster)
+    other = msgspec.structs.replace(roster, members=roster.members[:-1])
+    (folder / "roster.json").write_bytes(canonical.encode(other))
+
+    with pytest.raises(ConfigError, match="roster: not the one"):
+        build(fakes.make_settings(folder), Failpoints())
+
+
+# -- where it listens ------------------------------------------------------------------
+
+
+@pytest.fixture
+def listening(folder):
+    """Settings whose certificate files are there."""
+    certified = make_federation()
+    (folder / "server.pem").write_bytes(certified.server.certificate_pem)
+    (folder / "authority.pem").write_bytes(certified.authority.certificate_pem)
+    (folder / "server.key").write_bytes(certified.server.key_pem)
+    (folder / "server.key").chmod(0o600)
+    return fakes.make_settings(folder)
+
+
+def listen(settings):
+    """Return the port of a server that has not been started."""
+    built = Built(settings, fakes.Federation().service, None, -1)
+    return _listen(_server(built, HealthServicer()), settings)
+
+
+def at(settings, address):
+    """Return settings that listen at another address."""
+    there = msgspec.structs.replace(settings.listen, address=address)
+    return msgspec.structs.replace(settings, listen=there)
+
+
+async def test_a_coordinator_listens_where_it_is_told(listening):
+    assert listen(listening) > 0
+
+
+async def test_a_busy_port_stops_the_start(listening):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+
+        with pytest.raises(ConfigError, match=f"{address} is in use"):
+            listen(at(listening, address))
+
+
+async def test_an_address_of_another_machine_stops_the_start(listening):
+    with pytest.raises(ConfigError, match="not this machine's"):
+        listen(at(listening, "192.0.2.1:4433"))
+
+
+@pytest.mark.parametrize("name", ["server.pem", "server.key", "authority.pem"])
+async def test_a_missing_file_of_tls_stops_the_start(listening, folder, name):
+    (folder / name).unlink()
+
+    with pytest.raises(ConfigError, match=f"{name}: No such file"):
+        listen(listening)
+
+
+async def test_a_tls_key_that_others_can_read_stops_the_start(listening, folder):
+    (folder / "server.key").chmod(0o640)
+
+    with pytest.raises(InsecureKeyFile, match=r"server\.key has mode 0640"):
+        listen(listening)
+
+
+# -- settlement ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def settling(folder):
+    """Settings of a programme that is settled on a chain, with the files they name."""
+    for name in ("keystore.json", "passphrase"):
+        (folder / name).write_text("x")
+        (folder / name).chmod(0o600)
+    settlement = config.SettlementSettings(
+        "http://127.0.0.1:1",
+        31337,
+        folder / "keystore.json",
+        folder / "passphrase",
+        "0x" + "c3" * 20,
+        "d4" * 32,
+        "1",
+    )
+    return msgspec.structs.replace(fakes.make_settings(folder), settlement=settlement)
+
+
+def test_settlement_without_its_packages_stops_the_start(settling, monkeypatch):
+    """Not after the last round, when nobody looks any more."""
+    monkeypatch.setattr("coordinator.server.find_spec", lambda _: None)
+
+    with pytest.raises(MissingDependency, match="extra `chain`"):
+        build(settling, Failpoints())
+
+
+@pytest.mark.parametrize("name", ["keystore.json", "passphrase"])
+def test_a_secret_of_settlement_that_others_can_read_stops_the_start(settling, folder, name):
+    (folder / name).chmod(0o644)
+
+    with pytest.raises(InsecureKeyFile, match=f"{name} has mode 0644"):
+        build(settling, Failpoints())
+
+
+@pytest.mark.parametrize("name", ["keystore.json", "passphrase"])
+def test_a_missing_secret_of_settlement_stops_the_start(settling, folder, name):
+    (folder / name).unlink()
+
+    with pytest.raises(ConfigError, match=f"{name}: No such file"):
+        build(settling, Failpoints())
+
+
+def test_a_coordinator_that_settles_is_built(settling):
+    built = build(settling, Failpoints())
+
+    assert not built.settlement.is_done()
+    os.close(built.held)
+
+
+@pytest.mark.parametrize(
+    "trouble", [WrongContext("another chain"), OSError("no keystore"), ChainUnavailable("gone")]
+)
+def test_trouble_with_the_chain_is_retried_and_stops_nothing(folder, trouble):
+    """Sites are still served: rounds never depend on the chain."""
+
+    def run(_):
+        raise trouble
+
+    stuck = SimpleNamespace(is_done=lambda: False, run=run)
+    built = Built(fakes.make_settings(folder), fakes.Federation().service, None, -1)
+
+    with pytest.raises(Unavailable, match=str(trouble)):
+        _settle(replace(built, settlement=stuck))

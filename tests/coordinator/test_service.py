@@ -1,13 +1,17 @@
 """The application around the rounds: what it takes, what it refuses, what it is after a crash."""
 
 import hashlib
+import threading
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
+from coordinator import object_names as names
 from coordinator import round as machine
 from coordinator.adapters.objects import open_objects
 from coordinator.adapters.store import open_store
+from coordinator.programme import ABORTS_BEFORE_HALT
 from coordinator.round import Phase
 from privacy import canonical
 from privacy.documents import check_signer
@@ -175,6 +179,66 @@ def test_contributions_are_erased_when_the_round_is_done_and_the_sum_stays(added
     assert added_up.service.sum_chunk(1, 0)
 
 
+@pytest.mark.parametrize("ends", ["done", "aborted"])
+def test_a_rounds_keys_are_erased_when_it_is_over(added_up, ends):
+    """Whoever seizes the coordinator afterwards has no sealed secret to take away."""
+    assert added_up.objects.names(names.keys(1))
+    if ends == "done":
+        added_up.finish()
+    else:
+        added_up.clock.advance(ABANDON_SECONDS)
+
+    added_up.tick(2)
+
+    assert added_up.round().phase == ends
+    assert added_up.objects.names(names.keys(1)) == []
+
+
+def test_the_model_of_an_aborted_round_is_erased(added_up):
+    """It was never agreed on: nobody may take it for the programme's."""
+    added_up.put_model()
+    added_up.clock.advance(ABANDON_SECONDS)
+
+    added_up.tick(2)
+
+    assert added_up.round().phase is Phase.ABORTED
+    assert added_up.objects.names("rounds/000001/model") == []
+
+
+def test_a_model_that_still_arrives_when_the_round_was_aborted_is_not_kept(added_up):
+    """What comes after the erasing would never be erased."""
+    plan, total = added_up.service.plan(1)[0], added_up.round().sum
+    signed = signed_by(OPENERS[0], envelope(plan, added_up.roster, total, OPENERS[0]))
+    sealed = added_up.service.begin_model(OPENERS[0], signed)
+    first, second = fakes.model_chunks()
+    added_up.service.put_model_chunk(sealed, 0, first)
+    added_up.clock.advance(ABANDON_SECONDS)
+    added_up.tick()
+
+    with pytest.raises(IllegalEvent, match="no model is waited for"):
+        added_up.service.put_model_chunk(sealed, 1, second)
+
+    assert added_up.objects.names(names.models(1)) == []
+
+
+def test_of_two_sealed_models_the_released_one_is_kept(added_up):
+    """The first was refused; the next opener's is what members fetch."""
+    first = added_up.put_model()
+    for opener in OPENERS[1:]:
+        added_up.service.refuse(opener, 1, "wrong_context")
+    second = added_up.put_model(OPENERS[1])
+    for opener in OPENERS[1:]:
+        added_up.sign_release(opener)
+
+    added_up.tick()
+
+    kept = {name.split("/")[3] for name in added_up.objects.names("rounds/000001/model")}
+    assert added_up.round().phase is Phase.DONE
+    assert digest_of(first) != digest_of(second)
+    assert kept == {digest_of(second)}
+    assert [added_up.service.model_chunk(1, at) for at in range(2)] == fakes.model_chunks()
+
+
 def test_nothing_exists_before_it_is_made(federation):
     with pytest.raises(NotYet):
         federation.service.plan(1)
@@ -192,7 +256,7 @@ def test_a_programme_waits_for_every_founding_signature():
     federation.start().tick()
 
     assert federation.service.rounds() == {}
-    with pytest.raises(NotYet, match="6 founding members"):
+    with pytest.raises(NotYet, match=r"auditor, hospital-a, .*, hospital-e"):
         federation.service.roster()
 
 
@@ -208,6 +272,120 @@ def test_a_cohort_of_one_owner_is_not_added_up():
     assert federation.round().phase is Phase.ABORTED
     assert "1 organisations" in federation.round().reason
     assert federation.objects.names("rounds/000001/sum") == []
+
+
+def test_rounds_are_read_while_a_step_is_under_way(opened):
+    """A slow disk holds the step, not those who watch; what they hold does not change."""
+    service, seen = opened.service, []
+    before = service.rounds()
+
+    with service._lock:
+        reader = threading.Thread(target=lambda: seen.append(service.rounds()))
+        reader.start()
+        reader.join(5)
+
+    assert seen == [before]
+    opened.contribute(SITES[0])
+    assert before[1].committed == ()
+    assert len(service.rounds()[1].committed) == 1
+
+
+# -- a damaged disk --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stored", "why"),
+    [
+        (None, "000001/contributions/hospital-c"),
+        (b"rotten", "chunk 1"),
+        (chunk_of("another update", 1), "chunk 1 of hospital-c has changed"),
+    ],
+)
+def test_a_contribution_that_is_damaged_or_gone_ends_the_round_and_is_named(opened, stored, why):
+    """No sum is taken of what nobody sent; the operator is told what to look at."""
+    for name in SITES:
+        opened.contribute(name)
+    damaged = names.contribution_chunk(1, SITES[2], 0, 1)
+    opened.objects.delete_prefix(damaged)
+    if stored is not None:
+        opened.objects.put(damaged, stored)
+
+    with capture_logs() as log:
+        opened.tick(2)
+
+    assert opened.round().phase is Phase.ABORTED
+    assert why in opened.round().reason
+    assert [each["reason"] for each in log if each["event"] == "contribution_lost"] == [
+        opened.round().reason
+    ]
+    assert opened.store.pending_effects() == []
+    with pytest.raises(NotYet):
+        opened.service.sum(1)
+    assert opened.round(2).phase is Phase.KEYING  # the programme goes on
+
+
+# -- a programme that halts ------------------------------------------------------------
+
+
+@pytest.fixture
+def halted(federation):
+    """A programme in which one round after the other found no quorum."""
+    for number in range(1, ABORTS_BEFORE_HALT + 1):
+        assert not federation.service.halted()
+        federation.open_round(number)
+        federation.clock.advance(ABANDON_SECONDS)
+        federation.tick()
+    return federation
+
+
+def test_a_halted_programme_begins_nothing_and_is_not_finished(halted):
+    halted.tick(3)
+
+    begun = [n for n, each in halted.service.rounds().items() if not each.is_over()]
+    assert halted.service.halted()
+    assert not halted.service.finished()
+    assert all(halted.round(number).phase is Phase.KEYING for number in begun)
+    assert len(halted.service.rounds()) <= ABORTS_BEFORE_HALT + 1
+
+
+def test_that_a_programme_is_halted_is_said_once_with_each_rounds_reason(federation):
+    with capture_logs() as log:
+        for number in range(1, ABORTS_BEFORE_HALT + 1):
+            federation.open_round(number)
+            federation.clock.advance(ABANDON_SECONDS)
+            federation.tick()
+        federation.tick(3)
+
+    (said,) = [each for each in log if each["event"] == "programme_halted"]
+    assert said["log_level"] == "error"
+    assert sorted(said["reasons"]) == [str(n) for n in range(1, ABORTS_BEFORE_HALT + 1)]
+    assert all("a quorum of 3" in reason for reason in said["reasons"].values())
+
+
+def test_a_restart_is_the_operators_word_to_go_on(halted):
+    halted.start()
+    halted.tick()
+    number = max(halted.service.rounds())
+
+    halted.open_round(number)
+    for name in SITES:
+        halted.contribute(name, number)
+    halted.tick()
+    halted.finish(number)
+
+    assert not halted.service.halted()
+    assert halted.round(number).phase is Phase.DONE
+
+
+def test_no_outage_of_openers_halts_a_programme(federation):
+    """All members are away for a night; when they are back, the round they left goes on."""
+    federation.tick()
+    for _ in range(24 * ABORTS_BEFORE_HALT * 2):
+        federation.clock.advance(ABANDON_SECONDS)
+        federation.tick()
+
+    assert list(federation.service.rounds()) == [1]
+    assert federation.open_round().terms.round == 1
 
 
 # -- a crash at any step ---------------------------------------------------------------
@@ -715,6 +893,36 @@ def test_an_aborted_round_gathers_no_signatures_afterwards(added_up):
 
     assert added_up.round().phase is Phase.ABORTED
     assert list(added_up.service.release(1).signatures) == [OPENERS[0]]
+
+
+def test_a_release_that_openers_refused_gathers_no_more_signatures(added_up):
+    """Its model is compared no longer: the next opener's is."""
+    added_up.put_model()
+    refused = canonical.decode(added_up.service.release(1).body, Release)
+    for opener in OPENERS[1:]:
+        added_up.service.refuse(opener, 1, "wrong_context")
+
+    for _ in range(2):
+        with pytest.raises(WrongContext, match="signs another release"):
+            added_up.service.sign_release(OPENERS[1], signed_by(OPENERS[1], refused))
+        added_up.put_model(OPENERS[1]) if not added_up.round().sealed_model else None
+
+    assert added_up.service.release(1).signatures == {}
+
+
+def test_an_opener_that_works_without_result_loses_its_turn_to_seal(added_up):
+    """Heartbeats are no model; after its share of the wait it is somebody else's turn."""
+    for _ in range(int(ABANDON_SECONDS / 4)):
+        assert added_up.round().whose_turn() == OPENERS[0]
+        added_up.service.worked(OPENERS[0], 1)
+        added_up.clock.advance(1)
+    added_up.tick()
+
+    added_up.put_model(OPENERS[1])
+    for opener in OPENERS[1:]:
+        added_up.sign_release(opener)
+
+    assert added_up.round().phase is Phase.DONE
 
 
 def test_a_later_openers_signature_is_kept_when_the_round_is_done(added_up):

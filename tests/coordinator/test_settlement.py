@@ -1,12 +1,17 @@
 """Who has earned what, before any chain knows of it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import msgspec
 import pytest
 
+from coordinator.codec import payout_to_wire
 from coordinator.round import Phase, Round, Rules
 from coordinator.settlement import Settlement, participation
+from privacy import canonical
 from privacy.errors import NotYet
+from privacy.payouts import Domain, Entitlement
 from privacy.records import Entry
 from tests import fakes
 from tests.coordinator.memory_store import MemoryStore
@@ -52,3 +57,55 @@ def test_a_settlement_that_is_on_the_chain_is_not_made_again():
 
     assert settlement.is_done()
     assert settlement.transaction() == "0xabc"
+
+
+PAYEE = "0x" + "a1" * 20
+
+
+@pytest.fixture
+def settled():
+    """A programme in which hospital-a alone has earned something; it and b have addresses."""
+    roster, store = fakes.make_roster(), MemoryStore()
+    addresses = {"hospital-a": PAYEE, "hospital-b": "0x" + "b2" * 20}
+    members = tuple(
+        msgspec.structs.replace(each, payout_address=addresses.get(each.participant, ""))
+        for each in roster.members
+    )
+    domain = Domain(1, "0x" + "c3" * 20, "d4" * 32)
+    earned = Entitlement(domain, 2, PAYEE, "5", "e5" * 32, ())
+    statement = {
+        "parent": "00" * 32,
+        "round": 2,
+        "root": "ff" * 32,
+        "total": "5",
+        "entitlements": [canonical.builtins(earned)],
+    }
+    store.put_document("settlement", "statement", msgspec.json.encode(statement, order="sorted"))
+    store.put_document("settlement", "transaction", b"0xabc")
+    paid = msgspec.structs.replace(roster, members=members)
+    settings = SimpleNamespace(contract=domain.contract)
+    return Settlement(settings, store, lambda: paid, bytes, Path("/nowhere"))
+
+
+def test_a_participant_is_told_its_own_entitlement(settled):
+    entitlement, contract = settled.payout("hospital-a")
+
+    assert (entitlement.payee, entitlement.cumulative) == (PAYEE, "5")
+    assert payout_to_wire(entitlement, contract, 2).entitlement == canonical.encode(entitlement)
+
+
+@pytest.mark.parametrize("name", ["hospital-b", "hospital-c", "auditor"])
+def test_who_earned_nothing_is_told_so_and_does_not_wait(settled, name):
+    """With an address or without; it must be able to end when the programme has."""
+    entitlement, contract = settled.payout(name)
+
+    assert entitlement is None
+    assert payout_to_wire(entitlement, contract, 0).entitlement == b""
+
+
+def test_a_settlement_that_is_done_is_not_looked_up_again(settled, monkeypatch):
+    """Every watching site asks, again and again."""
+    assert settled.is_done()
+    monkeypatch.setattr(settled.store, "documents", None)
+
+    assert settled.is_done()

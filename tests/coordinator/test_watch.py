@@ -5,8 +5,10 @@ import threading
 
 import pytest
 
+from coordinator.servicer import RoundServicer
 from coordinator.watch import Watch
 from tests import fakes
+from veilsum.v1 import round_pb2
 
 
 @pytest.fixture
@@ -35,3 +37,18 @@ async def test_who_gives_no_time_does_not_wait(service, seconds):
 async def test_who_has_seen_another_revision_does_not_wait(service, seen):
     """Above ours too: it saw that one before the coordinator was started again."""
     await asyncio.wait_for(Watch(service).beyond(seen, 30), 5)
+
+
+@pytest.mark.parametrize(("finished", "halted"), [(False, False), (True, False), (False, True)])
+async def test_a_member_is_told_whether_to_leave_or_to_wait_for_the_operator(
+    service, monkeypatch, finished, halted
+):
+    """A halted programme is not a finished one."""
+    monkeypatch.setattr(service, "finished", lambda: finished)
+    monkeypatch.setattr(service, "halted", lambda: halted)
+
+    answer = await RoundServicer(service, None, Watch(service)).WatchRounds(
+        round_pb2.WatchRoundsRequest(), None
+    )
+
+    assert (answer.finished, answer.halted) == (finished, halted)

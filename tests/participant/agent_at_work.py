@@ -8,7 +8,7 @@ import numpy as np
 from participant import agree, reveal
 from participant.agent import Agent
 from participant.apply import apply
-from participant.config import CoordinatorAddress, SiteConfig
+from participant.config import CoordinatorAddress, Dataset, SiteConfig
 from participant.reveal import Frozen
 from participant.session import Standing
 from participant.view import KeyState
@@ -109,10 +109,16 @@ class Hands:
         return None
 
 
-def agent(folder: Path, coordinator: Showing, name: str = "amber", **policy: Any) -> Agent:
+def agent(
+    folder: Path,
+    coordinator: Showing,
+    name: str = "amber",
+    dataset: Dataset = made.DATASET,
+    **policy: Any,
+) -> Agent:
     """An agent that has joined, with the first model in its memory."""
     nowhere = CoordinatorAddress("127.0.0.1:1", Path("none"), Path("none"))
-    config = SiteConfig(made.FEDERATION, name, folder, nowhere, made.DATASET, made.policy(**policy))
+    config = SiteConfig(made.FEDERATION, name, folder, nowhere, dataset, made.policy(**policy))
     at_work = Agent(config, made.keys(name), made.os.urandom, Failpoints())
     at_work._coordinator = coordinator  # type: ignore[assignment]
     at_work._worker = Hands()  # type: ignore[assignment]

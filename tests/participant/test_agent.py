@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from participant.session import (
@@ -16,15 +17,23 @@ from participant.session import (
     SealModel,
     VouchForKey,
 )
-from participant.view import KeyState
+from participant.view import KeyState, Payout, View
 from privacy import canonical
 from privacy.documents import Signed
 from privacy.errors import (
+    ChainUnavailable,
+    ConfigError,
+    IllegalEvent,
+    InsecureKeyFile,
+    InternalError,
     InvalidSignature,
     NotYet,
     OpeningRefused,
+    PeerUnreachable,
     PolicyRefusal,
     StoreUnavailable,
+    SumOffGrid,
+    VeilsumError,
     WrongContext,
 )
 from privacy.events import from_json
@@ -34,6 +43,7 @@ from privacy.records import Release, SealedModel, digest_of
 from privacy.signing import Purpose, verify
 from tests.participant import signed_round as made
 from tests.participant.agent_at_work import Showing, agent, ends, next_model, released
+from veilsum.files import hold
 
 ROUND = made.Round(made.plan(), made.TRAINERS)
 RECORD = digest_of(made.key_record(1))
@@ -311,3 +321,289 @@ def test_the_agents_representation_has_no_key(amber):
 
     assert "Ed25519PrivateKey" not in text
     assert made.keys("amber").sealing.seed.hex() not in text
+
+
+# -- one agent a folder, one ledger a dataset ---------------------------------------
+
+
+def test_two_agents_do_not_run_from_one_folder(tmp_path, shown):
+    """Each would erase what the other one sends, and answer for what it never opened."""
+    first = agent(tmp_path, shown)
+
+    with pytest.raises(ConfigError, match="another process runs from this folder"):
+        agent(tmp_path, shown)
+
+    ends(first)
+    ends(agent(tmp_path, shown))
+
+
+def test_a_ledger_that_is_gone_is_not_begun_again(tmp_path, shown):
+    """What was spent would be forgotten, and could be spent again."""
+    ends(agent(tmp_path, shown))
+    ledger = tmp_path / "ledger.sqlite"
+    saved = ledger.read_bytes()
+    for path in tmp_path.glob("ledger.sqlite*"):
+        path.unlink()
+
+    with pytest.raises(ConfigError, match="is not there; restore it"):
+        fails(tmp_path, shown)
+    assert not ledger.exists()
+
+    ledger.write_bytes(saved)
+    ledger.chmod(0o600)
+    ends(agent(tmp_path, shown))
+
+
+def test_an_empty_file_is_no_ledger(tmp_path, shown):
+    """A deleted ledger that somebody has touched."""
+    ends(agent(tmp_path, shown))
+    for path in tmp_path.glob("ledger.sqlite*"):
+        path.unlink()
+    (tmp_path / "ledger.sqlite").touch(mode=0o600)
+
+    with pytest.raises(ConfigError, match="is not there"):
+        fails(tmp_path, shown)
+
+
+def fails(folder, coordinator, **dataset):
+    """Start an agent that must not start, and let go of what its process would have let go of."""
+    held = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("participant.agent.hold", lambda state: held.append(hold(state)) or held[0])
+        try:
+            agent(folder, coordinator, **dataset)
+        finally:
+            made.os.close(held[0])
+
+
+def test_one_dataset_in_two_federations_has_one_ledger(tmp_path, shown):
+    """What one federation spends is missing in the other."""
+    shared = msgspec.structs.replace(made.DATASET, ledger=tmp_path / "ward.sqlite")
+    one = agent(tmp_path / "one", shown, dataset=shared)
+    two = agent(tmp_path / "two", shown, dataset=shared)
+    before = two._ledger.remaining("ward")
+
+    event = from_json(privacy_event(made.TRAINING))
+    one._ledger.commit(one._ledger.reserve("ward", "oncology", 1, event, "1"), "1" * 64)
+
+    assert two._ledger.remaining("ward") < before
+    assert two._ledger.spent_epsilon("ward", 0.001) == one._ledger.spent_epsilon("ward", 0.001) > 0
+    for folder in ("one", "two"):
+        assert not (tmp_path / folder / "ledger.sqlite").exists()
+
+
+def test_a_shared_ledger_that_is_gone_is_missed_by_both(tmp_path, shown):
+    """Each remembers that there was one."""
+    shared = msgspec.structs.replace(made.DATASET, ledger=tmp_path / "ward.sqlite")
+    for folder in ("one", "two"):
+        ends(agent(tmp_path / folder, shown, dataset=shared))
+    for path in tmp_path.glob("ward.sqlite*"):
+        path.unlink()
+
+    for folder in ("one", "two"):
+        with pytest.raises(ConfigError, match="is not there"):
+            fails(tmp_path / folder, shown, dataset=shared)
+
+
+# -- what ends a task, and what only delays it ---------------------------------------
+
+
+LASTING = [
+    InternalError("KeyError in the site's worker"),
+    ConfigError("this site's file says nothing about a chain"),
+    InsecureKeyFile("mode 0644"),
+    SumOffGrid("a value off the grid"),
+    VeilsumError("of a code that this version does not know"),
+]
+
+
+@pytest.mark.parametrize("error", LASTING, ids=lambda error: type(error).__name__)
+async def test_what_time_does_not_heal_is_declined(amber, shown, error):
+    """Whatever its family: an error that is let through ends the agent, one that is retried
+    is retried for ever."""
+    shown.fails["sign_key"] = error
+
+    assert await amber._try(VouchForKey(1, RECORD))
+
+    assert amber._standing.declined == {VouchForKey(1, RECORD)}
+    assert shown.refused == [(1, error.code)]
+
+
+async def test_a_coordinator_that_cannot_be_told_of_a_refusal_does_not_undo_it(amber, shown):
+    """The task stays declined, and the agent goes on."""
+    shown.fails["sign_key"] = SumOffGrid("a value off the grid")
+
+    async def unreachable(number, code):
+        raise PeerUnreachable("nobody listens")
+
+    shown.refuse = unreachable
+
+    assert await amber._try(VouchForKey(1, RECORD))
+    assert amber._standing.declined == {VouchForKey(1, RECORD)}
+
+
+async def test_declining_one_sealed_model_does_not_decline_the_next_ones(amber, shown):
+    """Otherwise one dishonest sealer would keep its opener from every other's model."""
+    await amber._carry_out(Open(1))
+    release_in(shown, vector=next_model(ROUND) + 1)
+    assert await amber._try(Agree(1, "first"))
+    release_in(shown, vector=next_model(ROUND), sealer="cedar")
+
+    assert await amber._try(Agree(1, "second"))
+
+    assert amber._standing.declined == {Agree(1, "first")}
+    assert len(shown.signed_releases) == 1
+
+
+async def test_a_plan_for_a_model_of_another_size_is_refused(tmp_path, shown):
+    """Before anything is trained: the worker would fail, and everybody would see it."""
+    site = agent(tmp_path, shown, "delta")
+    arithmetic = made.Arithmetic(
+        made.CKKS, made.DIMENSION + 1, 4096, 18, 24, made.ARITHMETIC.ranges
+    )
+    shown.plans[1] = made.Plan(arithmetic, made.plan().terms)
+
+    with pytest.raises(WrongContext, match="model of another size"):
+        await site._carry_out(Contribute(1))
+    assert site._ledger.reserved() == ()
+
+
+async def test_a_programme_that_halts_is_said_once(amber, monkeypatch):
+    """At the level of an error, with who must act."""
+    views = iter([View(revision=1), *[View(revision=n, halted=True) for n in (2, 3, 4)]])
+    said, waited = [], []
+
+    class Watched:
+        async def watch(self, seen, working_on, wait):
+            try:
+                return next(views)
+            except StopIteration:
+                raise ConfigError("the test is over") from None
+
+    async def wait(error):
+        waited.append(error)
+
+    amber._coordinator = Watched()
+    monkeypatch.setattr(
+        "participant.agent.log.error", lambda event, **more: said.append((event, more))
+    )
+    monkeypatch.setattr(amber._patience, "wait", wait)
+
+    with pytest.raises(ConfigError, match="over"):
+        await amber._watch()
+
+    assert said == [("programme_halted", {"who_acts": "the coordinator's operator"})]
+    assert waited == []
+
+
+async def test_a_coordinator_that_is_away_is_watched_for_with_patience(amber, monkeypatch):
+    """Every failure is a wait, and the first success ends the waiting."""
+    answers = iter([PeerUnreachable("a"), PeerUnreachable("b"), View(), ConfigError("over")])
+    seen = []
+
+    class Watched:
+        async def watch(self, seen, working_on, wait):
+            answer = next(answers)
+            if isinstance(answer, VeilsumError):
+                raise answer
+            return answer
+
+    async def wait(error):
+        seen.append(str(error))
+
+    amber._coordinator = Watched()
+    monkeypatch.setattr(amber._patience, "wait", wait)
+    monkeypatch.setattr(amber._patience, "reset", lambda: seen.append("reset"))
+
+    with pytest.raises(ConfigError):
+        await amber._watch()
+
+    assert seen == ["a", "b", "reset"]
+
+
+async def test_a_certificate_that_is_not_there_is_the_operators_error(tmp_path, shown):
+    """Named, and before anything is sent."""
+    site = agent(tmp_path, shown)
+
+    with pytest.raises(ConfigError, match="none"):
+        site._connect()
+
+
+async def test_models_are_forgotten_as_rounds_are_adopted(tmp_path, shown):
+    """Round after round the folder would grow by a model."""
+    site = agent(tmp_path, shown, "delta")
+    release = release_in(shown)
+    site._memory.keep_model("f" * 64, made.FIRST)
+
+    await site._carry_out(Adopt(1))
+
+    assert {path.name for path in (tmp_path / "models").iterdir()} == {site._first, release.model}
+
+
+# -- being paid ----------------------------------------------------------------------
+
+
+class Payer:
+    """Payouts that note what they are asked, and refuse if told to."""
+
+    def __init__(self, error=None):
+        self.claimed, self.error = [], error
+
+    def claim(self, payout):
+        if self.error:
+            raise self.error
+        self.claimed.append(payout)
+
+
+def paid_by(site, payer, shown, entitlement=b"{}"):
+    """A site with a chain, a payer, and what the coordinator says it has earned."""
+
+    async def payout():
+        return Payout(entitlement, "0x" + "1" * 40, 3)
+
+    site.config = msgspec.structs.replace(site.config, settlement=object())
+    site._payouts, shown.payout = payer, payout
+
+
+async def test_a_site_claims_what_it_has_earned(amber, shown):
+    """The control."""
+    payer = Payer()
+    paid_by(amber, payer, shown)
+
+    assert await amber._try(Claim(3))
+
+    assert [payout.rounds for payout in payer.claimed] == [3]
+    assert amber._standing.claimed
+
+
+async def test_a_site_that_has_earned_nothing_claims_nothing_and_is_done(amber, shown):
+    """It came too late for every round; that is no error."""
+    payer = Payer()
+    paid_by(amber, payer, shown, entitlement=b"")
+
+    assert await amber._try(Claim(3))
+
+    assert payer.claimed == []
+    assert amber._standing.claimed
+
+
+async def test_a_contract_that_refuses_is_not_asked_for_ever(amber, shown):
+    """For a round an illegal event is a matter of time; for a contract it is not."""
+    paid_by(amber, Payer(IllegalEvent("the contract refused: NothingToClaim")), shown)
+
+    with pytest.raises(WrongContext, match="the settlement contract refuses"):
+        await amber._carry_out(Claim(3))
+    assert await amber._try(Claim(3))
+
+    assert amber._standing.declined == {Claim(3)}
+    assert not amber._standing.claimed
+
+
+async def test_a_chain_that_is_away_is_waited_for(amber, shown, monkeypatch):
+    """The same claim, later."""
+    monkeypatch.setattr("participant.agent.RETRY_SECONDS", 0)
+    paid_by(amber, Payer(ChainUnavailable("no answer")), shown)
+
+    assert not await amber._try(Claim(3))
+
+    assert amber._standing.declined == frozenset()

@@ -79,7 +79,9 @@ def test_what_is_wrong_is_named(tmp_path, old, new, named):
 def test_the_ledger_is_in_the_state_folder_or_where_the_file_says(tmp_path):
     """A dataset that is in two federations names one ledger in both files."""
     own = read(written(tmp_path, TEXT))
-    shared = read(written(tmp_path, TEXT.replace("records = 100", 'records = 100\nledger = "w.db"')))
+    shared = read(
+        written(tmp_path, TEXT.replace("records = 100", 'records = 100\nledger = "w.db"'))
+    )
 
     assert ledger_of(own) == Path("state/ledger.sqlite")
     assert ledger_of(shared) == Path("w.db")

@@ -188,7 +188,7 @@ async def test_an_update_that_is_refused_sends_nothing_and_is_paid_for(tmp_path,
     assert site.sent == []
     assert site.outbox.header() is None
     (commit,) = [row for row in site.ledger.rows() if row.type is RowType.COMMIT]
-    assert commit.output == NOTHING_SENT
+    assert commit.out == NOTHING_SENT
     assert site.ledger.spent_epsilon("ward", 0.001) == price > 0
 
 
@@ -235,7 +235,6 @@ from pathlib import Path
 import coordinator
 from privacy.failpoints import parse
 from tests.participant import signed_round as made
-from veilsum.files import write_durably
 from tests.participant.test_contribute import Site
 folder = Path(sys.argv[1])
 kill = lambda where: os.kill(os.getpid(), signal.SIGKILL)

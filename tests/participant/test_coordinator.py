@@ -1,5 +1,7 @@
 """What the coordinator answers becomes a value, or the error it names, or an explanation."""
 
+import asyncio
+
 import pytest
 
 from participant.coordinator import Coordinator, signed_from_wire, signed_to_wire
@@ -148,3 +150,49 @@ def test_a_signed_document_travels_unchanged():
 
     assert signed_from_wire(signed_to_wire(signed)) == signed
     assert Coordinator.__doc__
+
+
+async def test_a_stream_that_stops_is_not_waited_for(monkeypatch):
+    """A coordinator that holds its half of a stream must not hold the site."""
+    monkeypatch.setattr("participant.coordinator.CALL_SECONDS", 0.2)
+    streams = Streams()
+
+    async def stops(request, context):
+        yield cohort_pb2.GetSumResponse(manifest=signed_to_wire(made.signed_by(RECORD, "amber")))
+        await asyncio.sleep(60)
+
+    streams.GetSum = stops
+    pair = (cohort_pb2_grpc.add_CohortServiceServicer_to_server, streams)
+    async with wire.coordinator(pair) as coordinator:
+        with pytest.raises(PeerUnreachable, match="in the middle of a stream"):
+            await coordinator.sum(1)
+
+
+async def test_a_call_without_an_answer_is_not_waited_for(monkeypatch):
+    """Whatever deadline was sent with it: the other side need not keep it."""
+    monkeypatch.setattr("participant.coordinator.LONGEST_CALL_SECONDS", 0.2)
+    silent = Rounds()
+
+    async def says_nothing(request, context):
+        await asyncio.sleep(60)
+
+    silent.GetPlan = says_nothing
+    pair = (round_pb2_grpc.add_RoundServiceServicer_to_server, silent)
+    async with wire.coordinator(pair) as coordinator:
+        with pytest.raises(PeerUnreachable, match="without an answer"):
+            await coordinator.plan(1)
+
+
+async def test_a_halted_programme_is_seen():
+    """Its operator must look; sites say so in their logs."""
+    halted = Rounds()
+
+    async def watched(request, context):
+        return round_pb2.WatchRoundsResponse(revision=1, halted=True)
+
+    pair = (round_pb2_grpc.add_RoundServiceServicer_to_server, halted)
+    async with wire.coordinator(pair) as coordinator:
+        assert not (await coordinator.watch(0, [], 0.1)).halted
+    halted.WatchRounds = watched
+    async with wire.coordinator(pair) as coordinator:
+        assert (await coordinator.watch(0, [], 0.1)).halted

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from participant import found as module
-from privacy.canonical import encode
-from privacy.errors import InvalidSignature, WrongContext, WrongIdentity
+from privacy.canonical import decode, encode
+from privacy.errors import InvalidSignature, MalformedMessage, WrongContext, WrongIdentity
 from privacy.roster import Role, Roster, SignedRoster
 from privacy.signing import Purpose, sign
 from tests.participant import signed_round as made
@@ -143,3 +143,48 @@ def test_an_entry_has_public_keys_only():
     for secret in (keys.signing.private_bytes_raw(), keys.sealing.seed):
         assert secret not in body
         assert secret.hex().encode() not in body
+
+
+def with_key(of, key):
+    members = tuple(
+        msgspec.structs.replace(m, sealing_key=key) if m.participant == "delta" else m
+        for m in of.members
+    )
+    return msgspec.structs.replace(of, members=members)
+
+
+GARBAGE = b"\xff" * 1216
+"""Of the right length; no polynomial of ML-KEM has such coefficients."""
+
+
+async def test_a_sealing_key_that_is_none_is_refused_before_it_is_signed():
+    """Sealing the first model would fail for everybody, after the federation was founded."""
+    spoiled = with_key(ROSTER, GARBAGE)
+    office = Office(history(*OTHERS, of=spoiled))
+
+    with pytest.raises(MalformedMessage, match="sealing key of delta is none"):
+        await found(office, spoiled.digest())
+    assert office.signed == {}
+
+
+@pytest.mark.parametrize("size", [0, 1215, 1217])
+def test_a_sealing_key_of_another_length_is_not_even_read(size):
+    """The roster's own form says so, in every process that reads it."""
+    spoiled = with_key(ROSTER, bytes(size))
+
+    with pytest.raises(MalformedMessage, match="sealing_key"):
+        decode(encode(spoiled), Roster)
+
+
+async def test_whom_the_founding_waits_for_is_said_once(monkeypatch):
+    """An operator sees who is missing, and no line a second."""
+    lines = []
+    monkeypatch.setattr(module.log, "info", lambda event, **said: lines.append((event, said)))
+    office = Office(*[history()] * 3, *[history("birch", "watch")] * 3, history(*OTHERS))
+
+    await found(office)
+
+    assert lines == [
+        ("waiting_for_founders", {"missing": ["birch", "cedar", "delta", "watch"]}),
+        ("waiting_for_founders", {"missing": ["cedar", "delta"]}),
+    ]

@@ -157,3 +157,62 @@ def test_what_is_recorded_is_synchronous(memory):
     """WAL with synchronous=NORMAL could lose the last record with the power."""
     assert memory._database.execute("PRAGMA synchronous").fetchone() == (2,)
     assert isinstance(memory._database, sqlite3.Connection)
+
+
+def test_a_ledger_that_was_begun_is_remembered(tmp_path):
+    """Over restarts, so that its absence is noticed."""
+    memory = Memory(tmp_path)
+    assert not memory.has_begun_ledger()
+    memory.begins_ledger()
+    memory.begins_ledger()
+    memory.close()
+
+    again = Memory(tmp_path)
+
+    assert again.has_begun_ledger()
+    again.close()
+
+
+MODELS = [letter * 64 for letter in "abcdef"]
+
+
+def kept(memory):
+    return {digest for digest in MODELS if memory.holds(digest)}
+
+
+def with_releases(memory, *rounds):
+    for digest in MODELS:
+        memory.keep_model(digest, np.ones(2))
+    for number in rounds:
+        memory.releases(number, f"{number}" * 64, MODELS[number])
+
+
+def test_old_models_are_forgotten(memory):
+    """The first stays, from which everything follows, and the newest two."""
+    with_releases(memory, 1, 2, 4)
+
+    memory.forget_models(MODELS[0])
+
+    assert kept(memory) == {MODELS[0], MODELS[2], MODELS[4]}
+
+
+def test_nothing_is_forgotten_while_an_opened_sum_has_no_release(memory):
+    """The model that its opener made is agreed on later, perhaps after a restart."""
+    with_releases(memory, 1, 2, 3)
+    memory.opens(4, FIRST, SECOND)
+
+    memory.forget_models(MODELS[0])
+    assert kept(memory) == set(MODELS)
+
+    memory.releases(4, "4" * 64, MODELS[4])
+    memory.forget_models(MODELS[0])
+    assert kept(memory) == {MODELS[0], MODELS[3], MODELS[4]}
+
+
+def test_before_the_first_release_only_the_first_model_is_kept(memory):
+    """And it can be made again from its text."""
+    with_releases(memory)
+
+    memory.forget_models(MODELS[0])
+
+    assert kept(memory) == {MODELS[0]}

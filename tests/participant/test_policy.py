@@ -35,7 +35,9 @@ def test_a_plan_that_every_line_accepts_is_accepted():
         ("policy.smallest_cohort = 3", {"cohort_minimum": 2}, {}),
         ("policy.without_auditor = false", {}, {"without_auditor": False}),
         ("policy.without_auditor", {"auditor": "delta"}, {}),
-        ("openers", {"openers": ("amber", "watch")}, {}),
+        ("openers must be trainers", {"openers": ("amber", "watch")}, {}),
+        ("policy.openers: cedar", {}, {"openers": ("amber", "birch")}),
+        ("policy.openers: 2 of 4", {"openers": ("amber", "birch")}, {"openers": made.TRAINERS}),
         ("policy.unit = record", {}, {"unit": "record"}),
         ("policy.neighbouring = replace", {}, {"neighbouring": "replace"}),
         ("policy.delta = 0.0001", {}, {"delta": "0.0001"}),
@@ -138,7 +140,8 @@ def test_the_stricter_of_plan_and_policy_counts(minimum, smallest):
     [
         ({"roster": "1" * 64}, "policy.roster"),
         ({"scheme": "plain/1"}, "policy.schemes"),
-        ({"openers": ("amber", "watch")}, "openers"),
+        ({"openers": ("amber", "watch")}, "openers must be trainers"),
+        ({"openers": ("amber", "delta")}, "policy.openers: delta"),
     ],
 )
 def test_no_key_is_made_for_an_order_that_the_policy_refuses(changes, words):
@@ -153,3 +156,40 @@ def test_a_plan_without_two_openers_does_not_exist():
     """Nobody opens alone."""
     with pytest.raises(UnsafeParameters):
         made.plan(openers=("amber",))
+
+
+@pytest.mark.parametrize(
+    ("openers", "words"),
+    [
+        (("amber", "delta"), "policy.openers: delta is not among them"),
+        (("delta", "birch", "amber"), "policy.openers: delta is not among them"),
+        (("amber",), "policy.openers: 1 of 3 are not more than half"),
+    ],
+)
+def test_openers_are_the_sites_to_choose(openers, words):
+    """An opener that works with the coordinator opens single updates."""
+    with pytest.raises(PolicyRefusal) as refused:
+        module.check_openers(openers, made.policy(), made.roster())
+
+    assert str(refused.value) == words
+
+
+@pytest.mark.parametrize("openers", [("amber", "birch"), ("cedar", "amber"), made.OPENERS])
+def test_more_than_half_of_the_listed_openers_are_enough(openers):
+    """In any order: two of three, or all of them."""
+    module.check_openers(openers, made.policy(), made.roster())
+
+
+def test_half_of_the_listed_openers_are_not_enough():
+    """The other half could open apart from them."""
+    policy = made.policy(openers=made.TRAINERS)
+
+    module.check_openers(made.OPENERS, policy, made.roster())
+    with pytest.raises(PolicyRefusal, match="2 of 4 are not more than half"):
+        module.check_openers(made.OPENERS[:2], policy, made.roster())
+
+
+def test_a_list_of_no_openers_accepts_none():
+    """A site whose file lists nobody takes part in nothing."""
+    with pytest.raises(PolicyRefusal, match=r"policy\.openers: amber, birch is not among them"):
+        module.check_openers(("amber", "birch"), made.policy(openers=()), made.roster())

@@ -1,5 +1,7 @@
 """Sending resumes where it stopped, and ends with the coordinator's own receipt or not at all."""
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -12,6 +14,7 @@ from privacy.errors import (
     InvalidSignature,
     MalformedMessage,
     PeerUnreachable,
+    StoreUnavailable,
 )
 from privacy.failpoints import Failpoints
 from privacy.records import Contribution, Receipt, digest_of
@@ -186,3 +189,54 @@ async def test_the_bytes_are_counted_with_their_frames(outbox):
 
     payload = sum(map(len, made.payloads("amber")))
     assert payload < sender._count < payload + 2000
+
+
+async def test_a_chunk_that_is_gone_is_the_outboxs_own_error(outbox):
+    """Not a cancelled task, which would end the agent."""
+    (outbox.place / "chunks" / "00000001").unlink()
+    door = Door()
+
+    with pytest.raises(StoreUnavailable, match="restore the outbox"):
+        await send(door, outbox)
+    assert not door.committed
+
+
+async def test_a_sender_that_is_cancelled_stays_cancelled(outbox):
+    """The agent's own end is no error of the outbox."""
+    door, begun = Door(), asyncio.Event()
+
+    async def hangs(requests, context):
+        begun.set()
+        await asyncio.sleep(60)
+        yield pb.PutChunksResponse()
+
+    door.PutChunks = hangs
+    sending = asyncio.create_task(send(door, outbox))
+    await begun.wait()
+    sending.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+
+
+async def test_a_coordinator_that_stops_in_an_upload_is_not_waited_for(outbox, monkeypatch):
+    """It is tried again, and resumes; nothing was committed."""
+    monkeypatch.setattr("participant.coordinator.CALL_SECONDS", 0.2)
+    door = Door()
+
+    async def hangs(requests, context):
+        async for part in requests:
+            door.chunks[part.chunk] = part.payload
+            door.have = part.chunk + 1
+            yield pb.PutChunksResponse(piece=0, chunks=door.have)
+            await asyncio.sleep(60)
+
+    door.PutChunks = hangs
+    with pytest.raises(PeerUnreachable, match="in the middle of a stream"):
+        await send(door, outbox)
+    assert not door.committed
+    del door.PutChunks
+
+    await send(door, outbox)
+
+    assert [door.chunks[at] for at in (0, 1)] == list(made.payloads("amber"))

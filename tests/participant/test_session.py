@@ -101,6 +101,14 @@ def test_declining_one_makers_key_does_not_decline_the_next_ones():
     assert todo("birch", declined, phase="keying", key_record="k2") == (VouchForKey(1, "k2"),)
 
 
+def test_declining_one_sealed_model_does_not_decline_the_next_ones():
+    """Otherwise one dishonest sealer would keep an honest one's model from being agreed on."""
+    declined = Standing("birch", opened={1: "m"}, declined=frozenset({Agree(1, "s1")}))
+
+    assert todo("birch", declined, phase="opening", sealed_model="s1") == ()
+    assert todo("birch", declined, phase="opening", sealed_model="s2") == (Agree(1, "s2"),)
+
+
 def test_a_site_behind_adopts_before_it_contributes():
     """With the older model its policy would refuse the plan, and that for good."""
     view = View(rounds=(replace(ROUND, number=2),), released=1)

@@ -149,3 +149,34 @@ def test_nothing_is_pickled_on_the_pipe():
 def test_a_key_on_its_way_does_not_print():
     """Not in a log, and not in a traceback."""
     assert "secret" not in repr(Key(b"public", b"secret"))
+
+
+def test_an_order_with_a_secret_does_not_print_it():
+    """Neither the secret nor the key it belongs to."""
+    secret = b"the cohort's secret"
+    orders = [
+        module.CheckKey(made.PARAMETERS, b"public", secret),
+        module.Reveal(b"plan", *frozen_parts(), secret, (b"chunk",)),
+    ]
+
+    for order in orders:
+        assert repr(order) == f"{type(order).__name__}(…)"
+        assert "secret" not in f"{order} {order!r} {[order]}"
+
+
+def frozen_parts():
+    """What stands between the plan and the secret in an order to open."""
+    whole = made.Round(PLAN, made.OPENERS)
+    names = [field.name for field in msgspec.structs.fields(module.Reveal)]
+    parts = {"cohort": whole.cohort, "sum": whole.sum, "frozen": Frozen(whole.cohort, whole.sum)}
+    return [parts[name] for name in names[1 : names.index("secret")]]
+
+
+async def test_a_worker_leaves_no_core_file(broken):
+    """It would hold the update, and a round's secret."""
+    await broken.describe("text", 40, 1)
+
+    limits = Path(f"/proc/{broken._process.pid}/limits").read_text()
+
+    (line,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+    assert line.split()[4:6] == ["0", "0"]

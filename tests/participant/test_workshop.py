@@ -8,7 +8,7 @@ import pytest
 from participant.outbox import Outbox
 from participant.reveal import Frozen
 from participant.workshop import Workshop
-from privacy.errors import IllegalEvent, MalformedMessage, UpdateOutOfRange
+from privacy.errors import ConfigError, IllegalEvent, MalformedMessage, UpdateOutOfRange
 from privacy.plan import pack
 from privacy.records import Cohort, Sum, digest_of
 from tests.participant import signed_round as made
@@ -87,3 +87,18 @@ def test_a_key_it_makes_is_one_it_accepts(workshop):
     with pytest.raises(MalformedMessage):
         workshop.check_key(made.PARAMETERS, made.cohort_key().public, key.secret)
     assert digest_of(made.key_record(1))
+
+
+@pytest.mark.parametrize(("records", "rows"), [(40, 1), (41, 2), (10**6, 10)])
+def test_data_within_what_the_sites_file_says_is_accepted(workshop, records, rows):
+    """Forty patients of one row each."""
+    workshop.require_records(records, rows)
+
+
+@pytest.mark.parametrize(("records", "rows"), [(39, 1), (1, 1), (40, 0), (39, 0)])
+def test_more_data_than_the_sites_file_says_is_refused(workshop, records, rows):
+    """Delta was chosen for fewer patients; the message has no number of the data's."""
+    with pytest.raises(ConfigError, match=r"dataset\.records") as refused:
+        workshop.require_records(records, rows)
+
+    assert "40" not in str(refused.value)

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from coordinator.round import Phase, Round
 from tests.fakes import ABANDON_SECONDS, OPENERS, PROGRESS_SECONDS, SITES
 from tests.simulation import operations as ops
-from tests.simulation.invariants import Violated, check, check_ended
+from tests.simulation.invariants import Violated, check, check_over, check_quiet
 from tests.simulation.world import World, live
 
 LONGEST_HISTORY = 600
-PATIENCE = 400
+OUTAGE = 160
+"""Turns; more than would halt a programme that took silence for failure: 5 rounds of 24 turns."""
+
+RETURN = 400
 PLACES = (
     "service.before_save",
     "service.after_save",
@@ -60,7 +63,8 @@ def live_through(seed: int) -> Outcome:
             check(world)
             if world.is_over():
                 break
-        _silence(world, history)
+        _fall_silent(world, history)
+        _come_back(world, history)
     except Violated as violated:
         failure = str(violated)
     except Exception as error:
@@ -70,17 +74,30 @@ def live_through(seed: int) -> Outcome:
     return Outcome(seed, len(rounds), released, world.restarts, tuple(history), failure)
 
 
-def _silence(world: World, history: list[ops.Operation]) -> None:
+def _fall_silent(world: World, history: list[ops.Operation]) -> None:
     # Nobody does anything any more: what is going on must end by itself, turn by turn.
     world.settle_down()
-    for _ in range(PATIENCE):
+    for _ in range(OUTAGE):
         if world.is_over():
-            break
-        for operation in (ops.Tick(), ops.Advance(PROGRESS_SECONDS)):
-            history.append(operation)
-            world.apply(operation)
-            check(world)
-    check_ended(world)
+            return
+        _all(world, history, [ops.Tick(), ops.Advance(PROGRESS_SECONDS)])
+    check_quiet(world)
+
+
+def _come_back(world: World, history: list[ops.Operation]) -> None:
+    # No restart in between: an outage of members is nothing that an operator must mend.
+    for _ in range(RETURN):
+        if world.is_over():
+            return
+        _all(world, history, [ops.Tick(), *world.due(), ops.Advance(1.0)])
+    check_over(world)
+
+
+def _all(world: World, history: list[ops.Operation], operations: list[ops.Operation]) -> None:
+    for operation in operations:
+        history.append(operation)
+        world.apply(operation)
+        check(world)
 
 
 def _characters(chance: random.Random) -> Characters:

@@ -100,6 +100,28 @@ def test_a_round_that_does_not_end_would_be_seen(monkeypatch):
     assert first_failure().startswith("I6")
 
 
+def test_a_programme_that_an_outage_halts_would_be_seen(monkeypatch):
+    """As if silence, and not refusals, spent the turns of those who make keys."""
+
+    def give_up(current, event):
+        ended = replace(current, phase=Phase.ABORTED, reason="no opener made a key")
+        return (ended, ()) if current.turn >= 23 else wait(current, event)
+
+    wait = machine.TRANSITIONS[Phase.KEYING, machine.Quiet]
+    _rewrite(monkeypatch, (Phase.KEYING, machine.Quiet), give_up)
+
+    assert first_failure(10).startswith("I6: members came back")
+
+
+def test_a_sealer_that_exchanges_its_model_would_be_seen(monkeypatch):
+    def take_back(current, event):
+        return replace(current, sealed_model="", release="", agreed=()), ()
+
+    _rewrite(monkeypatch, (Phase.OPENING, machine.OpeningFailed), take_back)
+
+    assert first_failure().startswith("I5")
+
+
 def test_a_receipt_that_is_not_kept_would_be_seen(monkeypatch):
     _rewrite(monkeypatch, (Phase.OPEN, machine.Committed), lambda current, _: (current, ()))
 
@@ -119,8 +141,8 @@ def _rewrite(monkeypatch, place, transition):
     monkeypatch.setitem(machine.TRANSITIONS, place, transition)
 
 
-def _without_the_last(combiner, objects, number, participants, chunks):
-    return aggregate(combiner, objects, number, participants[:-1], chunks)
+def _without_the_last(combiner, objects, number, roots, chunks):
+    return aggregate(combiner, objects, number, dict(list(roots.items())[:-1]), chunks)
 
 
 def _cohort_of_any_size(current, plan, roster):

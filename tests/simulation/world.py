@@ -83,6 +83,28 @@ class World:
         service = self.federation.service
         return service.finished() and all(each.is_over() for each in self.rounds.values())
 
+    def is_quiet(self) -> bool:
+        """Return whether no round goes on, but one that waits for its key."""
+        return all(each.is_over() or each.phase is Phase.KEYING for each in self.rounds.values())
+
+    def due(self) -> list[ops.Operation]:
+        """Return what members that are all there, and honest, do next."""
+        return [step for each in self.rounds.values() for step in self._due(each)]
+
+    def _due(self, current: Round) -> list[ops.Operation]:
+        number, openers = current.number, current.rules.openers
+        if current.phase is Phase.KEYING and not current.key_record:
+            return [ops.OfferKey(current.whose_turn(), number)]
+        if current.phase is Phase.KEYING:
+            return [ops.SignKey(each, number) for each in openers]
+        if current.phase is Phase.OPEN:
+            return [self.next_of(each, number) for each in sorted(current.waits_for())]
+        if current.phase is Phase.OPENING and not current.sealed_model:
+            return [ops.Seal(current.whose_turn(), number)]
+        if current.phase is Phase.OPENING:
+            return [ops.SignRelease(each, number) for each in openers]
+        return []
+
     # -- what each operation does ------------------------------------------------------
 
     def _tick(self, _: ops.Tick) -> None:

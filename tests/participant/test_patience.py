@@ -1,0 +1,76 @@
+"""An agent that waits asks less and less often, not in step with others, and says why once."""
+
+import pytest
+
+from participant import patience as module
+from participant.patience import Patience
+from privacy.errors import PeerUnreachable
+
+GONE = PeerUnreachable("nobody listens")
+NO_CHANCE = b"\xff" * 4
+"""The draw that shortens a wait least."""
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    monkeypatch.setattr(module.asyncio, "sleep", sleep)
+    return slept
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    said = []
+    monkeypatch.setattr(module.log, "warning", lambda event, **more: said.append((event, more)))
+    return said
+
+
+async def test_each_wait_is_twice_as_long_up_to_a_limit(waits):
+    """A coordinator that comes back is not met by a thousand calls a second."""
+    patience = Patience(lambda size: NO_CHANCE)
+
+    for _ in range(8):
+        await patience.wait(GONE)
+
+    assert waits == pytest.approx([0.5, 1, 2, 4, 8, 15, 15, 15])
+
+
+async def test_chance_shortens_a_wait_to_no_less_than_half(waits):
+    """Sites that lost their coordinator together do not come back together."""
+    draws = iter([bytes(4), b"\x80\0\0\0", NO_CHANCE])
+    patience = Patience(lambda size: next(draws))
+
+    for _ in range(3):
+        await patience.wait(GONE)
+        patience.reset()
+
+    assert waits == pytest.approx([0.25, 0.375, 0.5])
+
+
+async def test_what_works_again_begins_with_the_shortest_wait(waits):
+    """An outage of last night does not slow down the next one."""
+    patience = Patience(lambda size: NO_CHANCE)
+    for _ in range(5):
+        await patience.wait(GONE)
+
+    patience.reset()
+    await patience.wait(GONE)
+
+    assert waits[-1] == pytest.approx(0.5)
+
+
+async def test_one_reason_is_one_line(waits, lines):
+    """A new reason is a new line; so is an old one, after things have worked."""
+    patience = Patience(lambda size: NO_CHANCE)
+    for error in (GONE, GONE, PeerUnreachable("certificate expired"), GONE):
+        await patience.wait(error)
+    patience.reset()
+    await patience.wait(GONE)
+
+    reasons = [more["reason"] for _, more in lines]
+    assert reasons == ["nobody listens", "certificate expired", "nobody listens", "nobody listens"]
+    assert len(waits) == 5

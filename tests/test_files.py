@@ -1,0 +1,238 @@
+"""Files that survive a crash whole, secrets that nobody else reads, folders held once."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from privacy.errors import ConfigError, InsecureKeyFile, StoreUnavailable
+from veilsum.files import hold, read_file, read_secret, sync_folder, write_durably
+
+HOLDER = """
+import sys, threading
+from pathlib import Path
+from veilsum.files import hold
+held = hold(Path(sys.argv[1]))
+print("holds", flush=True)
+threading.Event().wait()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds the folder."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"holds\n"
+        yield process
+        process.kill()
+
+
+def descriptors():
+    """Return what this process has open: descriptors other than the one that lists them."""
+    return {each.name for each in Path("/proc/self/fd").iterdir() if each.exists()}
+
+
+# -- writing ---------------------------------------------------------------------------
+
+
+def test_a_file_is_written_for_its_owner_only(tmp_path):
+    before = os.umask(0)
+    try:
+        write_durably(tmp_path / "file", b"body")
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "file").read_bytes() == b"body"
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path):
+    write_durably(tmp_path / "file", b"a long body")
+
+    write_durably(tmp_path / "file", b"short")
+
+    assert (tmp_path / "file").read_bytes() == b"short"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_draft_that_a_crash_left_does_not_get_into_the_next_file(tmp_path):
+    (tmp_path / ".file.draft").write_bytes(b"half of something longer than what follows")
+
+    write_durably(tmp_path / "file", b"body")
+
+    assert (tmp_path / "file").read_bytes() == b"body"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_bytes_are_on_the_disk_before_the_name_and_the_name_before_the_return(
+    tmp_path, monkeypatch
+):
+    """In any other order a power cut leaves a name without its bytes, or no name."""
+    happened, fsync, replace = [], os.fsync, Path.replace
+
+    def note_fsync(file):
+        happened.append(("forced", Path(f"/proc/self/fd/{file}").readlink().name))
+        fsync(file)
+
+    def note_replace(path, target):
+        happened.append(("named", Path(target).name))
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+
+    write_durably(tmp_path / "file", b"body")
+
+    assert happened == [("forced", ".file.draft"), ("named", "file"), ("forced", tmp_path.name)]
+
+
+@pytest.mark.parametrize("place", ["fsync", "write"])
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch, place):
+    """Whoever acts on the file finds the last whole one; whoever wrote is told to make room."""
+    write_durably(tmp_path / "file", b"before")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as broken:
+        if place == "fsync":
+            broken.setattr(os, "fsync", full)
+        else:
+            broken.setattr(os, "fdopen", full)
+        with pytest.raises(StoreUnavailable, match="No space left on device; make room"):
+            write_durably(tmp_path / "file", b"after")
+
+    assert (tmp_path / "file").read_bytes() == b"before"
+    write_durably(tmp_path / "file", b"after")
+    assert (tmp_path / "file").read_bytes() == b"after"
+
+
+def test_a_folder_that_is_not_there_is_the_disks_trouble(tmp_path):
+    with pytest.raises(StoreUnavailable, match="No such file"):
+        write_durably(tmp_path / "nowhere" / "file", b"body")
+
+
+def test_a_folder_is_forced_to_the_disk_and_its_descriptor_closed(tmp_path):
+    before = descriptors()
+
+    sync_folder(tmp_path)
+
+    assert descriptors() == before
+    with pytest.raises(NotADirectoryError):
+        sync_folder(Path("/dev/null"))
+
+
+# -- reading ---------------------------------------------------------------------------
+
+
+def test_a_file_that_the_configuration_names_is_read(tmp_path):
+    (tmp_path / "file").write_bytes(b"body")
+
+    assert read_file(tmp_path / "file") == b"body"
+
+
+@pytest.mark.parametrize("read", [read_file, read_secret])
+def test_what_cannot_be_read_is_an_error_of_the_configuration(tmp_path, read):
+    """It says which file, so that the operator need not guess."""
+    with pytest.raises(ConfigError, match=r"nothing\.pem: No such file"):
+        read(tmp_path / "nothing.pem")
+    with pytest.raises(ConfigError, match="Is a directory"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400])
+def test_a_secret_of_its_owner_alone_is_read(tmp_path, mode):
+    (tmp_path / "key").write_bytes(b"secret")
+    (tmp_path / "key").chmod(mode)
+
+    assert read_secret(tmp_path / "key") == b"secret"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601, 0o644, 0o777])
+def test_a_secret_that_others_can_get_at_is_refused(tmp_path, mode):
+    """The message says how to mend it, and nothing of what the file holds."""
+    path = tmp_path / "key"
+    path.write_bytes(b"hunter2")
+    path.chmod(mode)
+
+    with pytest.raises(InsecureKeyFile, match=f"mode {mode:04o}; run: chmod 600") as refused:
+        read_secret(path)
+
+    assert "hunter2" not in str(refused.value)
+
+
+# -- holding ---------------------------------------------------------------------------
+
+
+def test_a_folder_is_held_by_one_process_at_a_time(tmp_path, holder):
+    """Two on one folder would undo each other's work."""
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="another process runs from this folder"):
+            hold(tmp_path)
+
+    assert holder.poll() is None
+
+
+def test_a_refused_hold_keeps_nothing_open(tmp_path, holder):
+    before = descriptors()
+
+    with pytest.raises(ConfigError):
+        hold(tmp_path)
+
+    assert descriptors() == before
+
+
+def test_a_folder_is_free_again_when_its_holder_is_killed(tmp_path, holder):
+    """Nothing must be cleaned up by hand after a crash, and the lock file may stay."""
+    holder.send_signal(signal.SIGKILL)
+    holder.wait(10)
+
+    held = hold(tmp_path)
+
+    assert (tmp_path / "lock").exists()
+    os.close(held)
+
+
+def test_the_hold_does_not_pass_to_processes_that_are_started(tmp_path):
+    """A worker that outlives its site must not keep the site from starting again."""
+    held = hold(tmp_path)
+    with subprocess.Popen(["sleep", "60"], close_fds=False) as child:
+        os.close(held)
+
+        os.close(hold(tmp_path))
+
+        child.kill()
+
+
+def test_two_folders_are_held_by_one_process(tmp_path):
+    (tmp_path / "other").mkdir()
+
+    held = [hold(tmp_path), hold(tmp_path / "other")]
+
+    assert len(set(held)) == 2
+    for each in held:
+        os.close(each)
+
+
+def test_the_lock_is_for_its_owner_only(tmp_path):
+    os.close(hold(tmp_path))
+
+    assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_cannot_be_held_is_an_error_of_the_configuration(tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigError, match="File exists"):
+        hold(tmp_path / "file")
+
+
+def test_a_folder_that_is_not_there_is_made_for_its_owner_only(tmp_path):
+    os.close(hold(tmp_path / "new" / "state"))
+
+    assert (tmp_path / "new" / "state").stat().st_mode & 0o777 == 0o700
