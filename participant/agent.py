@@ -15,32 +15,26 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from privacy import canonical
 from privacy import ledger as ledgers
-from privacy import plan as plans
 from privacy.budget import SpendLimits, check_delta
 from privacy.errors import (
     ConfigError,
     IllegalEvent,
-    InvalidSignature,
     NotYet,
-    OpeningRefused,
     Unavailable,
     VeilsumError,
     WrongContext,
 )
 from privacy.failpoints import Failpoints
 from privacy.identifiers import Digest
-from privacy.plan import Plan
-from privacy.records import KeyRecord, KeySpecification, Release, SealedModel, digest_of, release_of
+from privacy.records import digest_of
 from privacy.roster import Role
 from privacy.sealing import Entropy
-from privacy.signing import Purpose, sign, verify
 from privacy.vectors import model_digest
 from veilsum.files import hold, read_file
 
-from . import agree, keying, policy, reveal
-from .apply import apply
+from . import keying, policy
+from .adopt import Adopter
 from .channel import open_channel
 from .config import SiteConfig, ledger_of
 from .contribute import Contributor
@@ -49,10 +43,11 @@ from .found import found
 from .keys import SiteKeys
 from .ledger import SiteLedger
 from .memory import Memory
+from .opener import Opener, Opening
 from .outbox import Outbox, erase_until
 from .patience import Patience
 from .payout import Payouts
-from .reveal import Frozen
+from .planned import planned
 from .send import Sender
 from .session import (
     Adopt,
@@ -69,7 +64,6 @@ from .session import (
     tasks,
     works_on,
 )
-from .sign import sign as sign_record
 from .tls import SiteCertificate
 from .unreachable import explain_unreachable
 from .view import View
@@ -79,16 +73,6 @@ log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 0.5
 RETRY_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What this opener made of a round: of one cohort's one sum, under one plan."""
-
-    plan: Plan
-    frozen: Frozen
-    model: Digest
-    vector: NDArray[np.float64] = field(repr=False)
 
 
 @dataclass
@@ -290,66 +274,50 @@ class Agent:
             case Contribute():
                 await self._contribute(task.round)
             case MakeKey():
-                await self._make_key(task.round)
+                await self._opener().make_key(task.round)
             case VouchForKey():
-                await self._vouch_for_key(task.round, task.record)
+                await self._opener().vouch_for_key(task.round, task.record)
             case Open():
-                await self._open(task.round)
+                await self._opener().open(task.round)
+                opened = {number: made.model for number, made in self._openings.items()}
+                self._standing = replace(self._standing, opened=opened)
             case SealModel():
-                await self._seal(task.round)
+                await self._opener().seal(task.round)
             case Agree():
-                await self._agree(task.round)
+                await self._opener().agree(task.round)
             case Claim():
                 await self._claim()
 
-    # -- keys ----------------------------------------------------------------------
-
-    async def _make_key(self, number: int) -> None:
-        state = await self._coordinator.key(number)
-        wanted = canonical.decode(state.specification, KeySpecification)
-        policy.check_specification(wanted, self.config.policy, self._roster)
-        self.failpoints.hit("keying.before_make")
-        key = await self._worker.make_key(keying.parameters_of(wanted))
-        me = self.config.participant
-        record, sealed = keying.seal_key(number, me, wanted, self._roster, key.public, key.secret)
-        signed = sign_record(record, me, self.keys.signing)
-        self.failpoints.hit("keying.before_offer")
-        await self._coordinator.offer_key(signed, key.public, sealed)
-
-    async def _vouch_for_key(self, number: int, wanted: Digest) -> None:
-        record, public_key, secret = await self._key_with_secret(number)
-        if digest_of(record) != wanted:
-            raise NotYet(f"round {number} has another key by now")
-        policy.check_specification(record.specification, self.config.policy, self._roster)
-        keying.check_recipients(record)
-        parameters = keying.parameters_of(record.specification)
-        await self._worker.check_key(parameters, public_key, secret)
-        self.failpoints.hit("keying.before_vouch")
-        signature = sign(self.keys.signing, Purpose.KEY_RECORD, canonical.encode(record))
-        try:
-            await self._coordinator.sign_key(number, signature)
-        except InvalidSignature:
-            # The key was replaced while it was checked: nothing is wrong with the new one.
-            raise NotYet(f"round {number} has another key by now") from None
-
-    async def _key_with_secret(self, number: int) -> tuple[KeyRecord, bytes, bytes]:
-        state = await self._coordinator.key(number)
-        if state.record is None:
-            raise NotYet(f"round {number} has no key yet")
-        record = keying.check_record(state.record, number, state.public_key, self._roster)
-        secret = keying.unseal(
-            record,
-            state.sealed_secret,
-            self.config.participant,
-            self.keys.sealing,
+    def _opener(self) -> Opener:
+        return Opener(
+            self.config,
+            self.keys,
+            self.entropy,
+            self.failpoints,
+            self._coordinator,
+            self._worker,
+            self._memory,
             self._roster,
+            self._shapes,
+            self._openings,
         )
-        return record, state.public_key, secret
+
+    def _adopter(self) -> Adopter:
+        return Adopter(
+            self.config,
+            self.keys,
+            self._coordinator,
+            self._memory,
+            self._roster,
+            self._shapes,
+            self._first,
+            self._openings,
+        )
 
     # -- contributing --------------------------------------------------------------
 
     async def _contribute(self, number: int) -> None:
-        plan = await self._plan(number)
+        plan = await planned(self._coordinator, self._roster, number)
         digest, release, model = self._newest_model()
         limits, dataset = self.config.policy, self.config.dataset
         policy.check_plan(plan, limits, dataset, self._roster, digest, release)
@@ -361,15 +329,6 @@ class Agent:
         keying.check_vouched(state.record, plan, state.public_key, self._roster)
         await self._contributor.contribute(plan, model, state.public_key, self._outbox(number))
 
-    async def _plan(self, number: int) -> Plan:
-        arithmetic, terms, signature = await self._coordinator.plan(number)
-        digest = bytes.fromhex(plans.digest_of(arithmetic, terms))
-        verify(self._roster.coordinator_key, Purpose.PLAN, digest, signature)
-        plan = plans.decode(arithmetic, terms)
-        if plan.terms.round != number:
-            raise WrongContext(f"the plan of round {plan.terms.round} was sent for round {number}")
-        return plan
-
     def _newest_model(self) -> tuple[Digest, Digest | None, NDArray[np.float64]]:
         """Return the newest model's digest, that of the release that made it, and the model."""
         _, release, digest = self._memory.newest_release() or (0, None, self._first)
@@ -378,120 +337,13 @@ class Agent:
             raise NotYet(f"model {digest[:16]}… is not here yet")
         return digest, release, vector
 
-    # -- opening -------------------------------------------------------------------
-
-    async def _open(self, number: int) -> None:
-        plan = await self._plan(number)
-        policy.check_round(plan, self.config.policy, self._roster)
-        cohort, headers = await self._coordinator.cohort(number)
-        manifest, chunks = await self._coordinator.sum(number)
-        frozen = reveal.check(plan, self.config.policy, self._roster, cohort, headers, manifest)
-        self.failpoints.hit("reveal.before_record")
-        self._memory.opens(number, digest_of(frozen.cohort), digest_of(frozen.sum))
-        record, _, secret = await self._key_with_secret(number)
-        keying.check_planned(record, plan)
-        total = await self._worker.reveal(plan, frozen, secret, chunks)
-        model = self._memory.model(plan.terms.model)
-        if model is None:
-            raise NotYet(f"the model that round {number} started from is not here yet")
-        vector = apply(plan, model, total, len(frozen.cohort.entries))
-        digest = model_digest(self._shapes, vector)
-        self._openings[number] = Opening(plan, frozen, digest, vector)
-        self._memory.keep_model(digest, vector)
-        self._standing = replace(self._standing, opened={**self._standing.opened, number: digest})
-
-    async def _seal(self, number: int) -> None:
-        # Never the coordinator's plan of this moment: the one under which the sum was opened.
-        opening = self._openings[number]
-        self.failpoints.hit("agree.before_seal")
-        envelope, chunks = agree.seal_model(
-            opening.plan,
-            self._roster,
-            digest_of(opening.frozen.sum),
-            self.config.participant,
-            opening.model,
-            opening.vector,
-            self.entropy,
-        )
-        signed = sign_record(envelope, self.config.participant, self.keys.signing)
-        await self._coordinator.put_model(signed, chunks)
-        self.failpoints.hit("agree.after_seal")
-
-    async def _agree(self, number: int) -> None:
-        opening = self._openings[number]
-        plan, frozen = opening.plan, opening.frozen
-        signed, chunks = await self._coordinator.model(number)
-        envelope = agree.check_envelope(signed, plan, digest_of(frozen.sum), self._roster)
-        self._open_sealed(envelope, chunks)
-        if envelope.model != opening.model:
-            raise OpeningRefused(
-                f"round {number}: {envelope.sealer} sealed model {envelope.model[:16]}…, this "
-                f"opener made {opening.model[:16]}…; the openers disagree"
-            )
-        release = release_of(envelope, digest_of(frozen.cohort), plan.terms.model)
-        self._memory.signs(number, digest_of(release))
-        self.failpoints.hit("agree.before_sign")
-        signed_release = sign_record(release, self.config.participant, self.keys.signing)
-        await self._coordinator.sign_release(signed_release)
-
-    def _open_sealed(self, envelope: SealedModel, chunks: tuple[bytes, ...]) -> NDArray[np.float64]:
-        me = self.config.participant
-        return agree.open_model(envelope, chunks, me, self.keys.sealing, self._shapes)
-
     # -- adopting and settling -----------------------------------------------------
 
     async def _adopt(self, number: int) -> None:
-        plan, release = await self._release(number)
-        self._check_own_opening(release)
-        await self._check_descent(release)
-        if not self._memory.holds(release.model):
-            await self._fetch_model(plan, release)
-        self._memory.releases(number, digest_of(release), release.model)
+        release = await self._adopter().adopt(number)
         self._standing = replace(self._standing, adopted=number)
         self._finish_rounds(number, digest_of(release))
         log.info("model_adopted", round=number, model=release.model)
-
-    async def _release(self, number: int) -> tuple[Plan, Release]:
-        """Return a release that openers, who may be openers by the roster, have signed."""
-        plan = await self._plan(number)
-        policy.check_roster(plan, self.config.policy, self._roster)
-        signed = await self._coordinator.release(number)
-        return plan, agree.check_release(signed, plan, self._roster)
-
-    def _check_own_opening(self, release: Release) -> None:
-        # An opener knows what the sum of its cohort gives, whoever signs something else.
-        opened = self._memory.opening(release.round)
-        made = self._openings.get(release.round)
-        other_sum = opened is not None and opened != (release.cohort, release.sum)
-        if other_sum or (made is not None and made.model != release.model):
-            raise OpeningRefused(
-                f"round {release.round}: the release is not of the cohort, sum and model that "
-                "this opener has opened; the openers disagree"
-            )
-
-    async def _check_descent(self, release: Release) -> None:
-        """Return if the release follows from the model held here, over the rounds missed."""
-        start, _, mine = self._memory.newest_release() or (0, "", self._first)
-        wanted = release.previous
-        for number in range(release.round - 1, start, -1):
-            try:
-                _, earlier = await self._release(number)
-            except (NotYet, InvalidSignature):
-                continue  # a round that released nothing
-            if earlier.model == wanted:
-                wanted = earlier.previous
-        if release.round > start and wanted != mine:
-            raise WrongContext(
-                f"round {release.round}: the release does not follow from model {mine[:16]}…, "
-                "which this site holds; the coordinator shows another history"
-            )
-
-    async def _fetch_model(self, plan: Plan, release: Release) -> None:
-        signed, chunks = await self._coordinator.model(release.round)
-        envelope = agree.check_envelope(signed, plan, release.sum, self._roster)
-        if release_of(envelope, release.cohort, release.previous) != release:
-            raise WrongContext(f"round {release.round}: not the sealed model that was released")
-        self._memory.keep_model(release.model, self._open_sealed(envelope, chunks))
 
     def _finish_rounds(self, number: int, evidence: str) -> None:
         """Erase what rounds up to `number` left, and give back what they did not spend."""
@@ -500,7 +352,8 @@ class Agent:
                 self._ledger.retire(held.id, evidence)
         erase_until(self.config.state / "outbox", number)
         self._memory.forget_models(self._first)
-        self._openings = {at: made for at, made in self._openings.items() if at > number}
+        for past in [at for at in self._openings if at <= number]:
+            del self._openings[past]
         opened = {at: made for at, made in self._standing.opened.items() if at > number}
         self._standing = replace(self._standing, opened=opened)
 
