@@ -26,7 +26,7 @@ _OPTIONS = (
     ("grpc.http2.bdp_probe", 0),
     # a coordinator that comes back is found within seconds; the default waits up to two minutes
     ("grpc.initial_reconnect_backoff_ms", 500),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
     # a proxy is a setting of the site, never a surprise from the environment
     ("grpc.enable_http_proxy", 0),
     # a channel with a renewed certificate must not reuse a connection made with the old one

@@ -1,8 +1,6 @@
 """The demo's processes: started, watched, and gone when the demo is."""
 
-import ctypes
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,7 +11,7 @@ from pathlib import Path
 
 from privacy.errors import ConfigError
 
-_PR_SET_PDEATHSIG = 1
+_CHILD = "veilsum.demo.child"
 
 
 @dataclass
@@ -28,14 +26,12 @@ class Children:
     ) -> None:
         """Start `python -m …` as a child that dies with this process."""
         with (self.logs / f"{name}.log").open("ab") as log:
-            # The demo's own process starts no threads before its last child.
             self.running[name] = subprocess.Popen(
-                [sys.executable, "-P", "-m", *arguments],
+                [sys.executable, "-P", "-m", _CHILD, str(os.getpid()), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **quiet(), **(environment or {})},
-                preexec_fn=_die_with_parent,  # noqa: PLW1509
             )
 
     def kill(self, name: str) -> None:
@@ -99,7 +95,3 @@ def children(logs: Path) -> Iterator[Children]:
 def quiet() -> Mapping[str, str]:
     """Return what keeps libraries from writing beside the logs, and from using every core."""
     return {"GRPC_VERBOSITY": "NONE", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
