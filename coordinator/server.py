@@ -95,21 +95,23 @@ def build(settings: Settings, failpoints: Failpoints) -> Built:
         UnsafeParameters: no scheme parameters fit the settings.
     """
     plan.parameters(settings)
+    # What others must supply comes first: a start that fails for want of it leaves nothing.
+    draft, signing_key = _draft(settings.roster), load_signing_key(settings.signing_key)
+    _check_key(signing_key, draft)
+    _check_rounds(settings, draft)
     held = hold(settings.state)
     store = open_store(settings.database)
-    rosters = Rosters(store, _draft(settings.roster))
+    rosters = Rosters(store, draft)
     service = Service(
         settings=settings,
         store=store,
         objects=open_objects(settings.state / "objects"),
         rosters=rosters,
-        signing_key=load_signing_key(settings.signing_key),
+        signing_key=signing_key,
         now=time.time,
         progress=Progress(time.monotonic),
         failpoints=failpoints,
     )
-    _check_key(service.signing_key, rosters.draft)
-    _check_rounds(settings, rosters.draft)
     return Built(settings, service, _settlement(settings, service), held)
 
 

@@ -1,4 +1,4 @@
-"""Settle: what the contract is told of a programme's contributions."""
+"""Settle, purely: what the contract is told of a programme; `settlement.py` sends it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

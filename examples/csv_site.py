@@ -1,6 +1,9 @@
 """A hospital's site over one CSV file: patient, 30 features, 0 or 1; a patient may have many rows.
 
-PYTHONPATH=examples VEILSUM_CSV=cohort.csv veilsum participant run --site csv_site:CsvSite
+PYTHONPATH=examples VEILSUM_CSV=cohort.csv \\
+    veilsum participant run --config site.toml --site csv_site:CsvSite
+
+Set `dataset.records_per_unit` in site.toml to the most rows that one patient has.
 """
 
 import csv

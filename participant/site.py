@@ -1,4 +1,4 @@
-"""How a hospital brings its own data and model: four methods, in a class of its own.
+"""How a hospital brings its own data and model: three methods, in a class of its own.
 
 Nothing here asks for a count, a mean or a loss to be sent anywhere: what leaves a site
 is the protected update, and the plan lists whatever else is released.
@@ -49,15 +49,6 @@ class Site(Protocol):
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Return one loss per row, shape (rows,), none of which depends on another row."""
-        ...
-
-
-@runtime_checkable
-class EvaluatingSite(Site, Protocol):
-    """A site that can also judge a model, for its own screen; the number does not leave it."""
-
-    def evaluate(self, model: Module) -> float:
-        """Return a figure of merit of the site's own choice."""
         ...
 
 
