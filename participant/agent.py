@@ -278,7 +278,7 @@ class Agent:
             case VouchForKey():
                 await self._opener().vouch_for_key(task.round, task.record)
             case Open():
-                await self._opener().open(task.round)
+                await self._opener().open_sum(task.round)
                 opened = {number: made.model for number, made in self._openings.items()}
                 self._standing = replace(self._standing, opened=opened)
             case SealModel():

@@ -104,7 +104,7 @@ class Opener:
         )
         return record, state.public_key, secret
 
-    async def open(self, number: int) -> None:
+    async def open_sum(self, number: int) -> None:
         """Open the one sum of the round that this site will ever open, and make the model."""
         plan = await planned(self.coordinator, self.roster, number)
         policies.check_round(plan, self.config.policy, self.roster)

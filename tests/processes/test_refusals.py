@@ -88,7 +88,12 @@ def test_the_others_go_on_without_a_site_whose_budget_is_exhausted(over: Federat
 def test_another_sites_name_on_a_certificate_is_not_enough(over: Federation) -> None:
     """The connection is taken for site-a's; the signature shows that it is not."""
     (refused,) = (each for each in over.log("site-d", "declined") if each["round"] == 2)
-    calls = [each["method"] for each in over.log("coordinator", "call_refused")]
+    # Under load an opener may also be told that its turn has passed: that is another code.
+    calls = [
+        each["method"]
+        for each in over.log("coordinator", "call_refused")
+        if each["code"] == "invalid_signature"
+    ]
 
     assert refused["code"] == "invalid_signature"
     assert calls == ["/veilsum.v1.ContributionService/BeginContribution"]
