@@ -22,6 +22,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 SITES = ("site-a", "site-b", "site-c")
 # Two sites send three chunks each, the third one; the eighth is the first after its death.
+# Long enough for a site to come back in each of the coordinator's lives: a turn that passes
+# is a save too, and a coordinator that dies of every save would do nothing else.
+PATIENT = {"progress_seconds": "15", "abandon_seconds": "60"}
 FIRST_CHUNK_AFTER_RESUMING = 2 * CHUNKS + 2
 
 
@@ -40,7 +43,7 @@ class Story:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("crashes")
-    with federation(folder, SITES, wanted=2, quorum=3) as made:
+    with federation(folder, SITES, wanted=2, quorum=3, deadline=PATIENT) as made:
         seen = Story(made)
         _kill_the_sender(made, seen)
         _kill_the_coordinator(made, seen)
