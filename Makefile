@@ -12,6 +12,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PYTEST_ARGS ?=
 ROUNDS ?= 2000
 SEED ?=
+SECONDS ?= 60
 LOCK_ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -20,7 +21,7 @@ export PIP_REQUIRE_VIRTUALENV := 1
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-deps --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test simulate integration deep bench check style types floors protos fresh documented generate contracts contracts-tools lock clean
+.PHONY: help setup demo test simulate integration deep fuzz bench check style types floors protos fresh documented generate contracts contracts-tools lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -31,7 +32,7 @@ demo: $(INSTALLED) ## Run a whole federation on this machine
 	$(BIN)/veilsum demo
 
 test: $(INSTALLED) ## Unit, law and process tests: pip's packages alone, at most 8 minutes
-	$(BIN)/python -m pytest -m "not integration and not deep" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not integration and not deep and not fuzz" $(PYTEST_ARGS)
 
 integration: $(INSTALLED) ## Tests that need tools from outside pip
 	$(BIN)/python -m pytest -m integration $(PYTEST_ARGS)
@@ -39,9 +40,15 @@ integration: $(INSTALLED) ## Tests that need tools from outside pip
 deep: $(INSTALLED) ## Tests that run for as long as they find useful
 	$(BIN)/python -m pytest -m deep --timeout 0 $(PYTEST_ARGS)
 
-bench: $(INSTALLED) ## Measure what protection costs here, beside TenSEAL's own vectors
-	$(BIN)/veilsum bench scheme --parameters 1000000 --participants 8 --value-bits 16
-	$(BIN)/veilsum bench scheme --parameters 1000000 --participants 100 --value-bits 24
+fuzz: $(INSTALLED) ## Each decoder under a fuzzer that coverage steers; SECONDS=60 for each
+	FUZZ_SECONDS=$(SECONDS) $(BIN)/python -m pytest -m fuzz --timeout 0 tests/fuzz $(PYTEST_ARGS)
+
+bench: $(INSTALLED) ## Measure what protection and a whole round cost here; write docs/performance.md
+	@made=$$(mktemp -d) && trap 'rm -rf "$$made"' EXIT && set -ex && \
+	$(BIN)/veilsum bench scheme --participants 8 --value-bits 16 --json > "$$made/scheme-1.json" && \
+	$(BIN)/veilsum bench scheme --participants 100 --value-bits 24 --json > "$$made/scheme-2.json" && \
+	$(BIN)/veilsum bench round --json > "$$made/round.json" && \
+	$(BIN)/python -m veilsum.bench.write docs "$$made"
 
 simulate: $(INSTALLED) ## Seeded rounds with faults, in memory; ROUNDS=2000, SEED= to tell one again
 	$(BIN)/python -m tests.simulation --rounds $(ROUNDS) $(if $(SEED),--seed $(SEED))

@@ -5,7 +5,7 @@ its bytes and its row are on disk; a contribution is committed when the root of
 its chunks is the one its site has signed. Nothing else is ever added up.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from privacy import canonical, documents
@@ -51,6 +51,17 @@ class Uploads:
         )
         return self._offset(upload)
 
+    def keep_masks(self, header: Contribution, masks: Sequence[bytes]) -> None:
+        """Make durable the sealed masks that the header of an upload names, in its order.
+
+        Its row is there before them, so that a second contribution is refused and recorded
+        before a byte of it is kept; `complete` waits for all of them.
+        """
+        for named, sealed in zip(header.masks, masks, strict=True):
+            self.objects.put(
+                names.sealed_mask(self.number, header.participant, named.opener), sealed
+            )
+
     def offset(self, participant: str) -> Offset:
         """Return how much of the participant's upload is durable.
 
@@ -89,11 +100,13 @@ class Uploads:
         """Return the entry of an upload whose chunks have the signed root.
 
         Raises:
-            NotYet: chunks are missing.
+            NotYet: chunks or sealed masks are missing.
             RootMismatch: the chunks are not those that were signed.
         """
         upload = self._upload(participant)
         header = _header(upload)
+        if not upload.committed:  # they were here when it was; after the round they are erased
+            self._require_masks(header)
         roots = tuple(_root(upload, at, piece.chunks) for at, piece in enumerate(header.pieces))
         for piece, root in zip(header.pieces, roots, strict=True):
             if piece.root != root:
@@ -102,6 +115,12 @@ class Uploads:
                     f"the header says {piece.root[:16]}…; send the chunks that were signed"
                 )
         return Entry(participant, upload.digest, roots), header
+
+    def _require_masks(self, header: Contribution) -> None:
+        for each in header.masks:
+            name = names.sealed_mask(self.number, header.participant, each.opener)
+            if not self.objects.exists(name):
+                raise NotYet(f"{header.participant}: its sealed masks are not here; begin again")
 
     def _upload(self, participant: str) -> Upload:
         upload = self.store.upload(self.number, participant)

@@ -1,4 +1,4 @@
-"""Who may call what: the role each method declares, checked on every call.
+"""Who may call what: the roles each method declares, checked on every call.
 
 A caller is who its certificate says; its role is what the roster that members
 admitted says. Neither is taken from a message.
@@ -11,54 +11,69 @@ from google.protobuf.descriptor import FileDescriptor
 
 from privacy.errors import ConfigError, WrongIdentity
 from privacy.identifiers import PeerIdentity
-from privacy.roster import Role, Roster
+from privacy.roster import Member, Role, Roster
 from veilsum.v1 import options_pb2 as options
 
 from .rosters import Rosters
 
+Callers = frozenset[options.Caller.ValueType]
+"""Roles, by their numbers in the protocol, of which a caller needs one."""
 
-def required_callers(files: Iterable[FileDescriptor]) -> Mapping[str, int]:
-    """Return the role each method declares, by the method's full path.
+
+def required_callers(files: Iterable[FileDescriptor]) -> Mapping[str, Callers]:
+    """Return the roles each method declares, by the method's full path.
 
     Raises:
         ConfigError: a method declares none; the server does not start.
     """
-    roles = {}
+    callers = {}
     for file in files:
         for service in file.services_by_name.values():
             for method in service.methods:
-                role = method.GetOptions().Extensions[options.caller]
-                if role == options.CALLER_UNSPECIFIED:
+                declared = frozenset(method.GetOptions().Extensions[options.caller])
+                if not declared or options.CALLER_UNSPECIFIED in declared:
                     raise ConfigError(f"{method.full_name} declares no role that may call it")
-                roles[f"/{service.full_name}/{method.name}"] = role
-    return roles
+                callers[f"/{service.full_name}/{method.name}"] = declared
+    return callers
 
 
 @dataclass(frozen=True)
 class Permissions:
-    """Decides whether a certified peer has the role that a method asks for."""
+    """Decides whether a certified peer has one of the roles that a method asks for."""
 
     federation: str
     rosters: Rosters
     openers: tuple[str, ...]
 
-    def check(self, peer: PeerIdentity, role: int) -> None:
-        """Return if `peer` has `role` now.
+    def check(self, peer: PeerIdentity, callers: Callers) -> None:
+        """Return if `peer` has one of the roles `callers` now.
 
         Raises:
-            WrongIdentity: it has not; the message says what is missing.
+            WrongIdentity: it has none of them; the message says what is missing.
             NotYet: members have not admitted a roster yet.
         """
         if peer.federation != self.federation or peer.role != "participant":
             raise WrongIdentity(f"{peer.uri} is no participant of {self.federation}")
-        if role != options.CALLER_CERTIFIED:
-            self._check_member(peer.id, role, self.rosters.current())
+        if options.CALLER_CERTIFIED not in callers:
+            self._check_member(peer.id, callers, self.rosters.current())
 
-    def _check_member(self, participant: str, role: int, roster: Roster) -> None:
+    def _check_member(self, participant: str, callers: Callers, roster: Roster) -> None:
         member = roster.member(participant)
-        if role == options.CALLER_MEMBER:
-            return
-        if Role.TRAINER not in member.roles:
-            raise WrongIdentity(f"{participant} is no trainer in roster version {roster.version}")
-        if role == options.CALLER_OPENER and participant not in self.openers:
-            raise WrongIdentity(f"{participant} is no opener")
+        if not self._roles(member) & callers:
+            wanted = " or ".join(sorted(_word(each) for each in callers))
+            raise WrongIdentity(f"{participant} is no {wanted} in roster version {roster.version}")
+
+    def _roles(self, member: Member) -> Callers:
+        found = {options.CALLER_MEMBER}
+        if Role.TRAINER in member.roles:
+            found.add(options.CALLER_TRAINER)
+            if member.participant in self.openers:
+                found.add(options.CALLER_OPENER)
+        elif Role.AUDITOR in member.roles:
+            # Who trains may hold a cohort key, and must not be handed others' ciphertexts.
+            found.add(options.CALLER_AUDITOR)
+        return frozenset(found)
+
+
+def _word(caller: options.Caller.ValueType) -> str:
+    return options.Caller.Name(caller).removeprefix("CALLER_").lower()

@@ -80,6 +80,7 @@ def _status_to_wire(current: Round) -> round_pb2.RoundStatus:
         sealed_model=current.sealed_model,
         agreed=current.agreed,
         reason=current.reason,
+        auditor=current.rules.auditor,
     )
 
 

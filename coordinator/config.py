@@ -44,6 +44,7 @@ class RoundSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clip: PositiveDecimal
     server_learning_rate: PositiveDecimal
     deadline: DeadlinePolicy
+    auditor: ParticipantId | None = None
 
 
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

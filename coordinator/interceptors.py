@@ -9,7 +9,7 @@ import structlog
 
 from privacy.errors import ConfigError, NotYet, Unavailable, VeilsumError
 
-from .authorise import Permissions
+from .authorise import Callers, Permissions
 from .status import status_of
 from .tls import Context, Continuation, Handler, ServerInterceptor, peer_identity
 
@@ -19,37 +19,37 @@ ERROR_CODE = "veilsum-error"
 
 
 class Guard(ServerInterceptor):
-    """Lets a call through to callers of the declared role, and turns errors into statuses."""
+    """Lets a call through to callers of a declared role, and turns errors into statuses."""
 
-    def __init__(self, permissions: Permissions, roles: Mapping[str, int]) -> None:
+    def __init__(self, permissions: Permissions, callers: Mapping[str, Callers]) -> None:
         self._permissions = permissions
-        self._roles = roles
+        self._callers = callers
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> Handler:
         """Return the handler of the call behind the guard; the health service has none."""
         handler = await continuation(handler_call_details)
-        role = self._roles.get(handler_call_details.method)
-        if handler is None or role is None:
+        callers = self._callers.get(handler_call_details.method)
+        if handler is None or callers is None:
             return handler
-        return self._guarded(handler, handler_call_details.method, role)
+        return self._guarded(handler, handler_call_details.method, callers)
 
-    def _guarded(self, handler: Handler, method: str, role: int) -> Handler:
+    def _guarded(self, handler: Handler, method: str, callers: Callers) -> Handler:
         kind = "stream" if handler.request_streaming else "unary"
         answer = "stream" if handler.response_streaming else "unary"
         inner: Callable[..., Any] = getattr(handler, f"{kind}_{answer}")
 
         async def once(request: Any, context: Context) -> Any:  # noqa: ANN401
             try:
-                self._permissions.check(peer_identity(context), role)
+                self._permissions.check(peer_identity(context), callers)
                 return await inner(request, context)
             except Exception as error:
                 await _answer(context, method, error)
 
         async def many(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
             try:
-                self._permissions.check(peer_identity(context), role)
+                self._permissions.check(peer_identity(context), callers)
                 async for part in inner(request, context):
                     yield part
             except Exception as error:

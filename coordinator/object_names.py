@@ -16,9 +16,19 @@ def contribution_chunk(number: int, participant: str, piece: int, chunk: int) ->
     return f"{contribution(number, participant)}/{piece}/{chunk:08d}"
 
 
+def sums(number: int) -> str:
+    """Return the folder of a round's protected sum."""
+    return f"rounds/{number:06d}/sum"
+
+
+def sealed_mask(number: int, participant: str, opener: str) -> str:
+    """Return the name of the secret of a contribution's mask, sealed to one opener."""
+    return f"{contribution(number, participant)}/masks/{opener}"
+
+
 def sum_chunk(number: int, chunk: int) -> str:
     """Return the name of one chunk of a round's protected sum."""
-    return f"rounds/{number:06d}/sum/{chunk:08d}"
+    return f"{sums(number)}/{chunk:08d}"
 
 
 def keys(number: int) -> str:

@@ -4,7 +4,7 @@ from privacy.arithmetic import Arithmetic, ModulusRange
 from privacy.plan import CKKS, CkksTerms, Plan, Terms
 from privacy.records import KeySpecification
 from privacy.roster import Roster
-from privacy.schemes.ckks_parameters import CkksParameters, largest_scale
+from privacy.schemes.ckks_parameters import CkksParameters, fitting
 
 from .config import Settings
 
@@ -13,11 +13,10 @@ def parameters(settings: Settings) -> CkksParameters:
     """Return the scheme's parameters for cohorts of the size the operator allows.
 
     Raises:
-        UnsafeParameters: no scale fits them, with the numbers.
+        UnsafeParameters: none fit them, with the numbers.
     """
     scheme = settings.scheme
-    return CkksParameters(
-        scale_log2=largest_scale(value_bits=scheme.value_bits, cohort_max=scheme.cohort_max),
+    return fitting(
         value_bits=scheme.value_bits,
         cohort_max=scheme.cohort_max,
         ciphertexts_per_chunk=scheme.ciphertexts_per_chunk,
@@ -26,16 +25,17 @@ def parameters(settings: Settings) -> CkksParameters:
 
 def key_specification(settings: Settings, roster: Roster) -> KeySpecification:
     """Return what a cohort key under these settings must be made for."""
-    fitting = parameters(settings)
+    chosen = parameters(settings)
     return KeySpecification(
         roster=roster.digest(),
         scheme=CKKS,
-        degree=fitting.degree,
-        modulus=str(fitting.modulus),
-        scale_log2=fitting.scale_log2,
-        value_bits=fitting.value_bits,
-        cohort_max=fitting.cohort_max,
-        ciphertexts_per_chunk=fitting.ciphertexts_per_chunk,
+        degree=chosen.degree,
+        modulus=str(chosen.modulus),
+        scale_log2=chosen.scale_log2,
+        value_bits=chosen.value_bits,
+        cohort_max=chosen.cohort_max,
+        values_per_half=chosen.values_per_half,
+        ciphertexts_per_chunk=chosen.ciphertexts_per_chunk,
         openers=settings.rounds.openers,
     )
 
@@ -56,7 +56,7 @@ def plan(
         release: digest of the release that made that model; None for the first.
     """
     rounds = settings.rounds
-    fitting = parameters(settings)
+    chosen = parameters(settings)
     terms = Terms(
         federation=settings.federation,
         round=number,
@@ -65,10 +65,11 @@ def plan(
         roster=roster.digest(),
         key_record=key_record,
         scheme=CkksTerms(
-            degree=fitting.degree,
-            scale_log2=fitting.scale_log2,
-            ciphertexts_per_chunk=fitting.ciphertexts_per_chunk,
-            cohort_max=fitting.cohort_max,
+            degree=chosen.degree,
+            scale_log2=chosen.scale_log2,
+            values_per_half=chosen.values_per_half,
+            ciphertexts_per_chunk=chosen.ciphertexts_per_chunk,
+            cohort_max=chosen.cohort_max,
         ),
         clip=rounds.clip,
         cohort_minimum=rounds.cohort_minimum,
@@ -79,17 +80,18 @@ def plan(
         deadline=rounds.deadline,
         openers=rounds.openers,
         agreement=rounds.agreement,
+        auditor=rounds.auditor,
     )
-    return Plan(_arithmetic(settings, fitting), terms)
+    return Plan(_arithmetic(settings, chosen), terms)
 
 
-def _arithmetic(settings: Settings, fitting: CkksParameters) -> Arithmetic:
-    geometry = fitting.geometry(settings.model.dimension)
+def _arithmetic(settings: Settings, chosen: CkksParameters) -> Arithmetic:
+    geometry = chosen.geometry(settings.model.dimension)
     return Arithmetic(
         scheme=CKKS,
         dimension=geometry.dimension,
         values_per_chunk=geometry.values_per_chunk,
         fraction_bits=settings.scheme.fraction_bits,
         value_bits=settings.scheme.value_bits,
-        ranges=(ModulusRange(0, geometry.chunks, 0, fitting.modulus),),
+        ranges=(ModulusRange(0, geometry.chunks, 0, chosen.modulus),),
     )

@@ -101,6 +101,16 @@ class ChunkRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SumChunk:
+    """One durable chunk of a round's sum: its root (32 bytes), its bytes, what was added up."""
+
+    chunk: int
+    root: bytes
+    length: int
+    inputs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
     """A participant's one contribution to a round, as far as it has come.
 
@@ -141,7 +151,7 @@ class Refusal:
 
 
 class Store(Protocol):
-    """Rounds, documents and uploads: each method is one transaction, whole or not at all.
+    """Rounds, documents, uploads and sums: each method is one transaction, whole or not at all.
 
     Every method may raise `StoreUnavailable`: nothing of the transaction is kept,
     and the same call may succeed later.
@@ -242,6 +252,30 @@ class Store(Protocol):
         Raises:
             NotYet: the participant has begun no upload.
         """
+        ...
+
+    def chunk_roots(self, number: int, piece: int, index: int) -> dict[str, bytes]:
+        """Return the root of one chunk of every upload to round `number` that has it.
+
+        One chunk at a time, so that a fold holds no list as long as all contributions.
+        """
+        ...
+
+    def record_sum_chunk(self, number: int, made: SumChunk) -> None:
+        """Record a chunk of a round's sum whose bytes are durable; once more changes nothing.
+
+        Raises:
+            ConflictingContribution: the chunk is recorded with another root, length or number
+                of inputs.
+        """
+        ...
+
+    def sum_chunks(self, number: int) -> list[SumChunk]:
+        """Return the recorded chunks of the sum of round `number`, in order."""
+        ...
+
+    def forget_sum(self, number: int) -> None:
+        """Forget the recorded chunks of a round's sum; nothing there is well, too."""
         ...
 
     def refusals(self, number: int) -> list[Refusal]:

@@ -1,14 +1,17 @@
 """One aggregation round, as a pure state machine.
 
 Nothing here sleeps, sends, stores, logs or reads a clock. Time arrives inside
-events; work leaves as effects. `service.py` saves the new round and its effects
-in one transaction, then carries the effects out, each as often as needed.
+events; work leaves as effects. `rounds.py` saves the new round and its effects in
+one transaction; `service.py` carries the effects out, each as often as needed.
 
     KEYING ──KeySigned by most openers──▶ KEYED ──Planned──▶ OPEN
                                                               │ all have committed,
                                                               │ or quiet with a quorum
                                                               ▼
     DONE ◀──ReleaseSigned by enough openers── OPENING ◀──Aggregated── AGGREGATING
+                                                 ▲                        │ Aggregated, where
+                                                 │                        ▼ an auditor is named
+                                                 └────Countersigned─── AUDITING
 
 `Quiet` moves every waiting phase on: to the next opener in the plan's order, to
 the cohort there is, or, when nothing has moved for much longer, to ABORTED.
@@ -32,13 +35,17 @@ class Phase(StrEnum):
     KEYED = "keyed"
     OPEN = "open"
     AGGREGATING = "aggregating"
+    AUDITING = "auditing"
     OPENING = "opening"
     DONE = "done"
     ABORTED = "aborted"
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a round is held to, from the operator's settings and the roster."""
+    """What a round is held to, from the operator's settings and the roster.
+
+    `auditor` must countersign the sum before anybody opens it; empty for nobody.
+    """
 
     openers: tuple[str, ...]
     trainers: tuple[str, ...]
@@ -46,6 +53,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agreement: int
     progress_seconds: float
     abandon_seconds: float
+    auditor: str = ""
 
 
 class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,6 +86,8 @@ class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.phase is Phase.OPEN:
             done = {entry.participant for entry in self.committed}
             return frozenset(self.rules.trainers) - done
+        if self.phase is Phase.AUDITING:
+            return frozenset({self.rules.auditor})
         if self.phase is Phase.OPENING and self.sealed_model:
             return frozenset(self.rules.openers) - {*self.agreed, *self.failed}
         return frozenset({self.whose_turn()})
@@ -136,6 +146,20 @@ class Aggregated(Event, frozen=True):
     sum: str
 
 
+class Countersigned(Event, frozen=True):
+    """The auditor has added the contributions again, and signed the sum's manifest."""
+
+    auditor: str
+    sum: str
+
+
+class AuditRefused(Event, frozen=True):
+    """The auditor found the sum, or a contribution in it, not to be what it must be."""
+
+    auditor: str
+    code: str
+
+
 class ModelSealed(Event, frozen=True):
     """An opener stored a sealed model, made from the sum."""
 
@@ -166,7 +190,7 @@ class Quiet(Event, frozen=True):
 
 
 class Abandoned(Event, frozen=True):
-    """The programme does not need the round."""
+    """The programme does not need the round, or the coordinator cannot read its plan."""
 
     reason: str
 
@@ -299,7 +323,31 @@ def _close(current: Round) -> Step:
 
 
 def _publish(current: Round, event: Aggregated) -> Step:
-    return replace(current, phase=Phase.OPENING, cohort=event.cohort, sum=event.sum, turn=0), ()
+    added_up = replace(current, cohort=event.cohort, sum=event.sum, turn=0)
+    if current.rules.auditor:
+        return replace(added_up, phase=Phase.AUDITING), ()
+    return replace(added_up, phase=Phase.OPENING), ()
+
+
+def _countersign(current: Round, event: Countersigned) -> Step:
+    _check_countersigned(current, event)
+    return replace(current, phase=Phase.OPENING), ()
+
+
+def _countersign_again(current: Round, event: Countersigned) -> Step:
+    _check_countersigned(current, event)
+    return current, ()  # a retry: the answer to the first was lost
+
+
+def _refuse_sum(current: Round, event: AuditRefused) -> Step:
+    _check_auditor(current, event.auditor)
+    return _abort(current, f"the auditor {event.auditor} refuses the sum: {event.code}")
+
+
+def _wait_for_auditor(current: Round, event: Quiet) -> Step:
+    if event.still_seconds < current.rules.abandon_seconds:
+        return current, ()
+    return _abort(current, f"the auditor {current.rules.auditor} neither signed nor refused")
 
 
 def _seal(current: Round, event: ModelSealed) -> Step:
@@ -371,6 +419,17 @@ def _check_opener(current: Round, opener: str) -> None:
         raise WrongIdentity(f"{opener} is no opener of round {current.number}")
 
 
+def _check_countersigned(current: Round, event: Countersigned) -> None:
+    _check_auditor(current, event.auditor)
+    if event.sum != current.sum:
+        raise IllegalEvent(f"round {current.number}: {event.auditor} countersigns another sum")
+
+
+def _check_auditor(current: Round, auditor: str) -> None:
+    if auditor != current.rules.auditor:
+        raise WrongIdentity(f"{auditor} is not the auditor of round {current.number}")
+
+
 def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
     return tuple(sorted({*names, name}))
 
@@ -388,12 +447,21 @@ TRANSITIONS: Final[Mapping[tuple[Phase, type[Event]], Callable[[Round, Any], Ste
     (Phase.OPEN, KeySigned): _sign_key_late,
     (Phase.OPEN, Committed): _commit,
     (Phase.OPEN, Quiet): _wait_for_contributions,
+    (Phase.OPEN, Abandoned): _abandon,
     (Phase.AGGREGATING, CohortRefused): _abandon,
     (Phase.AGGREGATING, Aggregated): _publish,
+    (Phase.AGGREGATING, Abandoned): _abandon,
+    (Phase.AUDITING, Countersigned): _countersign,
+    (Phase.AUDITING, AuditRefused): _refuse_sum,
+    (Phase.AUDITING, Quiet): _wait_for_auditor,
+    (Phase.AUDITING, Abandoned): _abandon,
+    (Phase.OPENING, Countersigned): _countersign_again,
     (Phase.OPENING, ModelSealed): _seal,
     (Phase.OPENING, ReleaseSigned): _sign_release,
     (Phase.OPENING, OpeningFailed): _fail_opening,
     (Phase.OPENING, Quiet): _wait_for_openers,
+    (Phase.OPENING, Abandoned): _abandon,
+    (Phase.DONE, Countersigned): _countersign_again,
     (Phase.DONE, ReleaseSigned): _sign_release,
 }
 

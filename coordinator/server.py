@@ -19,7 +19,7 @@ from grpc_health.v1._async import HealthServicer
 from privacy import canonical
 from privacy.errors import ConfigError, MissingDependency, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
-from privacy.roster import Roster
+from privacy.roster import Role, Roster
 from veilsum.files import hold, read_file, read_secret
 from veilsum.v1 import (
     cohort_pb2,
@@ -38,6 +38,7 @@ from veilsum.v1 import (
 
 from . import plan
 from .adapters.objects import open_objects
+from .adapters.processes import LocalProcesses
 from .adapters.store import open_store
 from .authorise import Permissions, required_callers
 from .config import Settings
@@ -102,15 +103,17 @@ def build(settings: Settings, failpoints: Failpoints) -> Built:
     held = hold(settings.state)
     store = open_store(settings.database)
     rosters = Rosters(store, draft)
+    objects = open_objects(settings.state / "objects")
     service = Service(
         settings=settings,
         store=store,
-        objects=open_objects(settings.state / "objects"),
+        objects=objects,
         rosters=rosters,
         signing_key=signing_key,
         now=time.time,
         progress=Progress(time.monotonic),
         failpoints=failpoints,
+        engine=LocalProcesses(objects),
     )
     return Built(settings, service, _settlement(settings, service), held)
 
@@ -137,6 +140,7 @@ async def serve(settings: Settings, failpoints: Failpoints, announce: Path | Non
     ticking = asyncio.create_task(_tick(built))
     waiting = asyncio.create_task(stopping.wait())
     await asyncio.wait({ticking, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    built.service.stop()
     await health.enter_graceful_shutdown()
     await server.stop(DRAIN_SECONDS)
     if ticking.done():
@@ -150,24 +154,26 @@ def _server(built: Built, health: HealthServicer) -> grpc.aio.Server:
     permissions = Permissions(
         built.settings.federation, service.rosters, built.settings.rounds.openers
     )
-    roles = required_callers(module.DESCRIPTOR for module in PROTOS)
+    callers = required_callers(module.DESCRIPTOR for module in PROTOS)
     interceptors: Sequence[ServerInterceptor] = (
         RefuseWeakTls(),
-        Guard(permissions, roles),
+        Guard(permissions, callers),
     )
     server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS)
-    watch = Watch(service)
-    enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(EnrolmentServicer(service), server)
+    watch = Watch(service.rounds)
+    enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(
+        EnrolmentServicer(service.rosters), server
+    )
     round_pb2_grpc.add_RoundServiceServicer_to_server(
         RoundServicer(service, settlement, watch), server
     )
     contribution_pb2_grpc.add_ContributionServiceServicer_to_server(
-        ContributionServicer(service), server
+        ContributionServicer(service.contributions), server
     )
-    cohort_pb2_grpc.add_CohortServiceServicer_to_server(CohortServicer(service), server)
-    model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(service), server)
+    cohort_pb2_grpc.add_CohortServiceServicer_to_server(CohortServicer(service.sums), server)
+    model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(service.models), server)
     settlement_pb2_grpc.add_SettlementServiceServicer_to_server(
-        SettlementServicer(service, settlement), server
+        SettlementServicer(service.rounds, settlement), server
     )
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     return server
@@ -205,8 +211,8 @@ def _settle(built: Built) -> None:
     if built.settlement.is_done():
         return
     try:
-        built.settlement.run(built.service.rounds())
-        built.service.announce()
+        built.settlement.run(built.service.rounds.all())
+        built.service.rounds.announce()
     except Unavailable:
         raise
     except (VeilsumError, OSError) as error:
@@ -255,6 +261,21 @@ def _check_rounds(settings: Settings, roster: Roster) -> None:
         raise ConfigError(
             f"{len(trainers)} trainers: not from the quorum of {rounds.quorum} to the cohort_max "
             f"of {settings.scheme.cohort_max}, so a round could not be closed or not be added up"
+        )
+    if rounds.auditor is not None:
+        _check_auditor(rounds.auditor, roster)
+
+
+def _check_auditor(auditor: str, roster: Roster) -> None:
+    """Return if `auditor` is one, and of an organisation that trains and opens nothing."""
+    entries = [each for each in roster.members if each.participant == auditor]
+    if not any(Role.AUDITOR in each.roles for each in entries):
+        raise ConfigError(f"rounds.auditor: the roster has {auditor} not as an auditor")
+    # Openers are trainers: who trains may hold the key to what an auditor is handed.
+    if entries[0].organisation in {each.organisation for each in roster.trainers()}:
+        raise ConfigError(
+            f"rounds.auditor: {auditor} is a trainer, or of the organisation of one; an auditor "
+            "must be of another"
         )
 
 

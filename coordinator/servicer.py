@@ -25,8 +25,13 @@ from veilsum.v1 import (
 )
 
 from . import codec, programme
+from .contributions import Contributions
+from .models import Models
+from .rosters import Rosters
+from .rounds import Rounds
 from .service import Service
 from .settlement import Settlement, participation
+from .sums import Sums
 from .tls import Context, peer_identity
 from .watch import Watch
 
@@ -37,14 +42,14 @@ MOST_LIVE_ROUNDS = 4
 class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
     """The roster: given out, and signed."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, rosters: Rosters) -> None:
+        self._rosters = rosters
 
     async def GetRoster(
         self, request: enrolment_pb2.GetRosterRequest, context: Context
     ) -> enrolment_pb2.GetRosterResponse:
         """Return every version of the roster."""
-        versions = await asyncio.to_thread(self._service.rosters.versions)
+        versions = await asyncio.to_thread(self._rosters.versions)
         return enrolment_pb2.GetRosterResponse(versions=codec.rosters_to_wire(versions))
 
     async def SignRoster(
@@ -52,9 +57,7 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
     ) -> enrolment_pb2.SignRosterResponse:
         """Take the caller's signature."""
         caller = peer_identity(context).id
-        await asyncio.to_thread(
-            self._service.rosters.sign, caller, request.version, request.signature
-        )
+        await asyncio.to_thread(self._rosters.sign, caller, request.version, request.signature)
         return enrolment_pb2.SignRosterResponse()
 
 
@@ -71,9 +74,9 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
     ) -> round_pb2.WatchRoundsResponse:
         """Return the live rounds, once they differ from what the caller has seen."""
         for number in request.working_on[:MOST_LIVE_ROUNDS]:
-            self._service.worked(peer_identity(context).id, number)
+            self._service.rounds.worked(peer_identity(context).id, number)
         await self._watch.beyond(request.seen, min(request.wait_seconds, LONGEST_WAIT_SECONDS))
-        revision, rounds = self._service.revision, self._service.rounds()
+        revision, rounds = self._service.rounds.revision, self._service.rounds.all()
         return round_pb2.WatchRoundsResponse(
             revision=revision,
             rounds=codec.statuses_to_wire(rounds),
@@ -92,16 +95,16 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
         return await asyncio.to_thread(self._key, caller, request.round)
 
     def _key(self, caller: str, number: int) -> round_pb2.GetKeyResponse:
-        order = self._service.key_specification(number)
+        order = self._service.keying.specification(number)
         try:
-            record, public_key = self._service.key(number)
+            record, public_key = self._service.keying.key(number)
         except NotYet:
             return round_pb2.GetKeyResponse(order=order)
         return round_pb2.GetKeyResponse(
             order=order,
             record=codec.signed_to_wire(record),
             public_key=public_key,
-            sealed_secret=self._service.sealed_secret(number, caller),
+            sealed_secret=self._service.keying.sealed_secret(number, caller),
         )
 
     async def OfferKey(
@@ -110,7 +113,9 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
         """Take a key from the opener whose turn it is."""
         caller, signed = peer_identity(context).id, codec.signed_from_wire(request.record)
         sealed = tuple(request.sealed_secrets)
-        await asyncio.to_thread(self._service.offer_key, caller, signed, request.public_key, sealed)
+        await asyncio.to_thread(
+            self._service.keying.offer, caller, signed, request.public_key, sealed
+        )
         return round_pb2.OfferKeyResponse()
 
     async def SignKey(
@@ -118,13 +123,13 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
     ) -> round_pb2.SignKeyResponse:
         """Take an opener's signature on the key record."""
         caller = peer_identity(context).id
-        await asyncio.to_thread(self._service.sign_key, caller, request.round, request.signature)
+        await asyncio.to_thread(self._service.keying.sign, caller, request.round, request.signature)
         return round_pb2.SignKeyResponse()
 
     async def RefuseRound(
         self, request: round_pb2.RefuseRoundRequest, context: Context
     ) -> round_pb2.RefuseRoundResponse:
-        """Take an opener's refusal."""
+        """Take an opener's or the auditor's refusal."""
         caller = peer_identity(context).id
         await asyncio.to_thread(self._service.refuse, caller, request.round, request.code)
         return round_pb2.RefuseRoundResponse()
@@ -144,15 +149,16 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
 class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
     """Uploads."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, contributions: Contributions) -> None:
+        self._contributions = contributions
 
     async def BeginContribution(
         self, request: contribution_pb2.BeginContributionRequest, context: Context
     ) -> contribution_pb2.BeginContributionResponse:
         """Open the caller's upload, or find it again."""
         caller, signed = peer_identity(context).id, codec.signed_from_wire(request.header)
-        offset = await asyncio.to_thread(self._service.begin, caller, signed)
+        masks = tuple(request.sealed_masks)
+        offset = await asyncio.to_thread(self._contributions.begin, caller, signed, masks)
         return contribution_pb2.BeginContributionResponse(
             chunks=offset.chunks, committed=offset.committed
         )
@@ -162,7 +168,7 @@ class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
     ) -> contribution_pb2.GetOffsetResponse:
         """Return how much of the caller's upload is durable."""
         caller = peer_identity(context).id
-        offset = await asyncio.to_thread(self._service.offset, caller, request.round)
+        offset = await asyncio.to_thread(self._contributions.offset, caller, request.round)
         return contribution_pb2.GetOffsetResponse(chunks=offset.chunks, committed=offset.committed)
 
     async def PutChunks(
@@ -172,7 +178,12 @@ class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
         caller = peer_identity(context).id
         async for part in request:
             chunks = await asyncio.to_thread(
-                self._service.put_chunk, caller, part.round, part.piece, part.chunk, part.payload
+                self._contributions.put_chunk,
+                caller,
+                part.round,
+                part.piece,
+                part.chunk,
+                part.payload,
             )
             yield contribution_pb2.PutChunksResponse(piece=part.piece, chunks=chunks)
 
@@ -181,21 +192,22 @@ class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
     ) -> contribution_pb2.CommitContributionResponse:
         """Count the caller's contribution."""
         caller = peer_identity(context).id
-        receipt = await asyncio.to_thread(self._service.commit, caller, request.round)
+        receipt = await asyncio.to_thread(self._contributions.commit, caller, request.round)
         return contribution_pb2.CommitContributionResponse(receipt=codec.signed_to_wire(receipt))
 
 
 class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
-    """Cohorts and sums."""
+    """Cohorts, sums and their audit."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, sums: Sums) -> None:
+        self._sums = sums
 
     async def GetCohort(
         self, request: cohort_pb2.GetCohortRequest, context: Context
     ) -> cohort_pb2.GetCohortResponse:
         """Return the frozen cohort."""
-        cohort, headers = await asyncio.to_thread(self._service.cohort, request.round)
+        caller = peer_identity(context).id
+        cohort, headers = await asyncio.to_thread(self._sums.cohort, caller, request.round)
         return cohort_pb2.GetCohortResponse(
             cohort=codec.signed_to_wire(cohort),
             contributions=[codec.signed_to_wire(header) for header in headers],
@@ -205,23 +217,54 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         self, request: cohort_pb2.GetSumRequest, context: Context
     ) -> AsyncIterator[cohort_pb2.GetSumResponse]:
         """Stream the protected sum behind its manifest."""
-        signed = await asyncio.to_thread(self._service.sum, request.round)
+        caller, number = peer_identity(context).id, request.round
+        signed = await asyncio.to_thread(self._sums.manifest, caller, number)
         yield cohort_pb2.GetSumResponse(manifest=codec.signed_to_wire(signed))
         chunks = canonical.decode(signed.body, Sum).chunks
         for chunk in range(request.from_chunk, chunks):
-            payload = await asyncio.to_thread(self._service.sum_chunk, request.round, chunk)
+            payload = await asyncio.to_thread(self._sums.chunk, caller, number, chunk)
             yield cohort_pb2.GetSumResponse(chunk=payload)
+
+    async def GetMasks(
+        self, request: cohort_pb2.GetMasksRequest, context: Context
+    ) -> AsyncIterator[cohort_pb2.GetMasksResponse]:
+        """Stream the sealed secrets of the cohort's masks, each to the opener it is sealed to."""
+        caller = peer_identity(context).id
+        for participant, sealed in await asyncio.to_thread(self._sums.masks, caller, request.round):
+            yield cohort_pb2.GetMasksResponse(participant=participant, sealed=sealed)
+
+    async def GetContributions(
+        self, request: cohort_pb2.GetContributionsRequest, context: Context
+    ) -> AsyncIterator[cohort_pb2.GetContributionsResponse]:
+        """Stream the cohort's contributions to the auditor, one payload in memory at a time."""
+        caller, number = peer_identity(context).id, request.round
+        found = await asyncio.to_thread(self._sums.to_audit, caller, number, request.from_chunk)
+        for chunk, participant in found:
+            payload = await asyncio.to_thread(
+                self._sums.contribution, caller, number, participant, chunk
+            )
+            yield cohort_pb2.GetContributionsResponse(
+                chunk=chunk, participant=participant, payload=payload
+            )
+
+    async def CountersignSum(
+        self, request: cohort_pb2.CountersignSumRequest, context: Context
+    ) -> cohort_pb2.CountersignSumResponse:
+        """Take the auditor's signature on the sum."""
+        caller = peer_identity(context).id
+        await asyncio.to_thread(self._sums.countersign, caller, request.round, request.signature)
+        return cohort_pb2.CountersignSumResponse()
 
 
 class ModelServicer(model_pb2_grpc.ModelServiceServicer):
     """Sealed models and releases."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(self, models: Models) -> None:
+        self._models = models
 
     async def PutSealedModel(
         self, request: AsyncIterator[model_pb2.PutSealedModelRequest], context: Context
-    ) -> model_pb2.PutSealedModelResponse:
+    ) -> AsyncIterator[model_pb2.PutSealedModelResponse]:
         """Store a sealed model whose chunks hash to what its envelope says."""
         caller, signed, sealed = peer_identity(context).id, None, None
         digests: list[bytes] = []
@@ -229,56 +272,69 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
         async for part in request:
             if signed is None or sealed is None:
                 signed = codec.signed_from_wire(_envelope(part))
-                sealed = await asyncio.to_thread(self._service.begin_model, caller, signed)
+                sealed = await asyncio.to_thread(self._models.begin, caller, signed)
+                yield model_pb2.PutSealedModelResponse()
                 continue
             digests.append(hashlib.sha256(part.chunk).digest())
             length += len(part.chunk)
             if len(digests) > sealed.chunks or length > sealed.length:
-                await asyncio.to_thread(self._service.drop_model, sealed)
+                await asyncio.to_thread(self._models.drop, sealed)
                 raise MalformedMessage(
                     f"a sealed model of more than {sealed.chunks} chunks or {sealed.length} bytes"
                 )
             index = len(digests) - 1
-            await asyncio.to_thread(self._service.put_model_chunk, sealed, index, part.chunk)
+            await asyncio.to_thread(self._models.put_chunk, sealed, index, part.chunk)
+            yield model_pb2.PutSealedModelResponse(chunks=len(digests))
         if signed is None or sealed is None:
             raise MalformedMessage("a sealed model without its envelope")
         if length != sealed.length or not _is_whole(sealed, digests):
-            await asyncio.to_thread(self._service.drop_model, sealed)
+            await asyncio.to_thread(self._models.drop, sealed)
             raise MalformedMessage(f"{caller}: chunks that do not hash to what the envelope says")
-        await asyncio.to_thread(self._service.finish_model, sealed, signed)
-        return model_pb2.PutSealedModelResponse()
+        await asyncio.to_thread(self._models.finish, sealed, signed)
 
     async def GetSealedModel(
         self, request: model_pb2.GetSealedModelRequest, context: Context
     ) -> AsyncIterator[model_pb2.GetSealedModelResponse]:
-        """Stream a sealed model behind its envelope."""
-        signed = await asyncio.to_thread(self._service.sealed_model, request.round)
+        """Stream a sealed model behind its envelope and the wraps that were made later."""
+        caller = peer_identity(context).id
+        signed = await asyncio.to_thread(self._models.envelope, request.round)
         yield model_pb2.GetSealedModelResponse(envelope=codec.signed_to_wire(signed))
-        for chunk in range(canonical.decode(signed.body, SealedModel).chunks):
-            payload = await asyncio.to_thread(self._service.model_chunk, request.round, chunk)
+        for wraps in await asyncio.to_thread(self._models.later_wraps, request.round):
+            yield model_pb2.GetSealedModelResponse(wraps=codec.signed_to_wire(wraps))
+        chunks = canonical.decode(signed.body, SealedModel).chunks
+        for chunk in range(request.from_chunk, chunks):
+            payload = await asyncio.to_thread(self._models.chunk, caller, request.round, chunk)
             yield model_pb2.GetSealedModelResponse(chunk=payload)
+
+    async def PutWraps(
+        self, request: model_pb2.PutWrapsRequest, context: Context
+    ) -> model_pb2.PutWrapsResponse:
+        """Keep the wraps that the caller made for later trainers."""
+        caller, signed = peer_identity(context).id, codec.signed_from_wire(request.wraps)
+        await asyncio.to_thread(self._models.add_wraps, caller, signed)
+        return model_pb2.PutWrapsResponse()
 
     async def SignRelease(
         self, request: model_pb2.SignReleaseRequest, context: Context
     ) -> model_pb2.SignReleaseResponse:
         """Take an opener's signature on the release."""
         caller, signed = peer_identity(context).id, codec.signed_from_wire(request.release)
-        await asyncio.to_thread(self._service.sign_release, caller, signed)
+        await asyncio.to_thread(self._models.sign_release, caller, signed)
         return model_pb2.SignReleaseResponse()
 
     async def GetRelease(
         self, request: model_pb2.GetReleaseRequest, context: Context
     ) -> model_pb2.GetReleaseResponse:
         """Return the release with the signatures it has."""
-        signed = await asyncio.to_thread(self._service.release, request.round)
+        signed = await asyncio.to_thread(self._models.release, request.round)
         return model_pb2.GetReleaseResponse(release=codec.signed_to_wire(signed))
 
 
 class SettlementServicer(settlement_pb2_grpc.SettlementServiceServicer):
     """Payouts."""
 
-    def __init__(self, service: Service, settlement: Settlement | None) -> None:
-        self._service = service
+    def __init__(self, rounds: Rounds, settlement: Settlement | None) -> None:
+        self._rounds = rounds
         self._settlement = settlement
 
     async def GetPayout(
@@ -291,7 +347,7 @@ class SettlementServicer(settlement_pb2_grpc.SettlementServiceServicer):
 
     def _payout(self, settlement: Settlement, caller: str) -> settlement_pb2.GetPayoutResponse:
         entitlement, contract = settlement.payout(caller)
-        rounds = participation(self._service.rounds()).get(caller, 0)
+        rounds = participation(self._rounds.all()).get(caller, 0)
         return codec.payout_to_wire(entitlement, contract, rounds)
 
 

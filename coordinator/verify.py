@@ -4,11 +4,13 @@ Each function returns what the bytes stand for, or raises; there is no boolean
 to forget. Identity is an argument: it came from the certificate.
 """
 
+from collections.abc import Sequence
+
 from privacy import canonical
 from privacy.documents import Signed, check_signer
 from privacy.errors import MalformedMessage, WrongContext, WrongIdentity
 from privacy.events import from_json
-from privacy.identifiers import sha256_hex
+from privacy.identifiers import Digest, sha256_hex
 from privacy.limbs import PUBLIC_KEY, Layout
 from privacy.local_training import privacy_event
 from privacy.plan import CKKS, Plan
@@ -20,8 +22,11 @@ from privacy.records import (
     Piece,
     Release,
     SealedModel,
+    Wrap,
+    Wraps,
 )
 from privacy.roster import Roster
+from privacy.schemes.masks import MASK_SECRET_BYTES
 from privacy.sealing import CHUNK_OVERHEAD, CONTENT_KEY_BYTES, SEAL_OVERHEAD
 from privacy.signing import Purpose
 
@@ -33,7 +38,7 @@ def contribution(signed: Signed, sender: str, plan: Plan, roster: Roster) -> Con
         InvalidSignature: the sender's key has not signed it.
         WrongIdentity: it names another participant than the certificate.
         WrongContext: it was made for another federation, round, plan or key record.
-        MalformedMessage: its pieces are not those the plan asks for.
+        MalformedMessage: its pieces, or who its mask is sealed to, are not as the plan asks.
     """
     check_signer(signed, Purpose.CONTRIBUTION, sender, roster.member(sender).signing_key)
     header = canonical.decode(signed.body, Contribution)
@@ -41,9 +46,24 @@ def contribution(signed: Signed, sender: str, plan: Plan, roster: Roster) -> Con
         raise WrongIdentity(f"a contribution of {header.participant}, sent by {sender}")
     _check_context(header, plan)
     _check_pieces(header, plan)
+    if tuple(each.opener for each in header.masks) != plan.terms.openers:
+        raise MalformedMessage(f"{sender} sealed its mask to others than the plan's openers")
     if header.claim != from_json(privacy_event(plan.terms.privacy.training)):
         raise WrongContext(f"{sender} claims another privacy event than the plan's")
     return header
+
+
+def mask_seals(header: Contribution, sealed: Sequence[bytes]) -> None:
+    """Return if these are the seals of its mask that a verified header names.
+
+    Raises:
+        MalformedMessage: they are not, or are longer than such a seal is.
+    """
+    if [sha256_hex(each) for each in sealed] != [each.sealed for each in header.masks]:
+        raise MalformedMessage(f"{header.participant}: not the sealed masks that it has signed")
+    length = SEAL_OVERHEAD + MASK_SECRET_BYTES
+    if any(len(each) != length for each in sealed):
+        raise MalformedMessage(f"{header.participant}: a sealed mask has {length} bytes")
 
 
 def key_offer(
@@ -113,6 +133,32 @@ def release(signed: Signed, sender: str, roster: Roster) -> Release:
     return canonical.decode(signed.body, Release)
 
 
+def wraps(signed: Signed, sender: str, sealed_model: Digest, roster: Roster) -> Wraps:
+    """Return the wraps that a trainer has made of a released model's content key.
+
+    Raises:
+        InvalidSignature: the sender has not signed them.
+        WrongIdentity: they name another maker, or the sender is no trainer.
+        WrongContext: another federation, model or roster, or wraps for who is no trainer in it.
+        MalformedMessage: none, out of order, or of a length that no wrap has.
+    """
+    check_signer(signed, Purpose.WRAPS, sender, roster.member(sender).signing_key)
+    made = canonical.decode(signed.body, Wraps)
+    trainers = {trainer.participant for trainer in roster.trainers()}
+    if made.maker != sender or sender not in trainers:
+        raise WrongIdentity(f"wraps of {made.maker}, sent by {sender}: a trainer sends its own")
+    place = (made.federation, made.sealed_model, made.roster)
+    if place != (roster.federation, sealed_model, roster.digest()):
+        raise WrongContext(f"{sender} made wraps of another model, or for another roster")
+    recipients = [wrap.participant for wrap in made.wraps]
+    if not set(recipients) <= trainers:
+        raise WrongContext(f"{sender} wrapped a model's key for others than trainers")
+    if not recipients or recipients != sorted(set(recipients)):
+        raise MalformedMessage(f"{sender}: wraps are for one trainer or more, each once, in order")
+    _check_wrap_lengths(made.wraps, sender)
+    return made
+
+
 def _check_context(header: Contribution, plan: Plan) -> None:
     expected = {
         "federation": plan.terms.federation,
@@ -157,9 +203,13 @@ def _check_sizes(
 def _check_wraps(sealed: SealedModel, roster: Roster) -> None:
     if [wrap.participant for wrap in sealed.wraps] != [t.participant for t in roster.trainers()]:
         raise WrongContext(f"{sealed.sealer} wrapped the model's key for others than the trainers")
+    _check_wrap_lengths(sealed.wraps, sealed.sealer)
+
+
+def _check_wrap_lengths(wraps: tuple[Wrap, ...], maker: str) -> None:
     length = SEAL_OVERHEAD + CONTENT_KEY_BYTES
-    if any(len(wrap.sealed_key) != length for wrap in sealed.wraps):
-        raise MalformedMessage(f"{sealed.sealer}: a wrapped key has {length} bytes")
+    if any(len(wrap.sealed_key) != length for wrap in wraps):
+        raise MalformedMessage(f"{maker}: a wrapped key has {length} bytes")
 
 
 def _check_length(sealed: SealedModel, plan: Plan) -> None:

@@ -3,19 +3,19 @@
 import asyncio
 from dataclasses import dataclass
 
-from .service import Service
+from .rounds import Rounds
 
 
 @dataclass
 class Watch:
-    """Bridges the service, which runs in threads, to callers that wait on the loop."""
+    """Bridges the rounds, which change in threads, to callers that wait on the loop."""
 
-    service: Service
+    rounds: Rounds
 
     def __post_init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
-        self.service.on_change(self._wake_soon)
+        self.rounds.on_change(self._wake_soon)
 
     async def beyond(self, seen: int, seconds: float) -> None:
         """Return when there is another revision than `seen`, or after `seconds`.
@@ -26,7 +26,7 @@ class Watch:
         try:
             # Written so that a NaN, whose comparisons are all false, is no wait either.
             async with asyncio.timeout(seconds if seconds > 0 else 0.0):
-                while self.service.revision == seen:
+                while self.rounds.revision == seen:
                     await self._changed.wait()
         except TimeoutError:
             return

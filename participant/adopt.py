@@ -1,32 +1,39 @@
 """Adopt a released model: signed by openers who may be, descended from the model held here."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from privacy.errors import InvalidSignature, NotYet, OpeningRefused, WrongContext
 from privacy.identifiers import Digest
-from privacy.plan import Plan
-from privacy.records import Release, digest_of, release_of
+from privacy.records import Release, digest_of
 from privacy.roster import Roster
 from privacy.vectors import Shapes
 
-from . import agree, policy
 from .config import SiteConfig
 from .coordinator import Coordinator
+from .fetch import fetch_model
 from .keys import SiteKeys
 from .memory import Memory
+from .models import Models
 from .opener import Opening
-from .planned import planned
+from .released import Released, released
 
 
 @dataclass(frozen=True)
 class Adopter:
-    """How a trainer comes to hold a new model; `first` is the digest of the public first one."""
+    """How a trainer comes to hold a new model.
+
+    Attributes:
+        versions: every version of the roster that members have admitted, the newest last.
+        first: digest of the public first model.
+    """
 
     config: SiteConfig
     keys: SiteKeys = field(repr=False)
     coordinator: Coordinator
     memory: Memory
-    roster: Roster
+    models: Models
+    versions: tuple[Roster, ...]
     shapes: Shapes
     first: Digest
     openings: dict[int, Opening]
@@ -39,20 +46,18 @@ class Adopter:
             WrongContext: it does not follow from the model held here.
             InvalidSignature, PolicyRefusal: not enough openers, or not such as may open.
         """
-        plan, release = await self._release(number)
+        found = await self._released(number)
+        found.check_still_agreed(self.versions[-1])
+        release = found.release
         self._check_own_opening(release)
         await self._check_descent(release)
-        if not self.memory.holds(release.model):
-            await self._fetch_model(plan, release)
+        if not self.models.holds(release.model):
+            await self._fetch_model(found)
         self.memory.releases(number, digest_of(release), release.model)
         return release
 
-    async def _release(self, number: int) -> tuple[Plan, Release]:
-        """Return a release that openers, who may be openers by the roster, have signed."""
-        plan = await planned(self.coordinator, self.roster, number)
-        policy.check_roster(plan, self.config.policy, self.roster)
-        signed = await self.coordinator.release(number)
-        return plan, agree.check_release(signed, plan, self.roster)
+    async def _released(self, number: int) -> Released:
+        return await released(self.coordinator, self.config.policy, self.versions, number)
 
     def _check_own_opening(self, release: Release) -> None:
         # An opener knows what the sum of its cohort gives, whoever signs something else.
@@ -71,7 +76,7 @@ class Adopter:
         wanted = release.previous
         for number in range(release.round - 1, start, -1):
             try:
-                _, earlier = await self._release(number)
+                earlier = (await self._released(number)).release
             except (NotYet, InvalidSignature):
                 continue  # a round that released nothing
             if earlier.model == wanted:
@@ -82,12 +87,9 @@ class Adopter:
                 "which this site holds; the coordinator shows another history"
             )
 
-    async def _fetch_model(self, plan: Plan, release: Release) -> None:
-        signed, chunks = await self.coordinator.model(release.round)
-        envelope = agree.check_envelope(signed, plan, release.sum, self.roster)
-        if release_of(envelope, release.cohort, release.previous) != release:
-            raise WrongContext(f"round {release.round}: not the sealed model that was released")
-        me = self.config.participant
-        self.memory.keep_model(
-            release.model, agree.open_model(envelope, chunks, me, self.keys.sealing, self.shapes)
-        )
+    async def _fetch_model(self, found: Released) -> None:
+        me, pair, number = self.config.participant, self.keys.sealing, found.release.round
+        check, newest = found.envelope, self.versions[-1]
+        with self.models.writer(self.shapes) as writer:
+            await fetch_model(self.coordinator, number, check, me, pair, writer, newest)
+            await asyncio.to_thread(writer.keep)

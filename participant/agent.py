@@ -8,12 +8,9 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from privacy import ledger as ledgers
 from privacy.budget import SpendLimits, check_delta
@@ -28,21 +25,21 @@ from privacy.errors import (
 from privacy.failpoints import Failpoints
 from privacy.identifiers import Digest
 from privacy.records import digest_of
-from privacy.roster import Role
+from privacy.roster import Role, Roster
 from privacy.sealing import Entropy
-from privacy.vectors import model_digest
-from veilsum.files import hold, read_file
+from privacy.vectors import Shapes
+from veilsum.files import hold
 
-from . import keying, policy
+from . import keying, models, policy, spool
 from .adopt import Adopter
-from .channel import open_channel
 from .config import SiteConfig, ledger_of
+from .connect import connect
 from .contribute import Contributor
-from .coordinator import Coordinator
-from .found import found
+from .found import admitted_versions, found
 from .keys import SiteKeys
 from .ledger import SiteLedger
 from .memory import Memory
+from .models import Models
 from .opener import Opener, Opening
 from .outbox import Outbox, erase_until
 from .patience import Patience
@@ -64,8 +61,6 @@ from .session import (
     tasks,
     works_on,
 )
-from .tls import SiteCertificate
-from .unreachable import explain_unreachable
 from .view import View
 from .worker import Main, Worker, serve
 
@@ -91,13 +86,17 @@ class Agent:
         self._held = hold(state)
         self._memory = Memory(state)
         self._ledger = self._open_ledger()
-        self._worker = Worker(self.worker_main, self.config.dataset.site)
+        self._models = Models(state / models.FOLDER)
+        self._models.sweep()
+        self._worker = Worker(self.worker_main, self.config.dataset.site, self._models.folder)
         self._payouts = Payouts(self.config)
         self._view = View()
         self._standing = Standing(self.config.participant)
+        self._earlier: list[Roster] = []
         self._openings: dict[int, Opening] = {}
         self._changed = asyncio.Event()
         self._patience = Patience(self.entropy)
+        self._retries: dict[Task, Patience] = {}
 
     async def run(self) -> None:
         """Take part until the programme is over.
@@ -105,17 +104,12 @@ class Agent:
         Raises:
             ConfigError, ProtocolError, PrivacyError: this site cannot take part.
         """
-        self._coordinator = self._connect()
-        dataset, text = self.config.dataset, self.config.policy.first_model
-        describing = asyncio.create_task(
-            self._worker.describe(text, dataset.records, dataset.records_per_unit)
-        )
+        self._coordinator = connect(self.config.coordinator, self.keys)
+        describing = asyncio.create_task(self._describe())
         try:
             await self._join()
             watching = asyncio.create_task(self._watch())
-            self._shapes, first = await describing
-            self._first = model_digest(self._shapes, first)
-            self._memory.keep_model(self._first, first)
+            self._shapes, self._first = await describing
             await self._work(watching)
         finally:
             describing.cancel()
@@ -124,32 +118,24 @@ class Agent:
             self._memory.close()
             self._ledger.close()
 
+    async def _describe(self) -> tuple[Shapes, Digest]:
+        """Return the shapes of the site's model and the first one's digest, from its worker."""
+        dataset, text = self.config.dataset, self.config.policy.first_model
+        patience = Patience(self.entropy, "will_retry", {"task": "Describe"})
+        while True:
+            try:
+                return await self._worker.describe(text, dataset.records, dataset.records_per_unit)
+            except Unavailable as error:
+                await patience.wait(error)
+
     # -- joining -------------------------------------------------------------------
-
-    def _connect(self) -> Coordinator:
-        where = self.config.coordinator
-        certificate = SiteCertificate(
-            read_file(where.authority), read_file(where.certificate), self.keys.tls_pem
-        )
-
-        async def explain() -> str:
-            now = datetime.now(UTC)
-            reason = await asyncio.to_thread(
-                explain_unreachable, where.address, certificate, now=now
-            )
-            return str(reason)
-
-        return Coordinator(open_channel(where.address, certificate), explain)
 
     async def _join(self) -> None:
         while True:
             try:
-                self._roster = await found(
-                    self._coordinator,
-                    self.keys,
-                    self.config.participant,
-                    self.config.policy.roster,
-                )
+                who = (self.keys, self.config.participant, self.config.policy.roster)
+                await found(self._coordinator, *who)
+                *self._earlier, self._roster = await admitted_versions(self._coordinator, *who)
                 break
             except Unavailable as error:
                 await self._patience.wait(error)
@@ -159,13 +145,15 @@ class Agent:
         self._standing = replace(
             self._standing,
             trains=Role.TRAINER in roles,
-            adopted=release[0] if release and self._memory.holds(release[2]) else 0,
+            adopted=release[0] if release and self._models.holds(release[2]) else 0,
         )
         sender = Sender(self._coordinator, self._roster.coordinator_key, self.failpoints)
         self._contributor = Contributor(
             self.config.participant,
             self.config.dataset.id,
             self.keys.signing,
+            self.entropy,
+            self._roster,
             self._worker,
             self._ledger,
             sender,
@@ -223,7 +211,10 @@ class Agent:
 
     async def _work(self, watching: asyncio.Task[None]) -> None:
         while not is_over(self._view, self._standing):
-            for task in tasks(self._view, self._standing):
+            self._erase_ended()
+            todo = tasks(self._view, self._standing)
+            self._retries = {task: each for task, each in self._retries.items() if task in todo}
+            for task in todo:
                 if await self._try(task):
                     break
             else:
@@ -248,15 +239,19 @@ class Agent:
             await asyncio.sleep(RETRY_SECONDS / 5)
             return False
         except Unavailable as error:
-            log.warning("will_retry", task=name, round=task.round, reason=str(error))
-            await asyncio.sleep(RETRY_SECONDS)
+            await self._retry(task).wait(error)
             return False
         except VeilsumError as error:
             log.error("declined", task=name, round=task.round, code=error.code, reason=str(error))
             await self._decline(task, error)
         else:
             log.info("done", task=name, round=task.round)
+        self._retries.pop(task, None)
         return True
+
+    def _retry(self, task: Task) -> Patience:
+        fields: dict[str, str | int] = {"task": type(task).__name__, "round": task.round}
+        return self._retries.setdefault(task, Patience(self.entropy, "will_retry", fields))
 
     async def _decline(self, task: Task, error: VeilsumError) -> None:
         declined = self._standing.declined | {task}
@@ -297,6 +292,7 @@ class Agent:
             self._coordinator,
             self._worker,
             self._memory,
+            self._models,
             self._roster,
             self._shapes,
             self._openings,
@@ -308,7 +304,8 @@ class Agent:
             self.keys,
             self._coordinator,
             self._memory,
-            self._roster,
+            self._models,
+            (*self._earlier, self._roster),
             self._shapes,
             self._first,
             self._openings,
@@ -318,24 +315,19 @@ class Agent:
 
     async def _contribute(self, number: int) -> None:
         plan = await planned(self._coordinator, self._roster, number)
-        digest, release, model = self._newest_model()
+        _, release, digest = self._memory.newest_release() or (0, None, self._first)
+        size = self._models.size(digest)
+        if size is None:
+            raise NotYet(f"model {digest[:16]}… is not here yet")
         limits, dataset = self.config.policy, self.config.dataset
         policy.check_plan(plan, limits, dataset, self._roster, digest, release)
-        if plan.arithmetic.dimension != model.size:
+        if plan.arithmetic.dimension != size:
             raise WrongContext(f"round {number}: the plan is for a model of another size")
         state = await self._coordinator.key(number)
         if state.record is None:
             raise WrongContext(f"round {number} is open without a key")
         keying.check_vouched(state.record, plan, state.public_key, self._roster)
-        await self._contributor.contribute(plan, model, state.public_key, self._outbox(number))
-
-    def _newest_model(self) -> tuple[Digest, Digest | None, NDArray[np.float64]]:
-        """Return the newest model's digest, that of the release that made it, and the model."""
-        _, release, digest = self._memory.newest_release() or (0, None, self._first)
-        vector = self._memory.model(digest)
-        if vector is None:
-            raise NotYet(f"model {digest[:16]}… is not here yet")
-        return digest, release, vector
+        await self._contributor.contribute(plan, state.public_key, self._outbox(number))
 
     # -- adopting and settling -----------------------------------------------------
 
@@ -351,11 +343,23 @@ class Agent:
             if held.job == self.config.federation and held.round <= number:
                 self._ledger.retire(held.id, evidence)
         erase_until(self.config.state / "outbox", number)
-        self._memory.forget_models(self._first)
+        spool.erase_until(self.config.state / spool.FOLDER, number)
+        self._memory.forget_models(self._models, self._first)
         for past in [at for at in self._openings if at <= number]:
             del self._openings[past]
         opened = {at: made for at, made in self._standing.opened.items() if at > number}
         self._standing = replace(self._standing, opened=opened)
+
+    def _erase_ended(self) -> None:
+        """Erase what rounds left that have ended without a release, between two tasks."""
+        live = {each.number for each in self._view.rounds}
+        # Without a newer round to be seen, a round may only not be shown yet, or any more.
+        last = max(live, default=0) - 1
+        try:
+            erase_until(self.config.state / "outbox", last, live)
+            spool.erase_until(self.config.state / spool.FOLDER, last, live)
+        except Unavailable as error:
+            log.info("not_erased", reason=str(error))
 
     def _outbox(self, number: int) -> Outbox:
         return Outbox(self.config.state / "outbox", number)

@@ -4,7 +4,9 @@ A model counts when as many openers as the plan asks for have made it themselves
 and signed one release. Any trainer can open it; nobody else can.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,22 +23,18 @@ from privacy.records import (
 )
 from privacy.roster import Roster
 from privacy.sealing import (
+    CiphertextDigest,
     Entropy,
     HpkeKeyPair,
     Sealed,
-    ciphertext_digest,
+    StreamOpener,
     new_content_key,
     open_sealed,
-    open_stream,
     seal,
     seal_context,
     seal_stream,
 )
 from privacy.signing import Purpose
-from privacy.vectors import Shapes, model_digest
-
-CHUNK_VALUES = 1 << 16
-"""Float64 values in one sealed chunk: half a MiB."""
 
 
 def seal_model(
@@ -45,18 +43,25 @@ def seal_model(
     total: Digest,
     sealer: str,
     model: Digest,
-    vector: NDArray[np.float64],
+    values: Callable[[], Iterable[NDArray[np.float64]]],
     entropy: Entropy,
-) -> tuple[SealedModel, list[bytes]]:
+) -> tuple[SealedModel, Iterator[bytes]]:
     """Return a model sealed to every trainer of the roster: envelope and chunks.
+
+    The envelope names the digest of the chunks, which come after it: the model is sealed
+    twice under one key, to the same bytes, and only the second time are they kept.
 
     Args:
         total: digest of the manifest of the sum it was made from.
-        vector: shape (d,), the model.
+        values: gives the model from its beginning, in parts that become chunks.
     """
     key = new_content_key(entropy)
     context = _context(plan, model)
-    chunks = list(seal_stream(key, context, _plain_chunks(vector)))
+    digest, count, length = CiphertextDigest(), 0, 0
+    for chunk in seal_stream(key, context, _plain_chunks(values())):
+        digest.update(chunk)
+        count += 1
+        length += len(chunk)
     envelope = SealedModel(
         federation=plan.terms.federation,
         round=plan.terms.round,
@@ -65,9 +70,9 @@ def seal_model(
         model=model,
         roster=roster.digest(),
         sealer=sealer,
-        chunks=len(chunks),
-        length=sum(len(chunk) for chunk in chunks),
-        ciphertext=ciphertext_digest(chunks),
+        chunks=count,
+        length=length,
+        ciphertext=digest.hexdigest(),
         wraps=tuple(
             Wrap(
                 trainer.participant,
@@ -76,40 +81,122 @@ def seal_model(
             for trainer in roster.trainers()
         ),
     )
-    return envelope, chunks
+    return envelope, seal_stream(key, context, _plain_chunks(values()))
 
 
-def open_model(
-    envelope: SealedModel,
-    chunks: Sequence[bytes],
-    participant: str,
-    pair: HpkeKeyPair,
-    shapes: Shapes,
-) -> NDArray[np.float64]:
-    """Return the model that an envelope seals, if it was sealed to this participant too.
+class Into(Protocol):
+    """Where an opened model goes: a `ModelDigest`, or a `ModelWriter`."""
+
+    def update(self, values: NDArray[np.float64]) -> None:
+        """Take the next values."""
+        ...
+
+    def hexdigest(self) -> str:
+        """Return the digest of all of them."""
+        ...
+
+
+class Unsealing:
+    """A sealed model, opened chunk by chunk as it comes; it counts only when it is finished.
+
+    Args:
+        later: content keys that trainers have sealed to this participant since.
 
     Raises:
-        WrongContext: it was not; a trainer must be in the roster when a model is sealed.
-        MalformedMessage: another key, changed bytes, or a model of another digest.
+        WrongContext: it is not sealed to this participant, neither at first nor later.
+        MalformedMessage: the wrap is for another key or another place.
     """
-    wraps = {wrap.participant: wrap.sealed_key for wrap in envelope.wraps}
-    if participant not in wraps:
-        raise WrongContext(
-            f"the model of round {envelope.round} is not sealed to {participant}: ask the "
-            "trainers for a new wrap"
+
+    def __init__(
+        self,
+        envelope: SealedModel,
+        participant: str,
+        pair: HpkeKeyPair,
+        into: Into,
+        later: Sequence[bytes] = (),
+    ) -> None:
+        self.envelope = envelope
+        self.taken = 0
+        self._keys = content_keys(envelope, participant, pair, later)
+        self._ciphertext = CiphertextDigest()
+        self._into = into
+
+    def take(self, chunk: bytes) -> None:
+        """Open the next chunk.
+
+        Raises:
+            MalformedMessage: there are too many, or it was changed, moved or cut.
+            UpdateOutOfRange: a value of it is not finite.
+        """
+        if self.taken >= self.envelope.chunks:
+            raise self._changed()
+        if self.taken == 0:
+            key = fitting_key(self.envelope, self._keys, chunk)
+            self._opener = StreamOpener(key, _model_context(self.envelope))
+        self._ciphertext.update(chunk)
+        body = self._opener.unseal(chunk, last=self.taken == self.envelope.chunks - 1)
+        self.taken += 1
+        if len(body) % 8:
+            raise MalformedMessage(f"round {self.envelope.round}: {len(body)} bytes are no values")
+        self._into.update(np.frombuffer(body, "<f8"))
+
+    def finish(self) -> None:
+        """Return if the model is whole, and the one that its envelope names.
+
+        Raises:
+            MalformedMessage: it is not.
+        """
+        whole = self.taken == self.envelope.chunks
+        if not whole or self._ciphertext.hexdigest() != self.envelope.ciphertext:
+            raise self._changed()
+        if self._into.hexdigest() != self.envelope.model:
+            raise MalformedMessage(
+                f"round {self.envelope.round}: the sealed model has another digest"
+            )
+
+    def _changed(self) -> MalformedMessage:
+        return MalformedMessage(
+            f"round {self.envelope.round}: the sealed model's chunks were changed"
         )
-    place = (envelope.federation, envelope.round, envelope.plan)
-    info = _wrap_fields(*place, envelope.model, participant)
-    key = open_sealed(pair, info, wraps[participant])
-    if ciphertext_digest(chunks) != envelope.ciphertext or len(chunks) != envelope.chunks:
-        raise MalformedMessage(f"round {envelope.round}: the sealed model's chunks were changed")
-    body = b"".join(open_stream(key, _context_fields(*place, envelope.model), chunks))
-    if len(body) % 8:
-        raise MalformedMessage(f"round {envelope.round}: {len(body)} bytes are no model")
-    vector = np.frombuffer(body, "<f8").copy()
-    if model_digest(shapes, vector) != envelope.model:
-        raise MalformedMessage(f"round {envelope.round}: the sealed model has another digest")
-    return vector
+
+
+def content_keys(
+    envelope: SealedModel, participant: str, pair: HpkeKeyPair, later: Sequence[bytes] = ()
+) -> tuple[bytes, ...]:
+    """Return what is said to be the content key of a sealed model: the envelope's word first.
+
+    Raises:
+        WrongContext, MalformedMessage: as for `Unsealing`.
+    """
+    first = [wrap.sealed_key for wrap in envelope.wraps if wrap.participant == participant]
+    if not first and not later:
+        raise WrongContext(
+            f"the model of round {envelope.round} is not sealed to {participant}: ask a trainer "
+            f"for `veilsum participant wrap --round {envelope.round}`, then start this site again"
+        )
+    info, found = wrap_context(envelope, participant), []
+    for sealed_key in (*first, *later):
+        with suppress(MalformedMessage):
+            found.append(open_sealed(pair, info, sealed_key))
+    if not found:
+        raise MalformedMessage(
+            f"round {envelope.round}: the wrap for {participant} does not open with this site's key"
+        )
+    return tuple(found)
+
+
+def fitting_key(envelope: SealedModel, keys: Sequence[bytes], chunk: bytes) -> bytes:
+    """Return the first of some content keys that opens a sealed model's first chunk.
+
+    Raises:
+        MalformedMessage: none does.
+    """
+    context, last = _model_context(envelope), envelope.chunks == 1
+    for key in keys:
+        with suppress(MalformedMessage):
+            StreamOpener(key, context).unseal(chunk, last=last)
+            return key
+    raise MalformedMessage(f"round {envelope.round}: sealed chunk 0 does not open at its place")
 
 
 def check_envelope(signed: Signed, plan: Plan, total: Digest, roster: Roster) -> SealedModel:
@@ -151,9 +238,19 @@ def check_release(signed: Signed, plan: Plan, roster: Roster) -> Release:
     return release
 
 
-def _plain_chunks(vector: NDArray[np.float64]) -> Iterator[bytes]:
-    for start in range(0, vector.size, CHUNK_VALUES):
-        yield vector[start : start + CHUNK_VALUES].astype("<f8").tobytes()
+def _plain_chunks(parts: Iterable[NDArray[np.float64]]) -> Iterator[bytes]:
+    return (part.astype("<f8", copy=False).tobytes() for part in parts)
+
+
+def wrap_context(envelope: SealedModel, participant: str) -> bytes:
+    """Return the place at which a sealed model's key is wrapped for a participant."""
+    place = (envelope.federation, envelope.round, envelope.plan)
+    return _wrap_fields(*place, envelope.model, participant)
+
+
+def _model_context(envelope: SealedModel) -> bytes:
+    place = (envelope.federation, envelope.round, envelope.plan)
+    return _context_fields(*place, envelope.model)
 
 
 def _context(plan: Plan, model: Digest) -> bytes:

@@ -13,44 +13,68 @@ from privacy.errors import SumOffGrid, UnsafeParameters, WrongContext
 from privacy.plan import Plan
 
 
-def apply(
-    plan: Plan, model: NDArray[np.float64], total: NDArray[np.int64], contributions: int
-) -> NDArray[np.float64]:
-    """Return the next model: `model + rate · (total · step) / contributions`.
+class Application:
+    """One sum on its way into the next model, part by part, and the norm of its mean so far.
+
+    Each part is `model + rate · (sum · step) / contributions`. What comes out counts only
+    after `check_bound`.
 
     Args:
-        model: shape (d,), the model the round started from.
-        total: shape (d,), the opened sum, in grid steps.
-        contributions: how many updates are in it.
+        contributions: how many updates are in the sum.
 
     Raises:
-        WrongContext: the plan is for a model of another size.
-        SumOffGrid: the sum is larger than that many clipped updates can be.
         UnsafeParameters: the plan names another aggregation, or no finite positive rate.
 
     Source: McMahan et al., arXiv:1602.05629, algorithm 1, with equal weights.
     """
-    if plan.terms.aggregation != "mean/1":
-        raise UnsafeParameters(f"aggregation {plan.terms.aggregation!r} is not known here")
-    rate = float(plan.terms.server_learning_rate)
-    if not (math.isfinite(rate) and rate > 0):
-        raise UnsafeParameters(f"server learning rate {plan.terms.server_learning_rate}")
-    if not model.shape == total.shape == (plan.arithmetic.dimension,):
-        raise WrongContext(
-            f"a plan of {plan.arithmetic.dimension} values for a model of {model.size}"
-        )
-    grid = plan.grid()
-    mean = grid.from_grid(total) / np.float64(contributions)
-    _check_bound(plan, mean)
-    return model + np.float64(rate) * mean
 
+    def __init__(self, plan: Plan, contributions: int) -> None:
+        if plan.terms.aggregation != "mean/1":
+            raise UnsafeParameters(f"aggregation {plan.terms.aggregation!r} is not known here")
+        rate = float(plan.terms.server_learning_rate)
+        if not (math.isfinite(rate) and rate > 0):
+            raise UnsafeParameters(f"server learning rate {plan.terms.server_learning_rate}")
+        self._plan, self._grid = plan, plan.grid()
+        self._rate, self._contributions = np.float64(rate), np.float64(contributions)
+        self._squares = 0.0
+        self._values = 0
 
-def _check_bound(plan: Plan, mean: NDArray[np.float64]) -> None:
-    # Rounding to the grid moves each coordinate by at most half a step.
-    slack = 0.5 * 2.0**-plan.arithmetic.fraction_bits * float(np.sqrt(mean.size))
-    norm, bound = float(np.sqrt(np.sum(mean * mean))), float(plan.terms.clip) + slack
-    if norm > bound * (1 + 1e-9):
-        raise SumOffGrid(
-            f"the opened sum has a mean update of norm {norm:.3f}, clipped updates have at most "
-            f"{bound:.3f}; some contribution was not clipped, and it cannot be said whose"
-        )
+    def part(self, model: NDArray[np.float64], total: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the next part of the next model.
+
+        Args:
+            model: shape (k,), that part of the model the round started from.
+            total: shape (k,), that part of the opened sum, in grid steps.
+
+        Raises:
+            WrongContext: they are parts of another size.
+        """
+        if not model.shape == total.shape == (total.size,):
+            raise self._other_size(self._values + model.size)
+        self._values += total.size
+        mean = self._grid.from_grid(total) / self._contributions
+        self._squares += float(np.sum(mean * mean))
+        return model + self._rate * mean
+
+    def check_bound(self) -> None:
+        """Return if the whole sum is one that so many clipped updates can have.
+
+        Raises:
+            WrongContext: the parts are not those of a whole model of the plan's size.
+            SumOffGrid: the sum is larger.
+        """
+        if self._values != self._plan.arithmetic.dimension:
+            raise self._other_size(self._values)
+        # Rounding to the grid moves each coordinate by at most half a step.
+        step = 2.0**-self._plan.arithmetic.fraction_bits
+        bound = float(self._plan.terms.clip) + 0.5 * step * math.sqrt(self._values)
+        norm = math.sqrt(self._squares)
+        if not norm <= bound * (1 + 1e-9):
+            raise SumOffGrid(
+                f"the opened sum has a mean update of norm {norm:.3f}, clipped updates have at "
+                f"most {bound:.3f}; some contribution was not clipped, and it cannot be said whose"
+            )
+
+    def _other_size(self, found: int) -> WrongContext:
+        size = self._plan.arithmetic.dimension
+        return WrongContext(f"a plan of {size} values for a model of {found}")

@@ -7,9 +7,7 @@ before the data is touched, and commits before the first byte leaves.
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from numpy.typing import NDArray
 
 from privacy import canonical
 from privacy.documents import Signed, pack
@@ -20,9 +18,13 @@ from privacy.identifiers import sha256_hex
 from privacy.local_training import privacy_event
 from privacy.plan import Plan
 from privacy.records import Contribution, Piece, digest_of
-from veilsum.files import write_durably
+from privacy.roster import Roster
+from privacy.schemes.masks import MASK_SECRET_BYTES
+from privacy.sealing import Entropy
+from veilsum.files import make_folder, write_durably
 
 from .ledger import SiteLedger
+from .masking import seal_mask
 from .outbox import Outbox
 from .send import Sender
 from .sign import contribution, sign
@@ -39,15 +41,15 @@ class Contributor:
     participant: str
     dataset: str
     key: Ed25519PrivateKey
+    entropy: Entropy
+    roster: Roster
     worker: Worker
     ledger: SiteLedger
     sender: Sender
     receipts: Path
     failpoints: Failpoints
 
-    async def contribute(
-        self, plan: Plan, model: NDArray[np.float64], public_key: bytes, outbox: Outbox
-    ) -> None:
+    async def contribute(self, plan: Plan, public_key: bytes, outbox: Outbox) -> None:
         """Take part in the round of `plan`, which the site's policy has accepted.
 
         A contribution that a crash left in the outbox is sent as it is; nothing is
@@ -56,35 +58,31 @@ class Contributor:
         Raises:
             BudgetExhausted: the round would cost more than the policy allows.
             UpdateOutOfRange: the update is not finite; nothing has left.
-            PeerUnreachable: send again, with the same call.
+            PeerUnreachable, StoreUnavailable: send again, with the same call.
         """
         header = self._finished(plan, outbox)
         reservation = self._reserve(plan, header)
         if header is None:
-            piece = await self._make(plan, model, public_key, outbox, reservation)
-            header = sign(
-                contribution(plan, self.participant, (piece,)), self.participant, self.key
-            )
+            secret = self.entropy(MASK_SECRET_BYTES)
+            mask = seal_mask(plan, self.roster, self.participant, secret)
+            piece = await self._make(plan, public_key, secret, outbox, reservation)
+            body = contribution(plan, self.participant, (piece,), mask)
+            header = sign(body, self.participant, self.key)
             self.failpoints.hit("contribute.before_finish")
-            outbox.finish(header)
+            outbox.finish(header, mask.seals)
         self._commit(reservation, header)
         receipt = await self.sender.send(outbox, header)
-        self.receipts.mkdir(mode=0o700, exist_ok=True)
+        make_folder(self.receipts)
         write_durably(self.receipts / f"{plan.terms.round:06d}", pack(receipt))
         self.ledger.sent(reservation)
 
     async def _make(
-        self,
-        plan: Plan,
-        model: NDArray[np.float64],
-        public_key: bytes,
-        outbox: Outbox,
-        reservation: str,
+        self, plan: Plan, public_key: bytes, mask: bytes, outbox: Outbox, reservation: str
     ) -> Piece:
         try:
-            await self.worker.train(plan, model)
+            await self.worker.train(plan)
             await self.worker.privatise(plan)
-            return await self.worker.protect(plan, public_key, str(outbox.start()))
+            return await self.worker.protect(plan, public_key, mask, str(outbox.start()))
         except Unavailable:
             raise  # it is tried again, and the reservation stands
         except VeilsumError:

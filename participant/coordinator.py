@@ -5,7 +5,8 @@ error; a connection that fails is explained.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -41,6 +42,9 @@ from .worker import error_of
 
 CALL_SECONDS = 30.0
 LONGEST_CALL_SECONDS = 120.0
+MOST_WRAPS = 1000
+"""Documents with wraps that may stand before a sealed model's chunks; all are held at once."""
+
 _ERROR_CODE = "veilsum-error"
 _END = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs lack it
 _Answer = TypeVar("_Answer")
@@ -52,6 +56,15 @@ class Explain(Protocol):
     async def __call__(self) -> str:
         """Return the reason, in words."""
         ...
+
+
+@dataclass(frozen=True)
+class SealedParts:
+    """A sealed model as it comes: its envelope, wraps made later, and chunks, unchecked."""
+
+    envelope: Signed
+    wraps: tuple[Signed, ...]
+    chunks: AsyncIterator[bytes]
 
 
 @dataclass
@@ -126,27 +139,107 @@ class Coordinator:
         headers = [signed_from_wire(each) for each in answer.contributions]
         return signed_from_wire(answer.cohort), headers
 
-    async def sum(self, number: int) -> tuple[Signed, tuple[bytes, ...]]:
-        """Return the protected sum of a round: manifest and chunks."""
-        stream = self._cohorts.GetSum(cohort_pb2.GetSumRequest(round=number))
-        parts = [part async for part in self.stream(stream)]
-        if not parts or parts[0].WhichOneof("part") != "manifest":
-            raise MalformedMessage(f"round {number}: a sum without its manifest")
-        return signed_from_wire(parts[0].manifest), tuple(part.chunk for part in parts[1:])
+    @asynccontextmanager
+    async def sum(
+        self, number: int, from_chunk: int = 0
+    ) -> AsyncIterator[tuple[Signed, AsyncIterator[bytes]]]:
+        """Give the protected sum of a round: its manifest, and chunks from one on as they come."""
+        call = self._cohorts.GetSum(cohort_pb2.GetSumRequest(round=number, from_chunk=from_chunk))
+        try:
+            parts = self.stream(call)
+            first = await anext(parts, None)
+            if first is None or first.WhichOneof("part") != "manifest":
+                raise MalformedMessage(f"round {number}: a sum without its manifest")
+            yield signed_from_wire(first.manifest), _chunks(parts)
+        finally:
+            call.cancel()
 
-    async def put_model(self, envelope: Signed, chunks: Sequence[bytes]) -> None:
-        """Store a sealed model."""
-        parts = [model_pb2.PutSealedModelRequest(envelope=signed_to_wire(envelope))]
-        parts += [model_pb2.PutSealedModelRequest(chunk=chunk) for chunk in chunks]
-        await self._call(self._models.PutSealedModel(iter(parts)))
+    async def masks(self, number: int, cohort: int) -> dict[str, bytes]:
+        """Return the secrets of a cohort's masks, sealed to this site, by participant.
 
-    async def model(self, number: int) -> tuple[Signed, tuple[bytes, ...]]:
-        """Return the sealed model of a round: envelope and chunks."""
-        stream = self._models.GetSealedModel(model_pb2.GetSealedModelRequest(round=number))
-        parts = [part async for part in self.stream(stream)]
-        if not parts or parts[0].WhichOneof("part") != "envelope":
-            raise MalformedMessage(f"round {number}: a sealed model without its envelope")
-        return signed_from_wire(parts[0].envelope), tuple(part.chunk for part in parts[1:])
+        Raises:
+            MalformedMessage: there are more than the cohort has.
+        """
+        call = self._cohorts.GetMasks(cohort_pb2.GetMasksRequest(round=number))
+        found: dict[str, bytes] = {}
+        async for part in self.stream(call):
+            found[part.participant] = part.sealed
+            if len(found) > cohort:
+                call.cancel()
+                raise MalformedMessage(f"round {number}: more masks than a cohort of {cohort} has")
+        return found
+
+    @asynccontextmanager
+    async def contributions(
+        self, number: int, from_chunk: int = 0
+    ) -> AsyncIterator[AsyncIterator[tuple[int, str, bytes]]]:
+        """Give a cohort's contributions as they come: chunk index, participant and payload.
+
+        Chunk by chunk, and of each chunk one payload for each entry of the cohort, in order.
+        """
+        request = cohort_pb2.GetContributionsRequest(round=number, from_chunk=from_chunk)
+        call = self._cohorts.GetContributions(request)
+        try:
+            parts = self.stream(call)
+            yield ((part.chunk, part.participant, part.payload) async for part in parts)
+        finally:
+            call.cancel()
+
+    async def countersign(self, number: int, signature: bytes) -> None:
+        """Hand in this auditor's signature on the manifest of a round's sum."""
+        request = cohort_pb2.CountersignSumRequest(round=number, signature=signature)
+        await self._call(self._cohorts.CountersignSum(request))
+
+    async def put_model(self, envelope: Signed, chunks: Iterable[bytes]) -> None:
+        """Store a sealed model, each part once the one before is durable.
+
+        Raises:
+            PeerUnreachable: one step of it stopped; however long the whole takes, that is all
+                it waits for.
+        """
+        # Written step by step, and not from an iterator; the stubs know the latter only.
+        put: Any = self._models.PutSealedModel
+        call = put()
+        part: Any = model_pb2.PutSealedModelRequest(envelope=signed_to_wire(envelope))
+        remaining = iter(chunks)
+        try:
+            # One part at a time: a write that meets the end of its call would hide why it ended.
+            while part is not None:
+                async with asyncio.timeout(CALL_SECONDS):
+                    await call.write(part)
+                    if await call.read() is _END:
+                        raise asyncio.InvalidStateError
+                chunk = await asyncio.to_thread(next, remaining, None)
+                part = model_pb2.PutSealedModelRequest(chunk=chunk) if chunk is not None else None
+            await call.done_writing()
+            async with asyncio.timeout(CALL_SECONDS):
+                await call.read()
+        except (TimeoutError, asyncio.InvalidStateError):
+            raise PeerUnreachable("the coordinator stopped in the middle of an upload") from None
+        except grpc.aio.AioRpcError as error:
+            raise await self.error(error) from None
+        finally:
+            call.cancel()
+
+    @asynccontextmanager
+    async def model(self, number: int, from_chunk: int = 0) -> AsyncIterator[SealedParts]:
+        """Give the sealed model of a round, its chunks from one on, as they come."""
+        request = model_pb2.GetSealedModelRequest(round=number, from_chunk=from_chunk)
+        call = self._models.GetSealedModel(request)
+        try:
+            parts = self.stream(call)
+            first = await anext(parts, None)
+            if first is None or first.WhichOneof("part") != "envelope":
+                raise MalformedMessage(f"round {number}: a sealed model without its envelope")
+            wraps, chunks = await _before_chunks(parts)
+            yield SealedParts(signed_from_wire(first.envelope), wraps, chunks)
+        finally:
+            call.cancel()
+
+    async def put_wraps(self, wraps: Signed) -> None:
+        """Hand in the wraps that this site made of a released model's key."""
+        request = model_pb2.PutWrapsRequest(wraps=signed_to_wire(wraps))
+        await self._call(self._models.PutWraps(request))
 
     async def sign_release(self, release: Signed) -> None:
         """Hand in this site's signature on a release."""
@@ -214,6 +307,33 @@ def signed_to_wire(signed: Signed) -> document_pb2.SignedDocument:
     return document_pb2.SignedDocument(body=signed.body, signatures=signatures)
 
 
+async def _before_chunks(
+    parts: AsyncIterator[Any],
+) -> tuple[tuple[Signed, ...], AsyncIterator[bytes]]:
+    """Return the wraps that stand before the chunks, and the chunks."""
+    wraps: list[Signed] = []
+    async for part in parts:
+        match part.WhichOneof("part"):
+            case "chunk":
+                return tuple(wraps), _chunks(parts, part)
+            case "wraps":
+                wraps.append(signed_from_wire(part.wraps))
+            case _:
+                continue  # a later coordinator may say more
+        if len(wraps) > MOST_WRAPS:
+            raise MalformedMessage(f"a sealed model with more than {MOST_WRAPS} lists of wraps")
+    return tuple(wraps), _chunks(parts)
+
+
+async def _chunks(parts: AsyncIterator[Any], first: Any = None) -> AsyncIterator[bytes]:  # noqa: ANN401
+    if first is not None:
+        yield first.chunk
+    async for part in parts:
+        if part.WhichOneof("part") != "chunk":
+            raise MalformedMessage("something other than a chunk among the chunks of a stream")
+        yield part.chunk
+
+
 def _view(answer: round_pb2.WatchRoundsResponse) -> View:
     return View(
         revision=answer.revision,
@@ -243,4 +363,5 @@ def _round(status: round_pb2.RoundStatus) -> RoundView:
         committed=tuple(status.committed),
         sealed_model=status.sealed_model,
         agreed=tuple(status.agreed),
+        auditor=status.auditor,
     )

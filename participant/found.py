@@ -6,7 +6,7 @@ import structlog
 
 from privacy import canonical
 from privacy.errors import MalformedMessage, WrongContext
-from privacy.roster import Member, Roster, SignedRoster, admit, is_founded
+from privacy.roster import Member, Roster, SignedRoster, admit, admit_all, is_founded
 from privacy.sealing import seal
 from privacy.signing import Purpose, sign
 
@@ -34,7 +34,7 @@ async def found(
     while True:
         history = await coordinator.roster()
         _check(history, keys, participant, fingerprint)
-        if participant not in history[0].signatures:
+        if _has_to_sign(history[0], participant):
             _check_entries(history[0].roster)
             signature = sign(keys.signing, Purpose.ROSTER, canonical.encode(history[0].roster))
             await coordinator.sign_roster(0, signature)
@@ -49,6 +49,32 @@ async def found(
                 log.info("waiting_for_founders", missing=sorted(missing))
             waiting = missing
             await asyncio.sleep(POLL_SECONDS)
+
+
+async def admitted(
+    coordinator: Coordinator, keys: SiteKeys, participant: str, fingerprint: str
+) -> Roster:
+    """Return the roster that members have admitted, without signing anything.
+
+    Raises:
+        WrongContext, InvalidSignature: as for `found` and `admit`.
+    """
+    return (await admitted_versions(coordinator, keys, participant, fingerprint))[-1]
+
+
+async def admitted_versions(
+    coordinator: Coordinator, keys: SiteKeys, participant: str, fingerprint: str
+) -> tuple[Roster, ...]:
+    """Return every version of the roster, oldest first, without signing anything.
+
+    Raises:
+        WrongContext, InvalidSignature: as for `found` and `admit`.
+    """
+    history = await coordinator.roster()
+    _check(history, keys, participant, fingerprint)
+    versions = admit_all(history, fingerprint)
+    _check_own_keys(versions[-1], keys, participant)
+    return versions
 
 
 def entry(
@@ -88,7 +114,14 @@ def _check(history: list[SignedRoster], keys: SiteKeys, participant: str, finger
             f"the coordinator shows a roster without the fingerprint {fingerprint} of this "
             "site's policy; compare it with the other members by telephone"
         )
-    _check_own_keys(history[0].roster, keys, participant)
+    # Who came later, or has new keys since, stands as itself in the newest version only.
+    founds = _has_to_sign(history[0], participant)
+    _check_own_keys(history[0 if founds else -1].roster, keys, participant)
+
+
+def _has_to_sign(first: SignedRoster, participant: str) -> bool:
+    members = {member.participant for member in first.roster.members}
+    return participant in members - set(first.signatures)
 
 
 def _check_own_keys(roster: Roster, keys: SiteKeys, participant: str) -> None:

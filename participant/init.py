@@ -1,4 +1,4 @@
-"""Begin a site: its keys made on the site, and the two public files that others need."""
+"""Begin a site or an auditor: its keys, and the two public files that others need."""
 
 import os
 import secrets
@@ -16,9 +16,15 @@ REQUEST = "request.pem"
 
 
 def init(
-    state: Path, federation: str, participant: str, organisation: str, *, chain: bool
+    state: Path,
+    federation: str,
+    participant: str,
+    organisation: str,
+    *,
+    chain: bool = False,
+    role: Role = Role.TRAINER,
 ) -> tuple[Path, Path]:
-    """Make a site's keys in `state`; return its roster entry and its certificate request.
+    """Make a member's keys in `state`; return its roster entry and its certificate request.
 
     Raises:
         ConfigError: the site has keys already; they are never overwritten.
@@ -26,7 +32,7 @@ def init(
     """
     keys = make_keys(state / "keys", os.urandom)
     payee = _make_chain_keys(state) if chain else ""
-    member = entry(keys, participant, organisation, payee, (Role.TRAINER.value,))
+    member = entry(keys, participant, organisation, payee, (role.value,))
     write_durably(state / ENTRY, canonical.encode(member))
     write_durably(state / REQUEST, certificate_request(keys, federation, participant))
     return state / ENTRY, state / REQUEST

@@ -30,6 +30,7 @@ def parameters_of(specification: KeySpecification) -> CkksParameters:
         scale_log2=specification.scale_log2,
         value_bits=specification.value_bits,
         cohort_max=specification.cohort_max,
+        values_per_half=specification.values_per_half,
         ciphertexts_per_chunk=specification.ciphertexts_per_chunk,
     )
 

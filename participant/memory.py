@@ -1,8 +1,8 @@
 """What a site must remember over a restart, besides its ledger and its outbox.
 
-Which cohort it opened in each round, so that it never opens a second one; which
-release of a round it signed, and which it accepted; the models it holds. SQLite with
-synchronous=FULL, and one file for each model, mode 0600.
+Which key it vouched for in each round, and which cohort it opened, so that it never does so
+for a second one; which release of a round it signed, and which it accepted. SQLite with
+synchronous=FULL.
 """
 
 import sqlite3
@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from privacy.errors import OpeningRefused, StoreUnavailable
-from veilsum.files import write_durably
+from veilsum.files import disk_errors
+
+from .models import Models
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS begun (what TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS keys
+    (public_key TEXT PRIMARY KEY, round INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS openings
     (round INTEGER PRIMARY KEY, cohort TEXT NOT NULL, sum TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS signed
@@ -36,11 +37,10 @@ class Memory:
     folder: Path
 
     def __post_init__(self) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._models = self.folder / "models"
-        self._models.mkdir(mode=0o700, exist_ok=True)
         path = self.folder / "memory.sqlite"
-        path.touch(mode=0o600)
+        with disk_errors(path):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
         with _store_errors():
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
@@ -54,6 +54,20 @@ class Memory:
     def begins_ledger(self) -> None:
         """Record that this site has a ledger."""
         self._run("INSERT OR IGNORE INTO begun VALUES ('ledger')")
+
+    def vouches(self, number: int, public_key: str) -> None:
+        """Record, before it is signed, for which round this opener vouches for a cohort key.
+
+        Raises:
+            OpeningRefused: it vouched for the same key in another round; a key is for one.
+        """
+        self._run("INSERT OR IGNORE INTO keys VALUES (?, ?)", public_key, number)
+        row = self._run("SELECT round FROM keys WHERE public_key = ?", public_key)
+        if row != (number,):
+            raise OpeningRefused(
+                f"round {number}: the key of round {row[0] if row else '?'} again; its maker must "
+                "make another"
+            )
 
     def opens(self, number: int, cohort: str, total: str) -> None:
         """Record, before it is opened, which cohort's sum is opened in a round.
@@ -101,24 +115,7 @@ class Memory:
         row = self._run("SELECT round, release, model FROM releases ORDER BY round DESC LIMIT 1")
         return None if row is None else (int(row[0]), str(row[1]), str(row[2]))
 
-    def keep_model(self, digest: str, vector: NDArray[np.float64]) -> None:
-        """Keep a model under its digest.
-
-        Raises:
-            StoreUnavailable: the disk refuses.
-        """
-        write_durably(self._models / digest, vector.astype("<f8").tobytes())
-
-    def holds(self, digest: str) -> bool:
-        """Return whether the model of that digest is kept."""
-        return (self._models / digest).exists()
-
-    def model(self, digest: str) -> NDArray[np.float64] | None:
-        """Return the model of that digest, if it is kept."""
-        path = self._models / digest
-        return np.frombuffer(path.read_bytes(), "<f8").copy() if path.exists() else None
-
-    def forget_models(self, first: str) -> None:
+    def forget_models(self, models: Models, first: str) -> None:
         """Delete the models that nothing needs any more: all but the first and the newest two."""
         rows = self._all("SELECT model FROM releases ORDER BY round DESC LIMIT 2")
         kept = {first, *(row[0] for row in rows)}
@@ -126,9 +123,7 @@ class Memory:
         released = (self.newest_release() or (0, "", ""))[0]
         if opened is not None and opened > released:
             return  # a sum is open, and its model not agreed on yet
-        for path in self._models.iterdir():
-            if path.name not in kept:
-                path.unlink(missing_ok=True)
+        models.forget_all_but(kept)
 
     def close(self) -> None:
         """Close the database."""

@@ -1,33 +1,49 @@
 """An opener's part of a round: keys made and vouched for, one sum opened, one model agreed on."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from privacy import canonical
-from privacy.errors import InvalidSignature, NotYet, OpeningRefused
+from privacy.documents import Signed
+from privacy.errors import (
+    InvalidSignature,
+    NotYet,
+    OpeningRefused,
+    Unavailable,
+    VeilsumError,
+)
 from privacy.failpoints import Failpoints
 from privacy.identifiers import Digest
 from privacy.plan import Plan
-from privacy.records import KeyRecord, KeySpecification, digest_of, release_of
+from privacy.records import (
+    Contribution,
+    KeyRecord,
+    KeySpecification,
+    SealedModel,
+    digest_of,
+    release_of,
+)
 from privacy.roster import Roster
 from privacy.sealing import Entropy
 from privacy.signing import Purpose, sign
-from privacy.vectors import Shapes, model_digest
+from privacy.vectors import ModelDigest, Shapes
 
 from . import agree as agreement
 from . import keying
 from . import policy as policies
 from . import reveal as opening
-from .apply import apply
 from .config import SiteConfig
 from .coordinator import Coordinator
+from .fetch import fetch_model, fetch_sum
+from .frozen import Frozen
 from .keys import SiteKeys
+from .masking import open_masks
 from .memory import Memory
+from .models import Models
 from .planned import planned
-from .reveal import Frozen
 from .sign import sign as sign_record
+from .spool import FOLDER
 from .worker import Worker
 
 
@@ -38,7 +54,6 @@ class Opening:
     plan: Plan
     frozen: Frozen
     model: Digest
-    vector: NDArray[np.float64] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,7 @@ class Opener:
     coordinator: Coordinator
     worker: Worker
     memory: Memory
+    models: Models
     roster: Roster
     shapes: Shapes
     openings: dict[int, Opening]
@@ -65,6 +81,7 @@ class Opener:
         key = await self.worker.make_key(keying.parameters_of(wanted))
         me = self.config.participant
         record, sealed = keying.seal_key(number, me, wanted, self.roster, key.public, key.secret)
+        self.memory.vouches(number, record.public_key)
         signed = sign_record(record, me, self.keys.signing)
         self.failpoints.hit("keying.before_offer")
         await self.coordinator.offer_key(signed, key.public, sealed)
@@ -82,6 +99,7 @@ class Opener:
         keying.check_recipients(record)
         parameters = keying.parameters_of(record.specification)
         await self.worker.check_key(parameters, public_key, secret)
+        self.memory.vouches(number, record.public_key)
         self.failpoints.hit("keying.before_vouch")
         signature = sign(self.keys.signing, Purpose.KEY_RECORD, canonical.encode(record))
         try:
@@ -108,34 +126,50 @@ class Opener:
         """Open the one sum of the round that this site will ever open, and make the model."""
         plan = await planned(self.coordinator, self.roster, number)
         policies.check_round(plan, self.config.policy, self.roster)
+        if not self.models.holds(plan.terms.model):
+            raise NotYet(f"the model that round {number} started from is not here yet")
         cohort, headers = await self.coordinator.cohort(number)
-        manifest, chunks = await self.coordinator.sum(number)
-        frozen = opening.check(plan, self.config.policy, self.roster, cohort, headers, manifest)
+
+        def check(manifest: Signed) -> Frozen:
+            return opening.check(plan, self.config.policy, self.roster, cohort, headers, manifest)
+
+        place = self.config.state / FOLDER
+        frozen, spool = await fetch_sum(self.coordinator, plan, check, place)
         self.failpoints.hit("reveal.before_record")
         self.memory.opens(number, digest_of(frozen.cohort), digest_of(frozen.sum))
         record, _, secret = await self._key_with_secret(number)
         keying.check_planned(record, plan)
-        total = await self.worker.reveal(plan, frozen, secret, chunks)
-        model = self.memory.model(plan.terms.model)
-        if model is None:
-            raise NotYet(f"the model that round {number} started from is not here yet")
-        vector = apply(plan, model, total, len(frozen.cohort.entries))
-        digest = model_digest(self.shapes, vector)
-        self.openings[number] = Opening(plan, frozen, digest, vector)
-        self.memory.keep_model(digest, vector)
+        masks = await self._masks(plan, headers)
+        try:
+            model = await self.worker.reveal(plan, frozen, secret, masks, spool.folder)
+        except Unavailable:
+            raise  # it is opened again, from the same chunks
+        except VeilsumError:
+            spool.erase()
+            raise
+        self.openings[number] = Opening(plan, frozen, model)
+        spool.erase()
+
+    async def _masks(self, plan: Plan, headers: Sequence[Signed]) -> tuple[bytes, ...]:
+        """Return the secrets of the masks of a cohort whose headers have been checked."""
+        contributions = [canonical.decode(signed.body, Contribution) for signed in headers]
+        seals = await self.coordinator.masks(plan.terms.round, len(contributions))
+        me, pair = self.config.participant, self.keys.sealing
+        return open_masks(plan, contributions, seals, me, pair)
 
     async def seal(self, number: int) -> None:
         """Seal the model that this opener made, to every trainer."""
         # Never the coordinator's plan of this moment: the one under which the sum was opened.
         made = self.openings[number]
         self.failpoints.hit("agree.before_seal")
-        envelope, chunks = agreement.seal_model(
+        envelope, chunks = await asyncio.to_thread(
+            agreement.seal_model,
             made.plan,
             self.roster,
             digest_of(made.frozen.sum),
             self.config.participant,
             made.model,
-            made.vector,
+            lambda: self.models.chunks(made.model),
             self.entropy,
         )
         signed = sign_record(envelope, self.config.participant, self.keys.signing)
@@ -150,16 +184,19 @@ class Opener:
         """
         made = self.openings[number]
         plan, frozen = made.plan, made.frozen
-        signed, chunks = await self.coordinator.model(number)
-        envelope = agreement.check_envelope(signed, plan, digest_of(frozen.sum), self.roster)
-        agreement.open_model(
-            envelope, chunks, self.config.participant, self.keys.sealing, self.shapes
-        )
-        if envelope.model != made.model:
-            raise OpeningRefused(
-                f"round {number}: {envelope.sealer} sealed model {envelope.model[:16]}…, this "
-                f"opener made {made.model[:16]}…; the openers disagree"
-            )
+
+        def check(signed: Signed) -> SealedModel:
+            envelope = agreement.check_envelope(signed, plan, digest_of(frozen.sum), self.roster)
+            if envelope.model != made.model:
+                raise OpeningRefused(
+                    f"round {number}: {envelope.sealer} sealed model {envelope.model[:16]}…, "
+                    f"this opener made {made.model[:16]}…; the openers disagree"
+                )
+            return envelope
+
+        me, pair = self.config.participant, self.keys.sealing
+        digest = ModelDigest(self.shapes)
+        envelope = await fetch_model(self.coordinator, number, check, me, pair, digest)
         release = release_of(envelope, digest_of(frozen.cohort), plan.terms.model)
         self.memory.signs(number, digest_of(release))
         self.failpoints.hit("agree.before_sign")

@@ -1,6 +1,7 @@
 """What is about to leave the site: on disk, whole, before the first byte goes.
 
     outbox/000002/chunks/00000000 …    protected chunks, written as they are made
+    outbox/000002/masks/00 …           the mask's secret, sealed to each opener in order
     outbox/000002/header               the signed header, written last
 
 A contribution without its header was never finished and never left; one with it
@@ -8,13 +9,13 @@ is sent as it is, however often that takes. Nothing here is in the clear.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from privacy.documents import Signed, pack, unpack
 from privacy.errors import StoreUnavailable
-from veilsum.files import sync_folder, write_durably
+from veilsum.files import disk_errors, sync_folder, write_durably
 
 
 @dataclass(frozen=True)
@@ -36,22 +37,43 @@ class Outbox:
             StoreUnavailable: the disk refuses.
         """
         chunks = self.place / "chunks"
-        try:
-            self.erase()
+        self.erase()
+        with disk_errors(self.place):
             chunks.mkdir(mode=0o700, parents=True)
-        except OSError as error:
-            raise _refused(self.place, error) from None
         return chunks
 
-    def finish(self, header: Signed) -> None:
-        """Put the signed header beside its chunks; from here on this is the contribution."""
-        sync_folder(self.place / "chunks")
+    def finish(self, header: Signed, masks: Sequence[bytes]) -> None:
+        """Put the signed header beside its chunks; from here on this is the contribution.
+
+        Raises:
+            StoreUnavailable: the disk refuses.
+        """
+        folder = self.place / "masks"
+        with disk_errors(self.place):
+            sync_folder(self.place / "chunks")
+            folder.mkdir(mode=0o700, exist_ok=True)
+        for index, sealed in enumerate(masks):
+            write_durably(folder / f"{index:02d}", sealed)
         write_durably(self.place / "header", pack(header))
 
     def header(self) -> Signed | None:
-        """Return the signed header of a finished contribution, or None."""
+        """Return the signed header of a finished contribution, or None.
+
+        Raises:
+            StoreUnavailable: it cannot be read.
+        """
         path = self.place / "header"
-        return unpack(path.read_bytes()) if path.exists() else None
+        with disk_errors(path):
+            there = path.exists()
+        return unpack(_read(path)) if there else None
+
+    def masks(self, count: int) -> tuple[bytes, ...]:
+        """Return the sealed secrets of a finished contribution's mask, in the openers' order.
+
+        Raises:
+            StoreUnavailable: one of them cannot be read.
+        """
+        return tuple(_read(self.place / "masks" / f"{index:02d}") for index in range(count))
 
     def chunks(self, first: int, count: int) -> Iterator[tuple[int, bytes]]:
         """Yield the chunks from `first` on, each with its index."""
@@ -59,25 +81,33 @@ class Outbox:
             yield index, self._chunk(index)
 
     def erase(self) -> None:
-        """Delete the contribution; its round is over."""
+        """Delete the contribution; its round is over.
+
+        Raises:
+            StoreUnavailable: the disk refuses.
+        """
         # The header first: what is left when this is cut short was never finished.
-        (self.place / "header").unlink(missing_ok=True)
+        with disk_errors(self.place):
+            (self.place / "header").unlink(missing_ok=True)
         shutil.rmtree(self.place, ignore_errors=True)
 
     def _chunk(self, index: int) -> bytes:
-        path = self.place / "chunks" / f"{index:08d}"
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise StoreUnavailable(f"{path}: {error.strerror}; restore the outbox") from None
+        return _read(self.place / "chunks" / f"{index:08d}")
 
 
-def erase_until(folder: Path, last: int) -> None:
-    """Delete the contributions of all rounds up to `last`."""
-    for place in folder.glob("[0-9]*"):
-        if int(place.name) <= last:
+def erase_until(folder: Path, last: int, live: Collection[int] = ()) -> None:
+    """Delete the contributions of all rounds up to `last` but the live ones.
+
+    Raises:
+        StoreUnavailable: the disk refuses.
+    """
+    for place in folder.glob("[0-9]" * 6):
+        if int(place.name) <= last and int(place.name) not in live:
             Outbox(folder, int(place.name)).erase()
 
 
-def _refused(path: Path, error: OSError) -> StoreUnavailable:
-    return StoreUnavailable(f"{path}: {error.strerror}; make room on this disk")
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: {error.strerror}; restore the outbox") from None

@@ -1,7 +1,8 @@
-"""How long to wait before the coordinator is asked again: longer each time, and never in step."""
+"""How long to wait before something is tried again: longer each time, and never in step."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -20,9 +21,15 @@ class Patience:
     """Waits twice as long each time, up to a limit, each wait shortened by chance.
 
     Says why only when the reason changes: an outage is one line, not one each second.
+
+    Attributes:
+        event: what the log calls a wait.
+        fields: what it says beside the reason.
     """
 
     entropy: Entropy
+    event: str = "waiting_for_coordinator"
+    fields: Mapping[str, str | int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.reset()
@@ -35,7 +42,7 @@ class Patience:
     async def wait(self, error: VeilsumError) -> None:
         """Wait because of `error`."""
         if str(error) != self._reason:
-            log.warning("waiting_for_coordinator", reason=str(error))
+            log.warning(self.event, **self.fields, reason=str(error))
         self._reason = str(error)
         share = int.from_bytes(self.entropy(4), "big") / 2**32
         await asyncio.sleep(self._seconds * (0.5 + share / 2))

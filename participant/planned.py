@@ -13,11 +13,19 @@ async def planned(coordinator: Coordinator, roster: Roster, number: int) -> Plan
     """Return the plan of round `number`.
 
     Raises:
+        NotYet: there is none. And as `check_planned`.
+    """
+    return check_planned(await coordinator.plan(number), roster, number)
+
+
+def check_planned(sent: tuple[bytes, bytes, bytes], roster: Roster, number: int) -> Plan:
+    """Return the plan that was sent for round `number`: arithmetic part, terms, signature.
+
+    Raises:
         InvalidSignature: the roster's coordinator has not signed it.
         WrongContext: it is the plan of another round.
-        NotYet: there is none.
     """
-    arithmetic, terms, signature = await coordinator.plan(number)
+    arithmetic, terms, signature = sent
     digest = bytes.fromhex(plans.digest_of(arithmetic, terms))
     verify(roster.coordinator_key, Purpose.PLAN, digest, signature)
     plan = plans.decode(arithmetic, terms)

@@ -4,6 +4,7 @@ Every refusal names the line of `site.toml` that refused.
 """
 
 from fractions import Fraction
+from typing import Protocol
 
 from privacy.accounting import epsilon_of
 from privacy.errors import CohortTooSmall, PolicyRefusal
@@ -14,7 +15,17 @@ from privacy.plan import Plan
 from privacy.records import KeySpecification
 from privacy.roster import Role, Roster
 
+from .auditor_config import AuditorPolicy
 from .config import Dataset, Policy
+
+
+class HasSmallestCohort(Protocol):
+    """The policy of a site or of an auditor, as far as both have one."""
+
+    @property
+    def smallest_cohort(self) -> int:
+        """Fewest organisations in a sum."""
+        ...
 
 
 def check_plan(
@@ -94,7 +105,7 @@ def check_specification(specification: KeySpecification, policy: Policy, roster:
 
 
 def check_cohort(
-    participants: tuple[str, ...], policy: Policy, minimum: int, roster: Roster
+    participants: tuple[str, ...], policy: HasSmallestCohort, minimum: int, roster: Roster
 ) -> None:
     """Return if a sum over `participants` hides each of them well enough.
 
@@ -121,10 +132,7 @@ def check_openers(openers: tuple[str, ...], policy: Policy, roster: Roster) -> N
         PolicyRefusal: they are not of the list, too few of it, or of one organisation.
         WrongIdentity: one is not in the roster.
     """
-    members = [roster.member(name) for name in openers]
-    organisations = {member.organisation for member in members}
-    if len(organisations) != len(members) or any(Role.TRAINER not in m.roles for m in members):
-        raise PolicyRefusal("openers must be trainers of different organisations")
+    _check_opener_members(openers, roster)
     strangers = sorted(set(openers) - set(policy.openers))
     if strangers:
         raise PolicyRefusal(f"policy.openers: {', '.join(strangers)} is not among them")
@@ -134,18 +142,65 @@ def check_openers(openers: tuple[str, ...], policy: Policy, roster: Roster) -> N
         )
 
 
+def check_audit(plan: Plan, participant: str, policy: AuditorPolicy, roster: Roster) -> None:
+    """Return if `participant` is the one to audit a round under `plan`, and accepts it.
+
+    Raises:
+        PolicyRefusal: another roster or scheme, another auditor, or members who are not
+            what their part in the plan needs.
+        WrongIdentity: one is not in the roster.
+    """
+    terms = plan.terms
+    if terms.federation != roster.federation or terms.roster != roster.digest():
+        raise PolicyRefusal(f"policy.roster: the plan names another roster than {policy.roster}")
+    if plan.arithmetic.scheme not in policy.schemes:
+        raise PolicyRefusal(f"policy.schemes: {plan.arithmetic.scheme} is not among them")
+    if terms.auditor != participant:
+        raise PolicyRefusal(f"the plan names {terms.auditor} as its auditor, not {participant}")
+    check_auditor(participant, roster)
+    _check_opener_members(terms.openers, roster)
+
+
+def check_auditor(participant: str, roster: Roster) -> None:
+    """Return if a member may be handed single contributions, to add them again.
+
+    Who holds a cohort key could open them; who runs the coordinator would audit itself. Of
+    the coordinator the roster says its key only, and not whose organisation it is.
+
+    Raises:
+        PolicyRefusal: no auditor alone, or of an organisation that also trains or adds.
+        WrongIdentity: not in the roster.
+    """
+    auditor = roster.member(participant)
+    if auditor.roles != (Role.AUDITOR,):
+        raise PolicyRefusal(f"{participant} is no auditor of the roster, or something else too")
+    if auditor.signing_key == roster.coordinator_key:
+        raise PolicyRefusal(f"{participant} signs with the coordinator's key")
+    for other in roster.members:
+        adds = Role.TRAINER in other.roles or Role.AGGREGATOR in other.roles
+        if adds and other.organisation == auditor.organisation:
+            raise PolicyRefusal(
+                f"{participant} is no auditor: its organisation, {auditor.organisation}, is also "
+                f"that of {other.participant}, which is {' and '.join(other.roles)}"
+            )
+
+
 def _check_auditor(plan: Plan, policy: Policy, roster: Roster) -> None:
     if plan.terms.auditor is None:
         if not policy.without_auditor:
             raise PolicyRefusal("policy.without_auditor = false: the plan names no auditor")
         return
-    auditor = roster.member(plan.terms.auditor)
-    openers = {roster.member(name).organisation for name in plan.terms.openers}
-    if Role.AUDITOR not in auditor.roles or auditor.organisation in openers:
-        raise PolicyRefusal(
-            f"policy.without_auditor: {auditor.participant} is no auditor of the roster, or its "
-            "organisation opens sums"
-        )
+    try:
+        check_auditor(plan.terms.auditor, roster)
+    except PolicyRefusal as refusal:
+        raise PolicyRefusal(f"policy.without_auditor: {refusal}") from None
+
+
+def _check_opener_members(openers: tuple[str, ...], roster: Roster) -> None:
+    members = [roster.member(name) for name in openers]
+    organisations = {member.organisation for member in members}
+    if len(organisations) != len(members) or any(Role.TRAINER not in m.roles for m in members):
+        raise PolicyRefusal("openers must be trainers of different organisations")
 
 
 def _check_privacy(plan: Plan, policy: Policy, dataset: Dataset) -> None:

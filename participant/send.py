@@ -25,6 +25,7 @@ from veilsum.v1 import contribution_pb2_grpc
 
 from .coordinator import CALL_SECONDS, Coordinator, signed_from_wire, signed_to_wire
 from .outbox import Outbox
+from .pace import Pace, say_in_log
 
 log = structlog.get_logger()
 
@@ -53,7 +54,9 @@ class Sender:
         """
         contribution = canonical.decode(header.body, Contribution)
         try:
-            begin = wire.BeginContributionRequest(header=signed_to_wire(header))
+            begin = wire.BeginContributionRequest(
+                header=signed_to_wire(header), sealed_masks=outbox.masks(len(contribution.masks))
+            )
             offset = await self._stub.BeginContribution(begin, timeout=CALL_SECONDS)
             self._count = _framed(begin)
             if not offset.committed:
@@ -94,11 +97,13 @@ class Sender:
         chunks: tuple[int, int],
         failed: list[VeilsumError],
     ) -> AsyncIterator[wire.PutChunksRequest]:
+        pace = Pace(chunks[1], say_in_log("sending", number), chunks[0])
         try:
             for index, payload in outbox.chunks(*chunks):
                 request = wire.PutChunksRequest(round=number, piece=0, chunk=index, payload=payload)
                 self._count += _framed(request)
                 yield request
+                pace.step(len(payload))
                 await asyncio.to_thread(self.failpoints.hit, "send.after_chunk")
         except VeilsumError as error:
             failed.append(error)

@@ -57,6 +57,11 @@ class Agree(Task):
 
 
 @dataclass(frozen=True, slots=True)
+class Audit(Task):
+    """Add the round's contributions again, and sign its sum or refuse it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Claim(Task):
     """Claim this site's part on the chain."""
 
@@ -95,6 +100,19 @@ def tasks(view: View, standing: Standing) -> tuple[Task, ...]:
     urgent = (Adopt, Open, SealModel, Agree, Contribute, VouchForKey, MakeKey, Claim)
     todo = (task for task in found if task not in standing.declined)
     return tuple(sorted(todo, key=lambda task: urgent.index(type(task))))
+
+
+def audits(view: View, auditor: str, settled: frozenset[int]) -> tuple[Audit, ...]:
+    """Return what an auditor is to do, the oldest round first.
+
+    Args:
+        settled: rounds whose sum it has signed or refused.
+    """
+    return tuple(
+        Audit(each.number)
+        for each in sorted(view.rounds, key=lambda each: each.number)
+        if (each.phase, each.auditor) == ("auditing", auditor) and each.number not in settled
+    )
 
 
 def works_on(view: View, standing: Standing) -> tuple[int, ...]:

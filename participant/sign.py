@@ -10,8 +10,12 @@ from privacy.plan import Plan
 from privacy.records import PURPOSES, Contribution, Piece, Record
 from privacy.signing import sign as sign_body
 
+from .masking import SealedMask
 
-def contribution(plan: Plan, participant: str, pieces: tuple[Piece, ...]) -> Contribution:
+
+def contribution(
+    plan: Plan, participant: str, pieces: tuple[Piece, ...], mask: SealedMask
+) -> Contribution:
     """Return the header of a contribution to the round of `plan`."""
     return Contribution(
         federation=plan.terms.federation,
@@ -21,6 +25,8 @@ def contribution(plan: Plan, participant: str, pieces: tuple[Piece, ...]) -> Con
         participant=participant,
         pieces=pieces,
         claim=from_json(privacy_event(plan.terms.privacy.training)),
+        mask=mask.commitment,
+        masks=mask.named,
     )
 
 

@@ -18,6 +18,7 @@ class RoundView:
     committed: tuple[str, ...]
     sealed_model: str
     agreed: tuple[str, ...]
+    auditor: str = ""
 
 
 @dataclass(frozen=True, slots=True)

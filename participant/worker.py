@@ -3,32 +3,34 @@
 Training and encryption run in a process of their own, spawned and never forked
 (gRPC has threads), so that the agent needs none of their libraries and outlives
 whatever happens in them. What crosses the pipe is MessagePack of known types,
-between two processes of one site; an update never does.
+between two processes of one site; nothing of the size of a model does, and an
+update least of all.
 """
 
 import asyncio
+import atexit
 import multiprocessing
 import os
-import resource
-import signal
-import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from privacy import errors
 from privacy.errors import ConfigError, PeerUnreachable, VeilsumError
+from privacy.identifiers import Digest
 from privacy.plan import Plan, pack
 from privacy.records import Cohort, Piece, Sum
 from privacy.schemes.ckks_parameters import CkksParameters
 from privacy.vectors import Shapes
 
-from .reveal import Frozen
+from . import child
+from .frozen import Frozen
+from .models import sweep_dead_drafts
+from .pace import Progress, Say, say_in_log, say_nothing
 
 Main = Callable[[Connection, str], None]
 """What a worker process runs: serve on the connection, for the site of that name."""
@@ -41,7 +43,7 @@ class Order(msgspec.Struct, frozen=True, tag=True):
 
 
 class Describe(Order, frozen=True):
-    """Say the shapes of the model, and make the first one from a public text.
+    """Say the shapes of the model, and keep the first one, made from a public text.
 
     Refused where the data has more units, or a unit more rows, than the site's file says.
     """
@@ -49,17 +51,18 @@ class Describe(Order, frozen=True):
     first_model: str
     records: int
     records_per_unit: int
+    models: str
 
 
 class Train(Order, frozen=True):
-    """Train from a model; keep the update."""
+    """Train from the plan's model, which is in a folder of models; hold on to the update."""
 
     plan: bytes
-    model: bytes
+    models: str
 
 
 class Privatise(Order, frozen=True):
-    """Clip the update and put it on the grid; keep it."""
+    """Clip the update and put it on the grid; hold on to it."""
 
     plan: bytes
 
@@ -69,7 +72,11 @@ class Protect(Order, frozen=True):
 
     plan: bytes
     public_key: bytes
+    mask: bytes
     folder: str
+
+    def __repr__(self) -> str:
+        return "Protect(…)"
 
 
 class MakeKey(Order, frozen=True):
@@ -90,13 +97,15 @@ class CheckKey(Order, frozen=True):
 
 
 class Reveal(Order, frozen=True):
-    """Open a sum."""
+    """Open the sum whose chunks are in a folder, and put what it gives among the models."""
 
     plan: bytes
     cohort: Cohort
     sum: Sum
     secret: bytes
-    chunks: tuple[bytes, ...]
+    masks: tuple[bytes, ...]
+    chunks: str
+    models: str
 
     def __repr__(self) -> str:
         return "Reveal(…)"
@@ -113,10 +122,10 @@ class Failure(msgspec.Struct, frozen=True, tag=True):
 
 
 class Described(msgspec.Struct, frozen=True, tag=True):
-    """The shapes of the site's model, and the first model."""
+    """The shapes of the site's model, and the digest of the first one."""
 
     shapes: tuple[tuple[str, tuple[int, ...]], ...]
-    first_model: bytes
+    first_model: Digest
 
 
 class Key(msgspec.Struct, frozen=True, tag=True):
@@ -130,9 +139,9 @@ class Key(msgspec.Struct, frozen=True, tag=True):
 
 
 class Opened(msgspec.Struct, frozen=True, tag=True):
-    """An opened sum: little-endian int64."""
+    """The digest of the model that a sum gave."""
 
-    total: bytes
+    model: Digest
 
 
 class Protected(msgspec.Struct, frozen=True, tag=True):
@@ -145,42 +154,45 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     """It is done."""
 
 
-AnyReply = Failure | Described | Key | Opened | Protected | Done
+AnyReply = Failure | Described | Key | Opened | Protected | Done | Progress
+"""Every order ends with one of these; `Progress` comes before the end, as often as there is."""
 
 
 class Worker:
     """The agent's end: one worker, one order at a time; a dead worker is started again."""
 
-    def __init__(self, main: Main, site: str) -> None:
+    def __init__(self, main: Main, site: str, models: Path) -> None:
         self._main = main
         self._site = site
+        self._models = str(models)
         self._lock = asyncio.Lock()
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
 
     async def describe(
         self, first_model: str, records: int, records_per_unit: int
-    ) -> tuple[Shapes, NDArray[np.float64]]:
-        """Return the shapes of the site's model, and the first model.
+    ) -> tuple[Shapes, Digest]:
+        """Return the shapes of the site's model, and the digest of the first one, now kept.
 
         Raises:
             ConfigError: the data has more units, or a unit more rows, than said.
         """
-        order = Describe(first_model, records, records_per_unit)
+        order = Describe(first_model, records, records_per_unit, self._models)
         reply = await self._ask(order, Described)
-        return reply.shapes, np.frombuffer(reply.first_model, "<f8").copy()
+        return reply.shapes, reply.first_model
 
-    async def train(self, plan: Plan, model: NDArray[np.float64]) -> None:
-        """Train; the update stays in the worker."""
-        await self._ask(Train(pack(plan), model.astype("<f8").tobytes()), Done)
+    async def train(self, plan: Plan) -> None:
+        """Train from the plan's model; the update stays in the worker."""
+        await self._ask(Train(pack(plan), self._models), Done)
 
     async def privatise(self, plan: Plan) -> None:
         """Privatise the update; it stays in the worker."""
         await self._ask(Privatise(pack(plan)), Done)
 
-    async def protect(self, plan: Plan, public_key: bytes, folder: str) -> Piece:
-        """Write the protected update to a folder of the outbox."""
-        return (await self._ask(Protect(pack(plan), public_key, folder), Protected)).piece
+    async def protect(self, plan: Plan, public_key: bytes, mask: bytes, folder: str) -> Piece:
+        """Write the protected update to a folder of the outbox, under the mask of a secret."""
+        order = Protect(pack(plan), public_key, mask, folder)
+        return (await self._ask(order, Protected, say_in_log("protecting", plan.terms.round))).piece
 
     async def make_key(self, parameters: CkksParameters) -> Key:
         """Make a cohort key."""
@@ -191,46 +203,55 @@ class Worker:
         await self._ask(CheckKey(parameters, public, secret), Done)
 
     async def reveal(
-        self, plan: Plan, frozen: Frozen, secret: bytes, chunks: tuple[bytes, ...]
-    ) -> NDArray[np.int64]:
-        """Open a sum."""
-        order = Reveal(pack(plan), frozen.cohort, frozen.sum, secret, chunks)
-        return np.frombuffer((await self._ask(order, Opened)).total, "<i8").copy()
+        self, plan: Plan, frozen: Frozen, secret: bytes, masks: tuple[bytes, ...], chunks: Path
+    ) -> Digest:
+        """Open a sum whose chunks are in a folder; return the digest of the model it gave."""
+        cohort, total = frozen.cohort, frozen.sum
+        order = Reveal(pack(plan), cohort, total, secret, masks, str(chunks), self._models)
+        return (await self._ask(order, Opened, say_in_log("opening", plan.terms.round))).model
 
     def stop(self) -> None:
         """End the worker process."""
+        atexit.unregister(self.stop)
         if self._process is not None and self._pipe is not None:
             self._pipe.close()
             self._process.terminate()
             self._process.join(5)
             self._process = self._pipe = None
 
-    async def _ask(self, order: AnyOrder, kind: type[Result]) -> Result:
+    async def _ask(self, order: AnyOrder, kind: type[Result], say: Say = say_nothing) -> Result:
         async with self._lock:
             try:
-                answer = await asyncio.to_thread(self._exchange, msgspec.msgpack.encode(order))
+                body = msgspec.msgpack.encode(order)
+                reply = await asyncio.to_thread(self._exchange, body, say)
             except (EOFError, OSError):
                 self.stop()
                 raise PeerUnreachable(
                     "this site's worker process died; it is started again with the next order"
                 ) from None
-        reply: Any = msgspec.msgpack.decode(answer, type=AnyReply)
         if isinstance(reply, Failure):
             raise error_of(reply.code, reply.message)
         assert isinstance(reply, kind)  # both ends of the pipe are this file's
         return reply
 
-    def _exchange(self, order: bytes) -> bytes:
+    def _exchange(self, order: bytes, say: Say) -> Any:  # noqa: ANN401
         if self._pipe is None:
             self._start()
         assert self._pipe is not None  # _start has just made it
-        self._pipe.send_bytes(order)
-        return self._pipe.recv_bytes()
+        pipe = self._pipe
+        pipe.send_bytes(order)
+        while isinstance(reply := _received(pipe), Progress):
+            say(reply)
+        return reply
 
     def _start(self) -> None:
+        # What the worker before this one has left half written, it can no longer delete.
+        sweep_dead_drafts(Path(self._models))
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=self._main, args=(theirs, self._site), daemon=True)
+        # Not a daemon, which may have no children. It ends with this process all the same.
+        self._process = context.Process(target=self._main, args=(theirs, self._site))
+        atexit.register(self.stop)
         self._process.start()
         theirs.close()
 
@@ -252,9 +273,11 @@ def serve_workshop(connection: Connection, make_workshop: Callable[[], Any]) -> 
 
     Heavy imports belong into `make_workshop`: an agent that dies meanwhile is noticed.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the agent decides when it ends
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the update
-    _die_with_parent()
+    child.begin()
+
+    def say(reply: AnyReply) -> None:
+        connection.send_bytes(msgspec.msgpack.encode(reply))
+
     workshop, problem = None, ""
     try:
         workshop = make_workshop()
@@ -265,8 +288,8 @@ def serve_workshop(connection: Connection, make_workshop: Callable[[], Any]) -> 
             order = msgspec.msgpack.decode(connection.recv_bytes(), type=AnyOrder)
         except (EOFError, OSError):
             return
-        reply = Failure(ConfigError.code, problem) if problem else _answer(workshop, order)
-        connection.send_bytes(msgspec.msgpack.encode(reply))
+        reply = Failure(ConfigError.code, problem) if problem else _answer(workshop, order, say)
+        say(reply)
 
 
 def error_of(code: str, message: str) -> VeilsumError:
@@ -283,9 +306,14 @@ def _leaves(kind: type[VeilsumError]) -> list[type[VeilsumError]]:
     return [kind, *(leaf for child in kind.__subclasses__() for leaf in _leaves(child))]
 
 
-def _answer(workshop: Any, order: AnyOrder) -> AnyReply:  # noqa: ANN401
+def _received(pipe: Connection) -> AnyReply:
+    reply: AnyReply = msgspec.msgpack.decode(pipe.recv_bytes(), type=AnyReply)
+    return reply
+
+
+def _answer(workshop: Any, order: AnyOrder, say: Say) -> AnyReply:  # noqa: ANN401
     try:
-        return _obey(workshop, order)
+        return _obey(workshop, order, say)
     except VeilsumError as error:
         return Failure(error.code, str(error))
     except Exception as error:
@@ -293,35 +321,24 @@ def _answer(workshop: Any, order: AnyOrder) -> AnyReply:  # noqa: ANN401
         return Failure(errors.InternalError.code, f"{type(error).__name__} in the site's worker")
 
 
-def _obey(workshop: Any, order: AnyOrder) -> AnyReply:  # noqa: ANN401
+def _obey(workshop: Any, order: AnyOrder, say: Say) -> AnyReply:  # noqa: ANN401
     match order:
-        case Describe(first_model, records, records_per_unit):
+        case Describe(first_model, records, records_per_unit, models):
             workshop.require_records(records, records_per_unit)
-            return Described(workshop.shapes(), workshop.first_model(first_model).tobytes())
-        case Train(plan, model):
-            workshop.train(plan, model)
+            return Described(workshop.shapes(), workshop.first_model(first_model, Path(models)))
+        case Train(plan, models):
+            workshop.train(plan, Path(models))
         case Privatise(plan):
             workshop.privatise(plan)
-        case Protect(plan, public_key, folder):
-            return Protected(workshop.protect(plan, public_key, folder))
+        case Protect(plan, public_key, mask, folder):
+            return Protected(workshop.protect(plan, public_key, mask, Path(folder), say))
         case MakeKey(parameters):
             key = workshop.make_key(parameters)
             return Key(key.public, key.secret)
         case CheckKey(parameters, public, secret):
             workshop.check_key(parameters, public, secret)
-        case Reveal(plan, cohort, total, secret, chunks):
-            opened = workshop.reveal(plan, Frozen(cohort, total), secret, chunks)
-            return Opened(opened.astype("<i8").tobytes())
+        case Reveal(plan, cohort, total, secret, masks, chunks, models):
+            frozen = Frozen(cohort, total)
+            places = Path(chunks), Path(models)
+            return Opened(workshop.reveal(plan, frozen, secret, masks, *places, say))
     return Done()
-
-
-def _die_with_parent() -> None:
-    agent = multiprocessing.parent_process()
-    if agent is None:
-        return
-
-    def watch() -> None:
-        agent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

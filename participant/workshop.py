@@ -1,43 +1,50 @@
 """What happens to a site's data, inside the worker process: train, privatise, protect, open.
 
-The update lives here and is dropped here. What comes out is protected chunks, a
-cohort key on its way to being sealed, or an opened sum.
+The update lives here and is dropped here: this is the one process that ever holds a whole
+vector, while it trains and until the last chunk is protected. What comes out is protected
+chunks, a cohort key on its way to being sealed, or the model that an opened sum gives.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from privacy import plan as plans
-from privacy.errors import ConfigError, IllegalEvent
+from privacy.errors import ConfigError, IllegalEvent, NotYet
+from privacy.identifiers import Digest
+from privacy.initial import initial_parts
 from privacy.plan import Plan
 from privacy.records import Piece
-from privacy.schemes.base import Protector, Revealer
-from privacy.schemes.ckks import CkksProtector, CkksRevealer, CohortKey, check_cohort_key
+from privacy.schemes.base import Revealer
+from privacy.schemes.ckks import CkksRevealer, CohortKey, check_cohort_key
 from privacy.schemes.ckks import make_cohort_key as draw_key
 from privacy.schemes.ckks_parameters import CkksParameters
+from privacy.schemes.masks import Mask
 from privacy.vectors import Shapes
 
-from . import reveal as opening
+from .frozen import Frozen
+from .models import Models
+from .next_model import next_model
+from .pace import Say, say_nothing
 from .privatise import privatise
-from .protect import protect
+from .protect import MakeProtector, ckks_protector, protect
 from .random_words import Entropy
-from .reveal import Frozen
-from .site import Site, initial_vector, model_shapes
-from .train import train
+from .site import Site, model_shapes
+from .spool import Spooled
+
+MakeRevealer: TypeAlias = Callable[[Plan, bytes, Sequence[bytes]], Revealer]
+"""Makes a revealer from a plan, the cohort key's secret and those of the cohort's masks."""
 
 
-def ckks_protector(plan: Plan, public_key: bytes) -> Protector:
-    """Return what encrypts updates under a round's plan and key."""
-    return CkksProtector(plan.parameters(), plan.arithmetic.dimension, public_key)
-
-
-def ckks_revealer(plan: Plan, secret: bytes) -> Revealer:
-    """Return what opens the sum of a round, from its plan and secret."""
-    return CkksRevealer(plan.parameters(), plan.arithmetic.dimension, secret)
+def ckks_revealer(plan: Plan, secret: bytes, masks: Sequence[bytes]) -> Revealer:
+    """Return what opens the sum of a round, from its plan, secret and masks."""
+    parameters, context = plan.parameters(), bytes.fromhex(plan.digest())
+    taken_off = [Mask(parameters, mask, context) for mask in masks]
+    return CkksRevealer(parameters, plan.arithmetic.dimension, secret, taken_off)
 
 
 @dataclass
@@ -46,14 +53,18 @@ class Workshop:
 
     site: Site
     entropy: Entropy
-    protector: Callable[[Plan, bytes], Protector] = ckks_protector
-    revealer: Callable[[Plan, bytes], Revealer] = ckks_revealer
+    protector: MakeProtector = ckks_protector
+    revealer: MakeRevealer = ckks_revealer
+    _shapes: Shapes | None = None
     _update: NDArray[np.float64] | None = field(default=None, repr=False)
     _integers: NDArray[np.int64] | None = field(default=None, repr=False)
 
     def shapes(self) -> Shapes:
         """Return the names and shapes of the site's model."""
-        return model_shapes(self.site)
+        if self._shapes is None:
+            # Once: the site makes a whole model to say them.
+            self._shapes = model_shapes(self.site)
+        return self._shapes
 
     def require_records(self, records: int, records_per_unit: int) -> None:
         """Return if the data has at most so many units, each of at most so many rows.
@@ -70,15 +81,27 @@ class Workshop:
                 "site's file, and see that delta stays below one over the number of records"
             )
 
-    def first_model(self, text: str) -> NDArray[np.float64]:
-        """Return the public model that everyone derives from `text`."""
-        return initial_vector(self.site, text)
+    def first_model(self, text: str, models: Path) -> Digest:
+        """Keep the public model that everyone derives from `text`, and return its digest."""
+        with Models(models).writer(self.shapes()) as writer:
+            for part in initial_parts(self.shapes(), text):
+                writer.update(part)
+            return writer.keep()
 
-    def train(self, packed_plan: bytes, model: bytes) -> None:
-        """Train on the site's data; the update stays here."""
+    def train(self, packed_plan: bytes, models: Path) -> None:
+        """Train on the site's data, from the plan's model; the update stays here.
+
+        Raises:
+            NotYet: the model is not there.
+        """
         plan = plans.unpack(packed_plan)
-        vector = np.frombuffer(model, "<f8").copy()
+        vector = Models(models).vector(plan.terms.model)
+        if vector is None:
+            raise NotYet(f"model {plan.terms.model[:16]}… is not here yet")
         order = plan.terms.privacy.training
+        # PyTorch is loaded by those who train: an opener that only opens, or a test, need not.
+        from .train import train  # noqa: PLC0415
+
         self._update = train(self.site, self.shapes(), vector, order, self.entropy)
 
     def privatise(self, packed_plan: bytes) -> None:
@@ -89,13 +112,20 @@ class Workshop:
         self._integers = privatise(self._update, float(plan.terms.clip), plan.grid())
         self._update = None
 
-    def protect(self, packed_plan: bytes, public_key: bytes, folder: str) -> Piece:
+    def protect(
+        self,
+        packed_plan: bytes,
+        public_key: bytes,
+        mask: bytes,
+        folder: Path,
+        say: Say = say_nothing,
+    ) -> Piece:
         """Write the protected update to the outbox, and forget it."""
         if self._integers is None:
             raise IllegalEvent("there is no update to protect")
         plan, integers = plans.unpack(packed_plan), self._integers
         self._integers = None
-        return protect(plan, self.protector(plan, public_key), integers, Path(folder))
+        return protect(plan, public_key, mask, integers, folder, make=self.protector, say=say)
 
     def make_key(self, parameters: CkksParameters) -> CohortKey:
         """Make a cohort key."""
@@ -106,8 +136,23 @@ class Workshop:
         check_cohort_key(parameters, public, secret)
 
     def reveal(
-        self, packed_plan: bytes, frozen: Frozen, secret: bytes, chunks: Sequence[bytes]
-    ) -> NDArray[np.int64]:
-        """Open a sum."""
+        self,
+        packed_plan: bytes,
+        frozen: Frozen,
+        secret: bytes,
+        masks: Sequence[bytes],
+        chunks: Path,
+        models: Path,
+        say: Say = say_nothing,
+    ) -> Digest:
+        """Open a sum, keep the model that it gives, and return the model's digest."""
         plan = plans.unpack(packed_plan)
-        return opening.reveal(plan, frozen, self.revealer(plan, secret), chunks)
+        return next_model(
+            plan,
+            frozen,
+            self.revealer(plan, secret, masks),
+            Spooled(chunks, plan.arithmetic.chunks),
+            Models(models),
+            self.shapes(),
+            say,
+        )

@@ -26,8 +26,8 @@ DEEPEST_DOCUMENT = 32
 """Levels of brackets; parsers recurse, and how far they may is not ours to say."""
 
 # the last quote may be missing: a search for it from each quote would take for ever
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
-_BRACKET: Final = re.compile(rb"[\[\]{}]")
+_STRING_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_STEPS: Final = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
 
 def encode(value: msgspec.Struct) -> bytes:
@@ -67,8 +67,9 @@ def builtins(value: msgspec.Struct) -> dict[str, Any]:
 
 def _check_depth(body: bytes, kind: type[Value]) -> None:
     level = 0
-    for found in _BRACKET.finditer(_STRING.sub(b"", body)):
-        level += 1 if found[0] in b"[{" else -1
+    for found in _STRING_OR_BRACKET.finditer(body):
+        first = body[found.start() : found.start() + 1]
+        level += _STEPS.get(first, 0)
         if level > DEEPEST_DOCUMENT:
             raise MalformedMessage(f"{kind.__name__}: deeper than {DEEPEST_DOCUMENT} levels")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from .errors import InvalidSignature
+from .errors import InvalidSignature, MalformedMessage
 from .roster import Roster
 from .signing import Purpose, verify
 
@@ -29,9 +29,19 @@ def pack(signed: Signed) -> bytes:
 
 
 def unpack(stored: bytes) -> Signed:
-    """Return the document that `pack` put away."""
-    document = msgspec.msgpack.decode(stored, type=_Stored)
-    return Signed(document.body, document.signatures)
+    """Return the document that `pack` put away.
+
+    Raises:
+        MalformedMessage: `pack` makes no such bytes; the store is damaged.
+    """
+    try:
+        document = msgspec.msgpack.decode(stored, type=_Stored)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise MalformedMessage(f"a stored document of {len(stored)} bytes is damaged") from None
+    signed = Signed(document.body, document.signatures)
+    if pack(signed) != stored:
+        raise MalformedMessage(f"a stored document of {len(stored)} bytes is not as it was stored")
+    return signed
 
 
 def check_signer(signed: Signed, purpose: Purpose, signer: str, key: bytes) -> None:

@@ -14,6 +14,8 @@ The first question an error answers is *who must act*:
     │   ├── WrongIdentity
     │   ├── WrongContext
     │   ├── RootMismatch
+    │   ├── FalseSum
+    │   ├── SeatsDisagree
     │   ├── ConflictingContribution
     │   └── IllegalEvent
     ├── PrivacyError             nobody may override; the guarantee comes first
@@ -28,6 +30,7 @@ The first question an error answers is *who must act*:
         ├── NotYet
         ├── PeerUnreachable
         ├── StoreUnavailable
+        ├── FoldInterrupted
         └── ChainUnavailable
 
 Messages name quantities and public identifiers. They never carry a vector, a
@@ -111,6 +114,18 @@ class RootMismatch(ProtocolError):
     """The bytes received do not hash to the root that was signed."""
 
     code = "root_mismatch"
+
+
+class FalseSum(ProtocolError):
+    """What the coordinator calls the sum is not that of the contributions; an auditor has added."""
+
+    code = "false_sum"
+
+
+class SeatsDisagree(ProtocolError):
+    """The two holders of one component show different sums of it; one of them is wrong."""
+
+    code = "seats_disagree"
 
 
 class ConflictingContribution(ProtocolError):
@@ -205,6 +220,12 @@ class StoreUnavailable(Unavailable):
     """The database or the object store failed."""
 
     code = "store_unavailable"
+
+
+class FoldInterrupted(Unavailable):
+    """Adding up was stopped, or a process that adds died; what is added is kept, and it goes on."""
+
+    code = "fold_interrupted"
 
 
 class ChainUnavailable(Unavailable):

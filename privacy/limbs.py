@@ -74,6 +74,10 @@ class Layout:
         """Length of a container of `count` ciphertexts, in bytes."""
         return self.header_bytes + count * self.ciphertext_bytes
 
+    def shape(self, count: int) -> tuple[int, int, int, int]:
+        """Shape of the residues of `count` ciphertexts."""
+        return (count, self.polynomials, len(self.moduli), self.degree)
+
     def header(self, chunk: int, count: int) -> bytes:
         """Return the one header that a container of this layout can have."""
         fixed = _HEADER.pack(
@@ -100,24 +104,28 @@ def encode_chunk(layout: Layout, chunk: int, words: Words) -> bytes:
     Raises:
         MalformedMessage: another shape, or a residue that is not below its modulus.
     """
-    expected = (layout.polynomials, len(layout.moduli), layout.degree)
-    if words.ndim != 4 or words.shape[1:] != expected or not words.shape[0]:
-        raise MalformedMessage(f"ciphertexts of shape {words.shape}, expected (count, *{expected})")
+    expected = layout.shape(len(words))
+    if words.shape != expected or not words.size:
+        raise MalformedMessage(f"ciphertexts of shape {words.shape}, expected {expected}")
     _require_canonical(layout, words)
     count = words.shape[0]
-    runs = [
-        np.frombuffer(pack(words[:, :, at, :].reshape(-1), q.bit_length()), np.uint8).reshape(
-            count, layout.polynomials, -1
-        )
-        for at, q in enumerate(layout.moduli)
-    ]
-    return layout.header(chunk, count) + np.concatenate(runs, axis=2).tobytes()
+    container = np.zeros(layout.chunk_bytes(count) + _SPARE_BYTES, np.uint8)
+    container[: layout.header_bytes] = np.frombuffer(layout.header(chunk, count), np.uint8)
+    for start, run, width in _runs(layout, words):
+        _pack_into(container, start, run.reshape(-1), width)
+    return container[:-_SPARE_BYTES].tobytes()
 
 
-def decode_chunk(layout: Layout, chunk: int, expected_count: int, payload: bytes) -> Words:
+def decode_chunk(
+    layout: Layout, chunk: int, expected_count: int, payload: bytes, out: Words | None = None
+) -> Words:
     """Read a container that must be exactly the one the plan asks for.
 
     Nothing is allocated before the length is known to be right.
+
+    Args:
+        out: where to write the residues, contiguous and of the shape returned; a new array by
+            default. What a refused container has left there is nothing to go by.
 
     Returns:
         Shape (expected_count, polynomials, moduli, degree), uint64, canonical residues.
@@ -131,15 +139,11 @@ def decode_chunk(layout: Layout, chunk: int, expected_count: int, payload: bytes
             f"chunk {chunk} has {len(payload)} bytes, expected {layout.chunk_bytes(expected_count)}"
         )
     _require_header(layout, chunk, expected_count, payload[: layout.header_bytes])
-    body = np.frombuffer(payload, np.uint8, offset=layout.header_bytes)
-    rows = body.reshape(expected_count, layout.polynomials, -1)
-    words = np.empty(
-        (expected_count, layout.polynomials, len(layout.moduli), layout.degree), np.uint64
-    )
-    for at, run in enumerate(_runs(layout, rows)):
-        width = layout.moduli[at].bit_length()
-        unpacked = unpack(run.tobytes(), words[:, :, at, :].size, width)
-        words[:, :, at, :] = unpacked.reshape(expected_count, layout.polynomials, -1)
+    words = np.empty(layout.shape(expected_count), np.uint64) if out is None else out
+    view = memoryview(payload)
+    for start, run, width in _runs(layout, words):
+        end = start + run.size * width // 8
+        _unpack_into(run.reshape(-1), view[start:end], width)
     _require_canonical(layout, words)
     return words
 
@@ -154,15 +158,9 @@ def pack(words: Words, width: int) -> bytes:
     Returns:
         ceil(k·width/8) bytes; the bits that are left over are zero.
     """
-    lanes, stride = _lanes(width)
-    rows = _in_rows(words, lanes)
-    packed = np.zeros((rows.shape[0] + 1) * stride, np.uint8)
-    for lane in range(lanes):
-        low, high, shift = _window(packed, lane * width, stride, rows.shape[0])
-        low |= rows[:, lane] << np.uint64(shift)
-        if shift + width > 64:
-            high |= (rows[:, lane] >> np.uint64(64 - shift)).astype(np.uint8)
-    return packed[: -(-words.size * width // 8)].tobytes()
+    packed = np.zeros(-(-words.size * width // 8) + _SPARE_BYTES, np.uint8)
+    _pack_into(packed, 0, words, width)
+    return packed[:-_SPARE_BYTES].tobytes()
 
 
 def unpack(packed: bytes, count: int, width: int) -> Words:
@@ -179,66 +177,97 @@ def unpack(packed: bytes, count: int, width: int) -> Words:
     spare = 8 * len(packed) - count * width
     if spare and packed[-1] >> (8 - spare):
         raise MalformedMessage(f"the {spare} bits after the last word are not zero")
-    lanes, stride = _lanes(width)
-    rows = _rows(count, lanes)
-    padded = np.frombuffer(packed.ljust((rows + 1) * stride, b"\x00"), np.uint8)
-    words = np.empty((rows, lanes), np.uint64)
-    for lane in range(lanes):
-        low, high, shift = _window(padded, lane * width, stride, rows)
-        words[:, lane] = low >> np.uint64(shift)
-        if shift + width > 64:
-            words[:, lane] |= high.astype(np.uint64) << np.uint64(64 - shift)
-    words &= np.uint64((1 << width) - 1)
-    return words.reshape(-1)[:count]
+    words = np.empty(count, np.uint64)
+    _unpack_into(words, memoryview(packed), width)
+    return words
 
 
 # A word of up to 63 bits starts anywhere in a byte, so it lies within nine bytes.
 _WINDOW_BYTES: Final = 9
 
+# What a buffer to pack into has after its last word: a window that starts in its last byte.
+_SPARE_BYTES: Final = _WINDOW_BYTES
+
 
 def _lanes(width: int) -> tuple[int, int]:
     # Every so many words start again at the first bit of a byte, that many bytes further on;
     # far enough for the windows of one lane not to overlap, so that numpy may write to them.
-    # A buffer has one such stride more than its words need, for the windows of the last.
     lanes = 8 // gcd(width, 8)
     while lanes * width // 8 < _WINDOW_BYTES:
         lanes *= 2
     return lanes, lanes * width // 8
 
 
-def _window(
-    packed: NDArray[np.uint8], first_bit: int, stride: int, rows: int
-) -> tuple[Words, NDArray[np.uint8], int]:
-    # Views of the nine bytes in which each word of a lane lies: eight and one. They are
-    # unaligned, which numpy handles; it is ten times faster than shuffling aligned longs.
-    start, shift = divmod(first_bit, 8)
-    low: Words = np.ndarray((rows,), "<u8", packed, start, (stride,))
-    high: NDArray[np.uint8] = np.ndarray((rows,), np.uint8, packed, start + 8, (stride,))
-    return low, high, shift
+def _pack_into(packed: NDArray[np.uint8], start: int, words: Words, width: int) -> None:
+    # From byte `start` of zeros on. A window is wider than its word: the bits around it stay.
+    lanes, stride = _lanes(width)
+    for lane in range(min(lanes, words.size)):
+        mine = words[lane::lanes]
+        first, shift = divmod(lane * width, 8)
+        low = _low(packed, start + first, stride, mine.size)
+        low |= mine << np.uint64(shift)
+        if shift + width > 64:
+            high = _high(packed, start + first, stride, mine.size)
+            high |= (mine >> np.uint64(64 - shift)).astype(np.uint8)
 
 
-def _rows(count: int, lanes: int) -> int:
-    # At least one, so that nothing has its windows too.
-    return max(1, -(-count // lanes))
+def _unpack_into(words: Words, packed: memoryview, width: int) -> None:
+    # Straight from where the bytes lie, but for the last words, whose windows would leave them.
+    lanes, stride = _lanes(width)
+    inside = max(0, (len(packed) - stride - _WINDOW_BYTES) // stride)
+    direct = min(words.size // lanes, inside) * lanes
+    _unpack_lanes(words[:direct], packed, width)
+    rest = bytes(packed[direct * width // 8 :]) + bytes(_SPARE_BYTES)
+    _unpack_lanes(words[direct:], memoryview(rest), width)
 
 
-def _in_rows(words: Words, lanes: int) -> Words:
-    missing = _rows(words.size, lanes) * lanes - words.size
-    flat = np.concatenate((words, np.zeros(missing, np.uint64))) if missing else words
-    return flat.reshape(-1, lanes)
+def _unpack_lanes(words: Words, packed: memoryview, width: int) -> None:
+    lanes, stride = _lanes(width)
+    mask = np.uint64((1 << width) - 1)
+    for lane in range(min(lanes, words.size)):
+        mine = words[lane::lanes]
+        first, shift = divmod(lane * width, 8)
+        # Each branch passes over the words as seldom as it can: this is what adding costs.
+        low = _low(packed, first, stride, mine.size)
+        if not shift:
+            np.bitwise_and(low, mask, out=mine)
+            continue
+        np.right_shift(low, np.uint64(shift), out=mine)
+        if shift + width > 64:
+            high = _high(packed, first, stride, mine.size)
+            mine |= high.astype(np.uint64) << np.uint64(64 - shift)
+        if shift + width != 64:
+            mine &= mask
 
 
-def _runs(layout: Layout, rows: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    start = 0
-    for modulus in layout.moduli:
-        end = start + layout.degree * modulus.bit_length() // 8
-        yield rows[:, :, start:end]
-        start = end
+def _low(buffer: NDArray[np.uint8] | memoryview, start: int, stride: int, count: int) -> Words:
+    # A view of the first eight bytes of each window of a lane. They are unaligned, which numpy
+    # handles; it is ten times faster than shuffling aligned longs.
+    return np.ndarray((count,), "<u8", buffer, start, (stride,))
+
+
+def _high(
+    buffer: NDArray[np.uint8] | memoryview, start: int, stride: int, count: int
+) -> NDArray[np.uint8]:
+    # A view of the ninth byte of each window of a lane.
+    return np.ndarray((count,), np.uint8, buffer, start + 8, (stride,))
+
+
+def _runs(layout: Layout, words: Words) -> Iterator[tuple[int, Words, int]]:
+    # Where each run of residues of one width begins in the container, the residues, the width.
+    start = layout.header_bytes
+    if len(layout.moduli) == 1:
+        yield start, words, layout.moduli[0].bit_length()
+        return
+    for polynomial in words.reshape(-1, *words.shape[2:]):
+        for run, modulus in zip(polynomial, layout.moduli, strict=True):
+            yield start, run, modulus.bit_length()
+            start += layout.degree * modulus.bit_length() // 8
 
 
 def _require_canonical(layout: Layout, words: Words) -> None:
-    limits = np.array(layout.moduli, np.uint64)[:, np.newaxis]
-    if np.any(words >= limits):
+    # The largest residue, not every comparison: that would take an array as long as the words.
+    if any(words[:, :, at].max() >= modulus for at, modulus in enumerate(layout.moduli)):
         raise MalformedMessage("a residue is not below its modulus")
 
 

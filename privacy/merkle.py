@@ -32,6 +32,7 @@ WORDS_PER_LEAF: Final = 256
 _LEAF: Final = b"\x00"
 _NODE: Final = b"\x01"
 _DIGEST_BYTES: Final = 32
+_POSITION: Final = struct.Struct(">cIII")
 
 
 def leaf_digest(chunk: int, leaf: int, modulus_index: int, words: bytes) -> bytes:
@@ -48,7 +49,7 @@ def leaf_digest(chunk: int, leaf: int, modulus_index: int, words: bytes) -> byte
     """
     if len(words) != 8 * WORDS_PER_LEAF:
         raise MalformedMessage(f"a leaf has {8 * WORDS_PER_LEAF} bytes, got {len(words)}")
-    return sha256(_LEAF + struct.pack(">III", chunk, leaf, modulus_index) + words).digest()
+    return sha256(_POSITION.pack(_LEAF, chunk, leaf, modulus_index) + words).digest()
 
 
 def chunk_leaves(chunk: int, words: NDArray[np.uint64]) -> list[bytes]:
@@ -68,17 +69,12 @@ def chunk_leaves(chunk: int, words: NDArray[np.uint64]) -> list[bytes]:
     full = np.pad(words, ((0, 0), (0, 0), (0, padding))) if padding else words
     moduli, per_residue = full.shape[1], full.shape[2] // WORDS_PER_LEAF
     # One buffer for the whole chunk: slices of a view cost nothing.
-    buffer = memoryview(np.ascontiguousarray(full, dtype="<u8").tobytes())
+    buffer = np.ascontiguousarray(full, dtype="<u8").reshape(-1).view(np.uint8).data
     step = 8 * WORDS_PER_LEAF
     return [
         sha256(
-            b"".join(
-                (
-                    _LEAF,
-                    struct.pack(">III", chunk, leaf, leaf // per_residue % moduli),
-                    buffer[leaf * step : (leaf + 1) * step],
-                )
-            )
+            _POSITION.pack(_LEAF, chunk, leaf, leaf // per_residue % moduli)
+            + buffer[leaf * step : (leaf + 1) * step]
         ).digest()
         for leaf in range(len(buffer) // step)
     ]
@@ -107,9 +103,42 @@ def tree_root(nodes: Sequence[bytes]) -> bytes:
     level = list(nodes)
     # Pairing neighbours and carrying an odd last node up gives the tree of section 2.1.
     while len(level) > 1:
-        paired = [_join(level[at], level[at + 1]) for at in range(0, len(level) - 1, 2)]
+        pairs = zip(level[::2], level[1::2], strict=False)
+        paired = [sha256(_NODE + left + right).digest() for left, right in pairs]
         level = paired + level[len(level) - len(level) % 2 :]
     return level[0]
+
+
+class GrowingTree:
+    """The same tree, node by node: holds a digest for each bit of their number, and no more."""
+
+    def __init__(self) -> None:
+        self._full: list[tuple[int, bytes]] = []
+
+    def add(self, node: bytes) -> None:
+        """Append a node.
+
+        Raises:
+            MalformedMessage: not 32 bytes.
+        """
+        _require_digests((node,))
+        size = 1
+        while self._full and self._full[-1][0] == size:
+            node = _join(self._full.pop()[1], node)
+            size *= 2
+        self._full.append((size, node))
+
+    def root(self) -> bytes:
+        """Return the root over the nodes so far; as `tree_root`.
+
+        Raises:
+            MalformedMessage: no node.
+        """
+        _require_digests([node for _, node in self._full])
+        *earlier, (_, root) = self._full
+        for _, node in reversed(earlier):
+            root = _join(node, root)
+        return root
 
 
 def inclusion_path(nodes: Sequence[bytes], index: int) -> tuple[bytes, ...]:
@@ -179,5 +208,5 @@ def _require_position(index: int, count: int) -> None:
 def _require_digests(nodes: Sequence[bytes]) -> None:
     if not nodes:
         raise MalformedMessage("a tree needs at least one node")
-    if any(len(node) != _DIGEST_BYTES for node in nodes):
+    if set(map(len, nodes)) != {_DIGEST_BYTES}:
         raise MalformedMessage("a node of a tree has 32 bytes")

@@ -54,6 +54,7 @@ class CkksTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     degree: int
     scale_log2: int
+    values_per_half: int
     ciphertexts_per_chunk: int
     cohort_max: int
 
@@ -135,6 +136,7 @@ class Plan:
             scale_log2=scheme.scale_log2,
             value_bits=self.arithmetic.value_bits,
             cohort_max=scheme.cohort_max,
+            values_per_half=scheme.values_per_half,
             ciphertexts_per_chunk=scheme.ciphertexts_per_chunk,
         )
         fits = parameters.geometry(self.arithmetic.dimension).values_per_chunk

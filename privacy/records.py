@@ -22,6 +22,15 @@ Round = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 Modulus = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,19}\Z")]
 """A modulus in decimal; JSON numbers end at 2^53."""
 
+Residue = Annotated[str, msgspec.Meta(pattern=r"^(0|[1-9][0-9]{0,19})\Z")]
+"""A residue in decimal, for the same reason."""
+
+MaybeDigest = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")]
+"""A digest, or nothing where there is none yet."""
+
+Seconds = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,3})?\Z")]
+"""A time span in decimal."""
+
 COORDINATOR = "coordinator"
 """The recipient of a piece that the coordinator adds up."""
 
@@ -50,6 +59,7 @@ class KeySpecification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scale_log2: int
     value_bits: int
     cohort_max: int
+    values_per_half: int
     ciphertexts_per_chunk: int
     openers: tuple[ParticipantId, ...]
 
@@ -77,7 +87,9 @@ class Contribution(Record, frozen=True, forbid_unknown_fields=True):
     """The header of a contribution; its signature binds every byte of its pieces.
 
     `claim` is the privacy event the site has put on its ledger for this release,
-    as DpEvent JSON, under the unit and delta that the plan names.
+    as DpEvent JSON, under the unit and delta that the plan names. `mask` is the
+    commitment to the secret of the site's mask, and `masks` what was sealed of it to
+    each of the plan's openers, in their order; the seals travel beside the header.
     """
 
     plan: Digest
@@ -85,6 +97,8 @@ class Contribution(Record, frozen=True, forbid_unknown_fields=True):
     participant: ParticipantId
     pieces: tuple[Piece, ...]
     claim: DpEvent
+    mask: Digest
+    masks: tuple[SealedSecret, ...]
 
 
 class Receipt(Record, frozen=True, forbid_unknown_fields=True):
@@ -121,6 +135,58 @@ class Sum(Record, frozen=True, forbid_unknown_fields=True):
     length: Size
 
 
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a sum, or a contribution to it, is not what was signed.
+
+    Attributes:
+        participant: whose contribution; empty where the sum itself is wrong.
+        chunk: the first wrong chunk; None where it cannot be told, as for a whole
+            contribution that does not lead to its signed root.
+        ciphertext, polynomial, modulus, word: the first wrong word of that chunk, counted
+            from 0; None where the chunk cannot be read.
+        expected: the residue that adding the contributions gives, in decimal.
+        found: the one that the coordinator's sum has.
+    """
+
+    participant: str
+    chunk: Size | None = None
+    ciphertext: Size | None = None
+    polynomial: Size | None = None
+    modulus: Size | None = None
+    word: Size | None = None
+    expected: Residue | None = None
+    found: Residue | None = None
+
+
+class AuditReport(Record, frozen=True, forbid_unknown_fields=True):
+    """What an auditor found of a round, signed by it: evidence that outlives the round.
+
+    Attributes:
+        code: empty if the sum is that of the contributions, else of the error found.
+        reason: the same in words.
+        plan, cohort, sum: digests of what was shown; empty for what was not got so far.
+        contributions, chunks, length: what was added: how many, in how many chunks, bytes.
+        seconds: how long it took, in decimal.
+        found: root of the contributions' sum; empty if they were not all added.
+        manifest: what the coordinator signed as the sum, and below its signature.
+    """
+
+    auditor: ParticipantId
+    code: str
+    reason: str
+    plan: MaybeDigest = ""
+    cohort: MaybeDigest = ""
+    sum: MaybeDigest = ""
+    contributions: Size = 0
+    chunks: Size = 0
+    length: Size = 0
+    seconds: Seconds = "0"
+    found: MaybeDigest = ""
+    fault: Fault | None = None
+    manifest: bytes = b""
+    manifest_signature: bytes = b""
+
+
 class Wrap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A content key, sealed to one trainer's public key."""
 
@@ -139,6 +205,18 @@ class SealedModel(Record, frozen=True, forbid_unknown_fields=True):
     chunks: Size
     length: Size
     ciphertext: Digest
+    wraps: tuple[Wrap, ...]
+
+
+class Wraps(Record, frozen=True, forbid_unknown_fields=True):
+    """The content key of a released model, sealed later to members its envelope leaves out.
+
+    Signed by the trainer that made them; the chunks of the model stay as they are.
+    """
+
+    sealed_model: Digest
+    roster: Digest
+    maker: ParticipantId
     wraps: tuple[Wrap, ...]
 
 
@@ -163,7 +241,9 @@ PURPOSES: Mapping[type[Record], Purpose] = {
     Receipt: Purpose.RECEIPT,
     Cohort: Purpose.COHORT,
     Sum: Purpose.SUM,
+    AuditReport: Purpose.AUDIT_REPORT,
     SealedModel: Purpose.SEALED_MODEL,
+    Wraps: Purpose.WRAPS,
     Release: Purpose.RELEASE,
 }
 

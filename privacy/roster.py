@@ -91,6 +91,15 @@ class SignedRoster:
 def admit(history: Sequence[SignedRoster], fingerprint: Digest) -> Roster:
     """Return the newest roster of `history`, if members admitted every version.
 
+    Raises:
+        WrongContext, InvalidSignature: as for `admit_all`.
+    """
+    return admit_all(history, fingerprint)[-1]
+
+
+def admit_all(history: Sequence[SignedRoster], fingerprint: Digest) -> tuple[Roster, ...]:
+    """Return every version of the roster, oldest first, if members admitted each.
+
     Args:
         history: version 0, 1, … without gaps.
         fingerprint: digest of version 0, which the site compared out of band.
@@ -108,7 +117,7 @@ def admit(history: Sequence[SignedRoster], fingerprint: Digest) -> Roster:
     _check_founding(history[0])
     for before, after in pairwise(history):
         _check_succession(before.roster, after)
-    return history[-1].roster
+    return tuple(signed.roster for signed in history)
 
 
 def decode_roster(body: bytes) -> Roster:

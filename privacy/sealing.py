@@ -52,6 +52,8 @@ class Sealed(StrEnum):
     COHORT_KEY = "veilsum/sealed-cohort-key/1"
     CONTENT_KEY = "veilsum/sealed-content-key/1"
     MODEL = "veilsum/sealed-model-chunks/1"
+    MASK = "veilsum/sealed-mask/1"
+    SHARES = "veilsum/sealed-shares/1"
 
 
 def seal_context(kind: Sealed, *fields: bytes) -> bytes:
@@ -133,24 +135,63 @@ def seal_stream(content_key: bytes, context: bytes, chunks: Iterable[bytes]) -> 
         yield cipher.encrypt(_nonce(index), chunk, _associated(context, index, last=last))
 
 
+class StreamOpener:
+    """Opens the chunks of a sealed stream as they come, each at its place.
+
+    Only a stream that was opened up to its last chunk is whole.
+    """
+
+    def __init__(self, content_key: bytes, context: bytes) -> None:
+        self._cipher = _stream_cipher(content_key, context)
+        self._context = context
+        self._index = 0
+
+    def unseal(self, chunk: bytes, *, last: bool) -> bytes:
+        """Return the plaintext of the next chunk.
+
+        Raises:
+            MalformedMessage: another key or context, or a chunk missing, moved, added or changed.
+        """
+        index, self._index = self._index, self._index + 1
+        associated = _associated(self._context, index, last=last)
+        try:
+            return self._cipher.decrypt(_nonce(index), chunk, associated)
+        except (InvalidTag, ValueError):
+            raise MalformedMessage(f"sealed chunk {index} does not open at its place") from None
+
+
 def open_stream(content_key: bytes, context: bytes, sealed: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the plaintext of each chunk of `sealed`; only a stream read to its end is whole.
 
     Raises:
         MalformedMessage: another key or context, or a chunk missing, moved, added or changed.
     """
-    cipher = _stream_cipher(content_key, context)
-    for index, last, chunk in _numbered(sealed):
-        try:
-            yield cipher.decrypt(_nonce(index), chunk, _associated(context, index, last=last))
-        except (InvalidTag, ValueError):
-            raise MalformedMessage(f"sealed chunk {index} does not open at its place") from None
+    opener = StreamOpener(content_key, context)
+    for _, last, chunk in _numbered(sealed):
+        yield opener.unseal(chunk, last=last)
+
+
+class CiphertextDigest:
+    """The digest of a sealed stream whose chunks come in order: SHA-256 over their SHA-256."""
+
+    def __init__(self) -> None:
+        self._outer = hashlib.sha256()
+
+    def update(self, chunk: bytes) -> None:
+        """Take the next sealed chunk."""
+        self._outer.update(hashlib.sha256(chunk).digest())
+
+    def hexdigest(self) -> str:
+        """Return the digest of the chunks so far, in lowercase hex."""
+        return self._outer.hexdigest()
 
 
 def ciphertext_digest(chunks: Iterable[bytes]) -> str:
     """Return the SHA-256 over the SHA-256 of each sealed chunk, in lowercase hex."""
-    inner = b"".join(hashlib.sha256(chunk).digest() for chunk in chunks)
-    return hashlib.sha256(inner).hexdigest()
+    digest = CiphertextDigest()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _expand(seed: bytes) -> tuple[MLKEM768PrivateKey, X25519PrivateKey]:

@@ -24,7 +24,9 @@ class Purpose(StrEnum):
     RECEIPT = "veilsum/receipt/1"
     COHORT = "veilsum/cohort/1"
     SUM = "veilsum/sum/1"
+    AUDIT_REPORT = "veilsum/audit-report/1"
     SEALED_MODEL = "veilsum/sealed-model/1"
+    WRAPS = "veilsum/wraps/1"
     RELEASE = "veilsum/release/1"
 
 

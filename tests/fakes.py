@@ -1,7 +1,7 @@
 """A federation in memory, for tests: a clock by hand, real signatures, members that do as told."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from coordinator import config
 from coordinator import plan as planning
+from coordinator.engine import OneProcess
 from coordinator.progress import Progress
 from coordinator.rosters import Rosters
 from coordinator.service import Service
@@ -35,9 +36,12 @@ from privacy.records import (
     SealedModel,
     SealedSecret,
     Wrap,
+    Wraps,
+    digest_of,
 )
 from privacy.roster import Member, Role, Roster
 from privacy.schemes.ckks_parameters import MODULUS_4096
+from privacy.schemes.masks import MASK_SECRET_BYTES
 from privacy.sealing import CHUNK_OVERHEAD, CONTENT_KEY_BYTES, SEAL_OVERHEAD, ciphertext_digest
 from privacy.signing import Purpose, public_bytes, sign
 from tests.coordinator.memory_store import MemoryObjects, MemoryStore
@@ -171,6 +175,7 @@ def contribution(
     """Return the header of a site's contribution, or one that says something else."""
     terms, chunks = plan.terms, plan.arithmetic.chunks
     seed = seed or seed_of(name, terms.round)
+    seals = mask_seals(plan, seed)
     tree = tree_root(roots or [root_of(seed, at) for at in range(chunks)])
     length = sum(LAYOUT.chunk_bytes(1) for _ in range(chunks))
     said = {
@@ -181,8 +186,26 @@ def contribution(
         "participant": name,
         "pieces": (Piece(COORDINATOR, CKKS, tree.hex(), chunks, length),),
         "claim": from_json(privacy_event(terms.privacy.training)),
+        "mask": sha256_hex(f"mask of {seed}".encode()),
+        "masks": named_seals(terms.openers, seals),
     }
     return Contribution(**(said | other))
+
+
+def mask_seals(plan: Plan, seed: str) -> tuple[bytes, ...]:
+    """Return what could be the secret of a contribution's mask, sealed to each opener in order."""
+    return tuple(
+        hashlib.shake_128(f"{plan.digest()}/{seed}/{opener}".encode()).digest(
+            SEAL_OVERHEAD + MASK_SECRET_BYTES
+        )
+        for opener in plan.terms.openers
+    )
+
+
+def named_seals(openers: Sequence[str], seals: Sequence[bytes]) -> tuple[SealedSecret, ...]:
+    """Return what a signed record says of seals, one for each opener."""
+    pairs = zip(openers, seals, strict=True)
+    return tuple(SealedSecret(opener, sha256_hex(sealed)) for opener, sealed in pairs)
 
 
 def seed_of(name: str, number: int) -> str:
@@ -211,10 +234,7 @@ def key_offer(
         "specification": specification,
         "maker": maker,
         "public_key": sha256_hex(public),
-        "secrets": tuple(
-            SealedSecret(opener, sha256_hex(each))
-            for opener, each in zip(specification.openers, sealed, strict=True)
-        ),
+        "secrets": named_seals(specification.openers, sealed),
     }
     return signed_by(maker, KeyRecord(**(said | other))), public, sealed
 
@@ -250,6 +270,21 @@ def envelope(
         ),
     }
     return SealedModel(**(said | other))
+
+
+def wraps(
+    model: SealedModel, roster: Roster, maker: str, /, *recipients: str, **other: object
+) -> Wraps:
+    """Return later wraps of a model's key, or some that say something else."""
+    said = {
+        "federation": model.federation,
+        "round": model.round,
+        "sealed_model": digest_of(model),
+        "roster": roster.digest(),
+        "maker": maker,
+        "wraps": tuple(Wrap(each, bytes(SEAL_OVERHEAD + CONTENT_KEY_BYTES)) for each in recipients),
+    }
+    return Wraps(**(said | other))
 
 
 def crash_at(place: str, count: int = 1) -> Failpoints:
@@ -289,6 +324,7 @@ class Federation:
             now=self.clock,
             progress=Progress(self.clock),
             failpoints=failpoints or self.failpoints,
+            engine=OneProcess(self.objects),
         )
         return self.service
 
@@ -302,7 +338,7 @@ class Federation:
 
     def round(self, number: int = 1):
         """Return a round's state."""
-        return self.service.rounds()[number]
+        return self.service.rounds.all()[number]
 
     def tick(self, count: int = 1) -> None:
         """Let the coordinator do what is due."""
@@ -311,13 +347,13 @@ class Federation:
 
     def offer_key(self, maker: str = OPENERS[0], number: int = 1) -> None:
         """Let an opener offer a key."""
-        self.service.offer_key(maker, *key_offer(self.settings, self.roster, number, maker))
+        self.service.keying.offer(maker, *key_offer(self.settings, self.roster, number, maker))
 
     def sign_key(self, opener: str = OPENERS[1], number: int = 1) -> None:
         """Let an opener vouch for the key that was offered."""
-        record, _ = self.service.key(number)
+        record, _ = self.service.keying.key(number)
         signature = sign(signing_key(opener), Purpose.KEY_RECORD, record.body)
-        self.service.sign_key(opener, number, signature)
+        self.service.keying.sign(opener, number, signature)
 
     def open_round(self, number: int = 1) -> Plan:
         """Bring a round to where it takes contributions; return its plan."""
@@ -335,42 +371,55 @@ class Federation:
         *,
         seed: str | None = None,
         roots: list[bytes] | None = None,
+        seals: Sequence[bytes] | None = None,
         **other: object,
     ):
-        """Let a site begin its upload."""
+        """Let a site begin its upload, with other seals than it names if given."""
         plan, _ = self.service.plan(number)
         header = contribution(plan, name, seed, roots, **other)
-        return self.service.begin(name, signed_by(name, header))
+        if seals is None:
+            seals = mask_seals(plan, seed or seed_of(name, plan.terms.round))
+        return self.service.contributions.begin(name, signed_by(name, header), seals)
+
+    def put_chunk(self, name: str, number: int, chunk: int, seed: str | None = None) -> None:
+        """Let a site send one chunk."""
+        payload = chunk_of(seed or seed_of(name, number), chunk)
+        self.service.contributions.put_chunk(name, number, 0, chunk, payload)
 
     def put(self, name: str, number: int = 1, seed: str | None = None, chunks: int = 2) -> None:
         """Let a site send its chunks."""
         for at in range(chunks):
-            payload = chunk_of(seed or seed_of(name, number), at)
-            self.service.put_chunk(name, number, 0, at, payload)
+            self.put_chunk(name, number, at, seed)
 
     def contribute(self, name: str, number: int = 1) -> Signed:
         """Let a site do all of its part; return the receipt."""
         self.begin(name, number)
         self.put(name, number)
-        return self.service.commit(name, number)
+        return self.service.contributions.commit(name, number)
 
     def put_model(self, sealer: str = OPENERS[0], number: int = 1, **other: object) -> SealedModel:
         """Let an opener seal a model and send it."""
         plan, total = self.service.plan(number)[0], self.round(number).sum
         signed = signed_by(sealer, envelope(plan, self.roster, total, sealer, **other))
-        sealed = self.service.begin_model(sealer, signed)
+        sealed = self.service.models.begin(sealer, signed)
         for at, chunk in enumerate(model_chunks(plan.arithmetic.dimension)):
-            self.service.put_model_chunk(sealed, at, chunk)
-        self.service.finish_model(sealed, signed)
+            self.service.models.put_chunk(sealed, at, chunk)
+        self.service.models.finish(sealed, signed)
         return sealed
 
     def sign_release(self, opener: str, number: int = 1) -> None:
         """Let an opener sign the release there is."""
-        release = canonical.decode(self.service.release(number).body, Release)
-        self.service.sign_release(opener, signed_by(opener, release))
+        release = canonical.decode(self.service.models.release(number).body, Release)
+        self.service.models.sign_release(opener, signed_by(opener, release))
+
+    def countersign(self, number: int = 1, auditor: str = AUDITOR, key: str | None = None) -> None:
+        """Let the auditor sign the sum there is, by the key of `key` if given."""
+        body = self.service.archive.document("sum", self.round(number).sum).body
+        signature = sign(signing_key(key or auditor), Purpose.SUM, body)
+        self.service.sums.countersign(auditor, number, signature)
 
     def finish(self, number: int = 1) -> None:
-        """Bring a round that is aggregated to its end."""
+        """Bring a round whose sum may be opened to its end."""
         self.put_model(number=number)
         for opener in OPENERS[:2]:
             self.sign_release(opener, number)
@@ -381,10 +430,9 @@ class Federation:
         return {
             "phase": current.phase,
             "committed": current.committed,
-            "cohort": self.service.cohort(1),
-            "sum": self.service.sum(1),
-            "chunks": [self.service.sum_chunk(1, at) for at in range(2)],
-            "release": self.service.release(1),
+            "cohort": self.service.sums.cohort(OPENERS[0], 1),
+            "sum": self.service.sums.manifest(OPENERS[0], 1),
+            "release": self.service.models.release(1),
             "effects": self.store.pending_effects(),
             "uploads": self.objects.names("rounds/000001/contributions"),
         }

@@ -138,6 +138,7 @@ KEY_RECORD = {
         "scale_log2": 32,
         "value_bits": 24,
         "cohort_max": 4,
+        "values_per_half": 1,
         "ciphertexts_per_chunk": 1,
         "openers": list(OPENERS),
     },
@@ -166,7 +167,13 @@ TERMS = {
     "release": None,
     "roster": ROSTER_DIGEST,
     "key_record": digest("veilsum/key-record/1", KEY_RECORD),
-    "scheme": {"degree": 4096, "scale_log2": 32, "ciphertexts_per_chunk": 1, "cohort_max": 4},
+    "scheme": {
+        "degree": 4096,
+        "scale_log2": 32,
+        "values_per_half": 1,
+        "ciphertexts_per_chunk": 1,
+        "cohort_max": 4,
+    },
     "clip": "20",
     "cohort_minimum": 3,
     "quorum": 3,
@@ -213,6 +220,8 @@ CONTRIBUTION = {
             "event": {"class": "Gaussian", "noise_multiplier": "2.75"},
         },
     },
+    "mask": filler("mask of amber"),
+    "masks": [{"opener": name, "sealed": filler(f"mask of amber for {name}")} for name in OPENERS],
 }
 CONTRIBUTION_DIGEST = digest("veilsum/contribution/1", CONTRIBUTION)
 
@@ -286,6 +295,35 @@ def cohort_key_info(opener: str) -> bytes:
     return framed(b"veilsum/sealed-cohort-key/1", *(field.encode() for field in fields))
 
 
+def mask_info(participant: str, opener: str) -> bytes:
+    """The info under which the secret of a participant's mask is sealed to one opener."""
+    fields = (FEDERATION, "1", PLAN_DIGEST, participant, opener)
+    return framed(b"veilsum/sealed-mask/1", *(field.encode() for field in fields))
+
+
+def mask_words(secret: bytes, chunk: int, count: int) -> list[int]:
+    """The first words of one chunk's mask, for a prime of 60 bits."""
+    extracted = hmac.digest(bytes(32), secret, "sha256")
+    info = framed(b"veilsum/ckks-mask/1", bytes.fromhex(PLAN_DIGEST))
+    key = hmac.digest(extracted, info + b"\1", "sha256")
+    start = (chunk << 64).to_bytes(16, "big")
+    cipher = AES.new(key, AES.MODE_CTR, nonce=b"", initial_value=start)
+    stream = struct.unpack(f"<{count}Q", cipher.encrypt(bytes(8 * count)))
+    return [word % (1 << 60) for word in stream]
+
+
+def mask() -> dict[str, Any]:
+    """Commitment, seal and words of one mask."""
+    secret = sha(b"secret of a mask")
+    return {
+        "secret": secret.hex(),
+        "commitment": sha(framed(b"veilsum/mask-commitment/1", secret)).hex(),
+        "info": mask_info("amber", "birch").hex(),
+        "words_of_chunk_0": [str(word) for word in mask_words(secret, 0, 3)],
+        "words_of_chunk_7": [str(word) for word in mask_words(secret, 7, 3)],
+    }
+
+
 def model_context(model: str) -> bytes:
     """The context of the stream that seals a model."""
     fields = (FEDERATION, "1", PLAN_DIGEST, model)
@@ -330,6 +368,43 @@ def model_digest() -> str:
     return sha(body + struct.pack("<3d", 1.5, 0.0, -2.0)).hex()
 
 
+def packing() -> dict[str, Any]:
+    """Values of 16 bits from eight sites, so a field has 19 bits: 8·32767 < 2^18.
+
+    Each column is half a slot. The last site stands for six, so the sums reach the edge.
+    """
+    width, most = 19, 32_767
+    low = [[0, -1, -1, 1, most, -most, -most, most]] * 2 + [
+        [0, 0, -1, -1, most, -most, -most, most]
+    ]
+    high = [[1, 0, 5, -1, most, -most, most, -most], [-1, 0, -7, 1, most, -most, most, -most]]
+    high += [[0, 0, 1, 0, most, -most, most, -most]]
+    times = (1, 1, 6)
+    joined = [
+        [a + b * 2**width for a, b in zip(*rows, strict=True)]
+        for rows in zip(low, high, strict=True)
+    ]
+
+    def spaced(rows: list[list[int]]) -> list[str]:
+        return [" ".join(map(str, row)) for row in rows]
+
+    def added(rows: list[list[int]]) -> list[int]:
+        columns = zip(*rows, strict=True)
+        return [sum(n * x for n, x in zip(times, column, strict=True)) for column in columns]
+
+    return {
+        "cohort_max": 8,
+        "value_bits": 16,
+        "width": width,
+        "low": spaced(low),
+        "high": spaced(high),
+        "joined": spaced(joined),
+        "times": list(times),
+        "sum_of_joined": spaced([added(joined)])[0],
+        "sums": spaced([added(low), added(high)]),
+    }
+
+
 def document(tag: str, body: dict[str, Any]) -> dict[str, str]:
     """A document's bytes and digest."""
     return {"tag": tag, "body": canonical(body).decode(), "digest": digest(tag, body)}
@@ -353,6 +428,8 @@ def vectors() -> dict[str, Any]:
             "length": len(container(1)),
             "sha256_of_chunk_1": sha(container(1)).hex(),
         },
+        "packing": packing(),
+        "mask": mask(),
         "plan": {
             "arithmetic": ARITHMETIC.hex(),
             "terms": canonical(TERMS).decode(),

@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from privacy.errors import ConfigError, InsecureKeyFile, StoreUnavailable
-from veilsum.files import hold, read_file, read_secret, sync_folder, write_durably
+from veilsum.files import (
+    Draft,
+    disk_errors,
+    hold,
+    make_folder,
+    read_file,
+    read_secret,
+    sweep_drafts,
+    sync_folder,
+    write_durably,
+)
 
 HOLDER = """
 import sys, threading
@@ -110,6 +120,101 @@ def test_a_full_disk_leaves_the_file_as_it_was(tmp_path, monkeypatch, place):
     assert (tmp_path / "file").read_bytes() == b"before"
     write_durably(tmp_path / "file", b"after")
     assert (tmp_path / "file").read_bytes() == b"after"
+
+
+def test_a_draft_is_written_in_parts_and_has_no_name_until_it_is_published(tmp_path):
+    """Readers look for names; a draft's is none that they look for."""
+    draft = Draft(tmp_path / "draft")
+    for part in (b"one, ", b"two, ", b"three"):
+        draft.add(part)
+        assert not (tmp_path / "file").exists()
+
+    draft.publish(tmp_path / "file")
+    draft.discard()
+
+    assert (tmp_path / "file").read_bytes() == b"one, two, three"
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_draft_that_is_discarded_leaves_nothing(tmp_path):
+    before = descriptors()
+    draft = Draft(tmp_path / "draft")
+    draft.add(b"body")
+
+    draft.discard()
+    draft.discard()
+
+    assert list(tmp_path.iterdir()) == []
+    assert descriptors() == before
+
+
+def test_drafts_that_a_crash_left_are_swept_away_and_nothing_else(tmp_path):
+    Draft(tmp_path / "draft").add(b"half")
+    for name in ("file", ".hidden", "a.draft"):
+        (tmp_path / name).write_bytes(b"")
+
+    sweep_drafts(tmp_path)
+
+    assert {each.name for each in tmp_path.iterdir()} == {"file", ".hidden", "a.draft"}
+
+
+def test_drafts_of_a_name_that_is_spared_stay(tmp_path):
+    """Somebody may be writing them; a name that only begins alike is another's."""
+    for name in (".7-0.draft", ".7-1.draft", ".70-0.draft", ".8-0.draft"):
+        (tmp_path / name).touch()
+
+    sweep_drafts(tmp_path, spared="7-")
+
+    assert {each.name for each in tmp_path.iterdir()} == {".7-0.draft", ".7-1.draft"}
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "make room"),
+        (errno.EDQUOT, "make room"),
+        (errno.EFBIG, "limit on the size of a file"),
+        (errno.EACCES, "let this process write there"),
+        (errno.EPERM, "let this process write there"),
+        (errno.EROFS, "let this process write there"),
+        (errno.EIO, "check this disk"),
+        (errno.ENOTDIR, "check that path"),
+    ],
+    ids=errno.errorcode.get,
+)
+def test_what_must_be_done_depends_on_what_the_disk_says(tmp_path, number, advice):
+    """Room does not help where writing is not allowed."""
+    with pytest.raises(StoreUnavailable, match=f"{os.strerror(number)}; .*{advice}") as refused:  # noqa: SIM117
+        with disk_errors(tmp_path):
+            raise OSError(number, os.strerror(number))
+
+    assert str(refused.value).startswith(f"{tmp_path}: ")
+    assert ("make room" in str(refused.value)) is (advice == "make room")
+
+
+def test_a_folder_is_made_for_its_owner_and_its_name_is_durable(tmp_path, monkeypatch):
+    """Made again, it is the same."""
+    forced, fsync = [], os.fsync
+
+    def note(file):
+        forced.append(Path(f"/proc/self/fd/{file}").readlink())
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", note)
+
+    for _ in range(2):
+        make_folder(tmp_path / "folder")
+
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o700
+    assert forced == [tmp_path, tmp_path]
+
+
+def test_a_folder_that_cannot_be_made_is_the_disks_trouble(tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StoreUnavailable, match="file: File exists; check that path"):
+        make_folder(tmp_path / "file")
 
 
 def test_a_folder_that_is_not_there_is_the_disks_trouble(tmp_path):

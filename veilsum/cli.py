@@ -16,9 +16,13 @@ app = typer.Typer(
 )
 coordinator_app = typer.Typer(no_args_is_help=True, help="Run the coordinator.")
 participant_app = typer.Typer(no_args_is_help=True, help="Run a site.")
+auditor_app = typer.Typer(no_args_is_help=True, help="Run an auditor.")
+audit_app = typer.Typer(no_args_is_help=True, help="Check a round, as its auditor.")
 bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine.")
 app.add_typer(coordinator_app, name="coordinator")
 app.add_typer(participant_app, name="participant")
+app.add_typer(auditor_app, name="auditor")
+app.add_typer(audit_app, name="audit")
 app.add_typer(bench_app, name="bench")
 
 ConfigFile = Annotated[Path, typer.Option("--config", help="The TOML file with all settings.")]
@@ -45,7 +49,7 @@ def demo(
         Path | None, typer.Option(help="Keep all files here; a temporary folder by default.")
     ] = None,
 ) -> None:
-    """Run the main job on one machine: a coordinator, four hospitals, three rounds, a chain."""
+    """Run it all on one machine: a coordinator, an auditor, four hospitals, rounds, a chain."""
     from .demo.run import main as run_demo  # noqa: PLC0415
 
     with exit_status():
@@ -111,10 +115,95 @@ def participant_run(
         asyncio.run(run(with_site(read(config), site), failpoints()))
 
 
+@participant_app.command("wrap")
+def participant_wrap(
+    config: ConfigFile,
+    number: Annotated[int, typer.Option("--round", help="The round whose model it is.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--for", help="A trainer; repeat it. By default all who have no wrap."),
+    ] = None,
+) -> None:
+    """Seal the key of a released model to trainers who joined later; the site may run meanwhile."""
+    import asyncio  # noqa: PLC0415
+
+    from participant.config import read  # noqa: PLC0415
+    from participant.wrap import wrap  # noqa: PLC0415
+
+    from .process import start_log  # noqa: PLC0415
+
+    start_log()
+    with exit_status():
+        made = asyncio.run(wrap(read(config), number, names or ()))
+    for name in made:
+        typer.echo(name)
+    if not made:
+        typer.echo("nobody is without a wrap", err=True)
+
+
+@auditor_app.command("init")
+def auditor_init(
+    state: Annotated[Path, typer.Option(help="The auditor's state folder, made if need be.")],
+    federation: Annotated[str, typer.Option(help="The federation's name.")],
+    participant: Annotated[str, typer.Option(help="This auditor's name.")],
+    organisation: Annotated[str, typer.Option(help="The organisation that runs it.")],
+) -> None:
+    """Make this auditor's keys, here; write its roster entry and its certificate request."""
+    from participant.init import init  # noqa: PLC0415
+    from privacy.roster import Role  # noqa: PLC0415
+
+    with exit_status():
+        for path in init(state, federation, participant, organisation, role=Role.AUDITOR):
+            typer.echo(path)
+
+
+@auditor_app.command("serve")
+def auditor_serve(config: ConfigFile) -> None:
+    """Add the sums of rounds again and sign them, until SIGTERM or the programme is over."""
+    import asyncio  # noqa: PLC0415
+
+    from participant.auditor_config import read  # noqa: PLC0415
+    from participant.auditor_run import serve  # noqa: PLC0415
+
+    from .process import failpoints, start_log  # noqa: PLC0415
+
+    start_log()
+    with exit_status():
+        asyncio.run(serve(read(config), failpoints()))
+
+
+@audit_app.command("sum")
+def audit_sum(
+    *,
+    config: ConfigFile,
+    number: Annotated[int, typer.Option("--round", help="The round to audit.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the signed report as one JSON object.")
+    ] = False,
+) -> None:
+    """Add a round's contributions again now; if they are gone, show the report made before."""
+    import asyncio  # noqa: PLC0415
+
+    import msgspec  # noqa: PLC0415
+
+    from participant.auditor_config import read  # noqa: PLC0415
+    from participant.auditor_run import audit_sum as audit  # noqa: PLC0415
+    from participant.auditor_run import error_in, text_of  # noqa: PLC0415
+
+    from .process import start_log, status_of  # noqa: PLC0415
+
+    start_log()
+    with exit_status():
+        finding = asyncio.run(audit(read(config), number))
+    typer.echo(msgspec.json.encode(finding).decode() if as_json else text_of(finding))
+    wrong = error_in(finding)
+    raise SystemExit(0 if wrong is None else status_of(wrong))
+
+
 @bench_app.command("scheme")
 def bench_scheme(
     *,
-    scheme: Annotated[str, typer.Option(help="The protection scheme: ckks.")] = "ckks",
+    scheme: Annotated[str, typer.Option(help="The protection scheme: ckks or shares.")] = "ckks",
     parameters: Annotated[int, typer.Option(help="Length of each site's vector.")] = 1_000_000,
     participants: Annotated[int, typer.Option(help="Contributions in the sum.")] = 8,
     value_bits: Annotated[int, typer.Option(help="Bits of a signed grid integer.")] = 16,
@@ -122,15 +211,48 @@ def bench_scheme(
         bool, typer.Option("--json", help="Print one JSON object instead of the table.")
     ] = False,
 ) -> None:
-    """Measure a scheme beside TenSEAL's `ckks_vector`: bytes, time, memory, exactness."""
+    """Measure a scheme beside its library's own way: bytes, time, memory, exactness."""
     import msgspec  # noqa: PLC0415
 
-    from .bench.scheme import run  # noqa: PLC0415
-    from .bench.screen import show  # noqa: PLC0415
+    from .bench.scheme import run, show  # noqa: PLC0415
 
     with exit_status():
         report = run(
             scheme=scheme, parameters=parameters, participants=participants, value_bits=value_bits
+        )
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(report)))
+    else:
+        show(report)
+    raise SystemExit(0 if report.exact else 1)
+
+
+@bench_app.command("round")
+def bench_round(
+    *,
+    participants: Annotated[int, typer.Option(help="Sites, each in its own processes.")] = 8,
+    parameters: Annotated[int, typer.Option(help="Length of each site's vector.")] = 11_700_000,
+    value_bits: Annotated[int, typer.Option(help="Bits of a signed grid integer.")] = 16,
+    auditor: Annotated[bool, typer.Option(help="An auditor adds the sum again and signs.")] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object instead of the table.")
+    ] = False,
+) -> None:
+    """Measure a whole round in real processes over mutual TLS, without training."""
+    import msgspec  # noqa: PLC0415
+
+    from .bench.required import require  # noqa: PLC0415
+
+    with exit_status():
+        require("demo", "tenseal", "tomlkit")
+        from .bench.round import run  # noqa: PLC0415
+        from .bench.round_screen import show  # noqa: PLC0415
+
+        report = run(
+            participants=participants,
+            parameters=parameters,
+            value_bits=value_bits,
+            auditor=auditor,
         )
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(report)))

@@ -1,10 +1,62 @@
 """Files that are whole after a crash, secrets that only their owner reads, folders held once."""
 
+import errno
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from privacy.errors import ConfigError, InsecureKeyFile, StoreUnavailable
+
+_ADVICE: Final = {
+    errno.ENOSPC: "make room on this disk",
+    errno.EDQUOT: "make room on this disk, or raise this user's quota",
+    errno.EFBIG: "raise this process's limit on the size of a file",
+    errno.EACCES: "let this process write there",
+    errno.EPERM: "let this process write there",
+    errno.EROFS: "let this process write there",
+    errno.EIO: "check this disk",
+}
+
+
+class Draft:
+    """A file on its way, written in parts; it has no name that counts until it is published.
+
+    Mode 0600. What a crash leaves of it is a hidden file that ends in `.draft`.
+
+    Raises:
+        StoreUnavailable: the disk refuses; whichever method it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(f".{path.name}.draft")
+        with disk_errors(self._path):
+            file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            self._out = os.fdopen(file, "wb")
+
+    def add(self, body: bytes) -> None:
+        """Write the next bytes."""
+        with disk_errors(self._path):
+            self._out.write(body)
+
+    def publish(self, path: Path) -> None:
+        """Make it the file of that name, in the same folder: whole, after a crash too."""
+        with disk_errors(path):
+            self._out.flush()
+            os.fsync(self._out.fileno())
+            self._out.close()
+            self._path.replace(path)
+            sync_folder(path.parent)
+
+    def discard(self) -> None:
+        """Delete it, unless it is published."""
+        with suppress(OSError):
+            # Closing writes what is left, and a full disk refuses that.
+            self._out.close()
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
 
 def write_durably(path: Path, body: bytes) -> None:
@@ -13,17 +65,49 @@ def write_durably(path: Path, body: bytes) -> None:
     Raises:
         StoreUnavailable: the disk refuses.
     """
-    draft = path.with_name(f".{path.name}.draft")
+    draft = Draft(path)
     try:
-        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(file, "wb") as out:
-            out.write(body)
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(path)
-        sync_folder(path.parent)
+        draft.add(body)
+        draft.publish(path)
+    finally:
+        draft.discard()
+
+
+def sweep_drafts(folder: Path, spared: str = "") -> None:
+    """Delete the drafts that a crash has left in a folder; nobody may be writing the others.
+
+    Args:
+        spared: what the names begin with of the files whose drafts stay; none if "".
+
+    Raises:
+        StoreUnavailable: the disk refuses.
+    """
+    with disk_errors(folder):
+        for path in folder.glob(".*.draft"):
+            if not spared or not path.name.startswith(f".{spared}"):
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses into `StoreUnavailable`, with what must be done about it."""
+    try:
+        yield
     except OSError as error:
-        raise StoreUnavailable(f"{path}: {error.strerror}; make room on this disk") from None
+        reason = error.strerror or type(error).__name__
+        advice = _ADVICE.get(error.errno or 0, "check that path")
+        raise StoreUnavailable(f"{path}: {reason}; {advice}") from None
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that only its owner reads, unless it is there; it is there after a crash too.
+
+    Raises:
+        StoreUnavailable: the disk refuses.
+    """
+    with disk_errors(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -73,6 +73,22 @@ def status_of(error: VeilsumError) -> int:
     return next(EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES)
 
 
+@contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end this block as an exit does: what it holds is given back on the way out."""
+
+    def stop(number: int, _: object) -> None:
+        # Once: a second one would cut short what gives back.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _kill(where: str) -> None:
     structlog.get_logger().warning("failpoint", where=where, action="kill")
     os.kill(os.getpid(), signal.SIGKILL)

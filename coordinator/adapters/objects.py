@@ -103,6 +103,14 @@ class LocalObjects:
             self.step("objects.after_delete")
             _sync(next(each for each in path.parents if each.is_dir()))
 
+    def clear_parts(self, prefix: str = "") -> None:
+        """Remove what was left half written below `prefix`, where nobody is writing now."""
+        start = self._path(prefix) if prefix else self.folder
+        with _door(start):
+            for path in _files(start):
+                if path.name.startswith(_PART):
+                    path.unlink(missing_ok=True)
+
     def _write(self, path: Path, data: bytes) -> bool:
         """Write an object and return True, or False if another thread was first."""
         part = path.with_name(f"{_PART}{uuid4().hex}")
@@ -138,10 +146,9 @@ def open_objects(folder: Path, *, step: Callable[[str], None] = _go_on) -> Local
     durable: set[Path] = set()
     with _door(folder):
         make_folder(folder, durable)
-        for path in _files(folder):
-            if path.name.startswith(_PART):
-                path.unlink(missing_ok=True)
-    return LocalObjects(folder, step, durable)
+    objects = LocalObjects(folder, step, durable)
+    objects.clear_parts()
+    return objects
 
 
 def make_folder(folder: Path, durable: set[Path]) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 """Every revision that this version of Veilsum knows, oldest first; the last is the one it needs."""
 
 NAMING: Final = {
@@ -82,6 +82,16 @@ chunks = Table(
     Column("root", LargeBinary(32), nullable=False),
     Column("length", BigInteger, nullable=False),
     ForeignKeyConstraint(["round", "participant"], ["uploads.round", "uploads.participant"]),
+)
+
+sum_chunks = Table(
+    "sum_chunks",
+    metadata,
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("chunk", Integer, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("length", BigInteger, nullable=False),
+    Column("inputs", Integer, nullable=False),
 )
 
 refusals = Table(

@@ -1,8 +1,9 @@
-"""The coordinator's rounds, documents and uploads in an SQL database, whichever it is."""
+"""The coordinator's rounds, documents, uploads and sums in an SQL database, whichever it is."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -24,12 +25,13 @@ from coordinator.ports import (
     PendingEffect,
     Refusal,
     StoredRound,
+    SumChunk,
     Upload,
 )
 from privacy.errors import ConflictingContribution, NotYet, StoreUnavailable
 
 from .database import door, open_database, writer
-from .schema import chunks, documents, effects, refusals, rounds, uploads
+from .schema import chunks, documents, effects, refusals, rounds, sum_chunks, uploads
 
 
 def _go_on(_: str) -> None:
@@ -178,6 +180,42 @@ class SqlStore:
                 change = update(uploads).where(_is_upload(number, participant))
                 connection.execute(change.values(committed=True))
 
+    def chunk_roots(self, number: int, piece: int, index: int) -> dict[str, bytes]:
+        """Return the root of one chunk of every upload to round `number` that has it."""
+        # By way of the uploads: their few rows lead to each root by the primary key.
+        mine = (chunks.c.round == uploads.c.round) & (chunks.c.participant == uploads.c.participant)
+        place = (chunks.c.piece == piece) & (chunks.c.chunk == index)
+        query = select(chunks.c.participant, chunks.c.root).join_from(uploads, chunks, mine & place)
+        with self._reading() as connection:
+            rows = connection.execute(query.where(uploads.c.round == number))
+            return {row.participant: row.root for row in rows}
+
+    # -- sums ----------------------------------------------------------------------
+
+    def record_sum_chunk(self, number: int, made: SumChunk) -> None:
+        """Record a chunk of a round's sum whose bytes are durable; once more changes nothing."""
+        with self._writing() as connection:
+            held = _sum_chunks(connection, number, made.chunk)
+            if held not in ([], [made]):
+                raise ConflictingContribution(
+                    f"round {number}: chunk {made.chunk} of the sum is recorded with another "
+                    "root, length or number of inputs; what was recorded first stands"
+                )
+            if not held:
+                connection.execute(insert(sum_chunks), {"round": number, **asdict(made)})
+
+    def sum_chunks(self, number: int) -> list[SumChunk]:
+        """Return the recorded chunks of the sum of round `number`, in order."""
+        with self._reading() as connection:
+            return _sum_chunks(connection, number)
+
+    def forget_sum(self, number: int) -> None:
+        """Forget the recorded chunks of a round's sum; nothing there is well, too."""
+        with self._writing() as connection:
+            connection.execute(delete(sum_chunks).where(sum_chunks.c.round == number))
+
+    # -- evidence ------------------------------------------------------------------
+
     def refusals(self, number: int) -> list[Refusal]:
         """Return the contradictions refused in round `number`, oldest first."""
         query = select(*_REFUSAL).where(refusals.c.round == number).order_by(refusals.c.id)
@@ -294,6 +332,14 @@ def _chunk_root(
     )
     root: bytes | None = connection.scalar(query)
     return root
+
+
+def _sum_chunks(connection: Connection, number: int, chunk: int | None = None) -> list[SumChunk]:
+    columns = [column for column in sum_chunks.c if column is not sum_chunks.c.round]
+    query = select(*columns).where(sum_chunks.c.round == number).order_by(sum_chunks.c.chunk)
+    if chunk is not None:
+        query = query.where(sum_chunks.c.chunk == chunk)
+    return [SumChunk(*row) for row in connection.execute(query)]
 
 
 def _record_refusal(connection: Connection, refusal: Refusal) -> None:

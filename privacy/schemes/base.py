@@ -79,8 +79,8 @@ class Geometry:
             raise UpdateOutOfRange(
                 f"chunk {chunk} takes {self.values_in(chunk)} values, got shape {values.shape}"
             )
-        # Two comparisons: the magnitude of the smallest int64 is not an int64.
-        if np.any(values > largest) or np.any(values < -largest):
+        # Both ends: the magnitude of the smallest int64 is not an int64.
+        if values.max() > largest or values.min() < -largest:
             raise UpdateOutOfRange(f"chunk {chunk} has values outside ±{largest}")
 
 

@@ -6,8 +6,11 @@ opener the secret (`CkksRevealer`), the coordinator neither (`ckks_sum.CkksCombi
 file that imports none of this).
 
 Hidden from everybody without the secret: each update. Hidden from openers: single updates,
-as long as they see sums only; an opener who also obtains one site's ciphertext opens it.
-Not protected here: a ciphertext made under another key cannot be told apart before opening.
+as long as they see sums only; an opener who also obtains one site's ciphertext opens it. In
+what openers open, each of the cohort's contributions is there exactly once: masks (`masks`)
+keep every other combination of its ciphertexts shut. Not protected here: who has the public key
+can add what it encrypts itself, and a ciphertext made under another key cannot be told apart
+before opening.
 
 *Randomness.* SEAL seeds its generator with 512 bits from /dev/urandom, afresh for each secret,
 each public key and each encryption (seen under strace in 0.3.18); no seed is set here.
@@ -27,7 +30,7 @@ that of its process, and of its round.
 import math
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -39,7 +42,7 @@ from tenseal import sealapi  # type: ignore[import-untyped]
 from privacy.errors import MalformedMessage, SumOffGrid, UnsafeParameters
 from privacy.limbs import PUBLIC_KEY, Layout, Words, decode_chunk, encode_chunk
 
-from . import ring
+from . import fields, ring
 from .base import Integers
 from .ckks_parameters import (
     ERROR_BOUND,
@@ -50,6 +53,7 @@ from .ckks_parameters import (
     CkksParameters,
 )
 from .ckks_sum import CkksCombiner
+from .masks import MASK_SECRET_BYTES, Mask, put_on, take_off
 
 _SECRET: Final = struct.Struct(">4sHIQ")
 _SECRET_MARKER: Final = b"VSSK"
@@ -88,10 +92,12 @@ def make_cohort_key(parameters: CkksParameters) -> CohortKey:
         public, transformed = seal.draw_key()
         secret = ring.from_transform(transformed, parameters.modulus)
         error = _key_error(public, transformed, parameters.modulus)
-        transformed.fill(0)
-        if worst_slot_ratio(secret, error) <= WORST_SLOT_RATIO:
-            encoded = _encode_secret(parameters, secret)
-            secret.fill(0)
+        ratio = worst_slot_ratio(secret, error)
+        encoded = _encode_secret(parameters, secret)
+        # The error too: with the public key, it is the secret.
+        for spent in (transformed, secret, error):
+            spent.fill(0)
+        if ratio <= WORST_SLOT_RATIO:
             return CohortKey(_encode_public(parameters, public), encoded)
     raise UnsafeParameters(f"{_DRAWS} keys in a row have a slot above {WORST_SLOT_RATIO}")
 
@@ -120,6 +126,7 @@ def check_cohort_key(parameters: CkksParameters, public: bytes, secret: bytes) -
         raise MalformedMessage("the public key's second polynomial is not uniform")
     ratio = worst_slot_ratio(coefficients, error)
     coefficients.fill(0)
+    error.fill(0)
     if ratio > WORST_SLOT_RATIO:
         raise UnsafeParameters(
             f"the key's worst slot has {ratio:.3f} mean deviations, above {WORST_SLOT_RATIO}; "
@@ -148,11 +155,15 @@ class CkksProtector:
     """Encrypts a site's values under the cohort's public key.
 
     Promises the site that nobody without the secret learns anything from the bytes but their
-    number. Each call draws fresh randomness: the same values never give the same bytes.
+    number, and, by its mask, that they open as a part of its cohort's sum or not at all. Each
+    call draws fresh randomness: the same values never give the same bytes.
     """
 
-    def __init__(self, parameters: CkksParameters, dimension: int, public: bytes) -> None:
+    def __init__(
+        self, parameters: CkksParameters, dimension: int, public: bytes, mask: Mask
+    ) -> None:
         self._parameters = parameters
+        self._mask = mask
         self._geometry = parameters.geometry(dimension)
         self._seal = _Seal(parameters)
         self._encryptor = self._seal.encryptor(_decode_public(parameters, public))
@@ -173,12 +184,14 @@ class CkksProtector:
         words = np.stack(
             [self._encrypt(values[at : at + per]) for at in range(0, values.size, per)]
         )
+        put_on(self._parameters, words[:, 0, 0], self._mask.words(chunk, len(words)))
         return encode_chunk(self._parameters.layout, chunk, words)
 
     def _encrypt(self, values: Integers) -> Words:
-        degree = self._parameters.degree
-        halves = np.zeros(degree, np.float64)
-        halves[: values.size] = values
+        degree, per_half = self._parameters.degree, self._parameters.values_per_half
+        padded = np.zeros(degree * per_half, np.int64)
+        padded[: values.size] = values
+        halves = fields.join(padded.reshape(per_half, degree), self._parameters.field_bits)
         slots = halves[: degree // 2] + 1j * halves[degree // 2 :]
         return self._seal.encrypt(self._encryptor, slots).reshape(2, 1, degree)
 
@@ -186,13 +199,24 @@ class CkksProtector:
 class CkksRevealer:
     """Opens sums with the cohort's secret.
 
-    Promises the opener that what it returns is exactly the sum of what honest sites
-    encrypted, or an error. Whoever holds one can open single ciphertexts too: it belongs in
-    the process of an opener, which is never given any.
+    Promises the opener that what it returns has each of the cohort's contributions in it
+    exactly once, and is their exact sum if nothing else was added, or an error. Whoever holds
+    one can open single ciphertexts too: it belongs in the process of an opener, which is never
+    given any.
+
+    Args:
+        masks: of every contribution in the cohort.
     """
 
-    def __init__(self, parameters: CkksParameters, dimension: int, secret: bytes) -> None:
+    def __init__(
+        self,
+        parameters: CkksParameters,
+        dimension: int,
+        secret: bytes,
+        masks: Sequence[Mask],
+    ) -> None:
         self._parameters = parameters
+        self._masks = tuple(masks)
         self._geometry = parameters.geometry(dimension)
         self._seal = _Seal(parameters)
         coefficients = _decode_secret(parameters, secret)
@@ -208,25 +232,36 @@ class CkksRevealer:
             Shape (values_in(chunk),), int64, in grid steps.
 
         Raises:
-            SumOffGrid: a slot is beyond 0.4 from an integer, or beyond what `cohort` sites can
-                reach.
+            SumOffGrid: a slot is beyond 0.4 from an integer, or a value beyond what `cohort`
+                sites can reach.
             MalformedMessage: not this chunk's container.
-            UnsafeParameters: a cohort the parameters do not hold for.
+            UnsafeParameters: a cohort the parameters do not hold for, or another than the masks'.
         """
         self._parameters.require_cohort(cohort)
+        if cohort != len(self._masks):
+            raise UnsafeParameters(f"{len(self._masks)} masks for a cohort of {cohort}")
         values = self._geometry.values_in(chunk)
         count = self._parameters.ciphertexts_in(values)
         words = decode_chunk(self._parameters.layout, chunk, count, total)
-        opened = np.concatenate([self._open(ciphertext) for ciphertext in words])
+        take_off(self._parameters, words[:, 0, 0], self._masks, chunk)
+        opened = np.stack([self._open(ciphertext) for ciphertext in words])
         nearest = np.rint(opened)
         # Written so that a NaN, whose comparisons are all false, is refused too. How far the
         # values were is not said: it would carry noise, and with it the key, into logs.
         if not np.all(np.abs(opened - nearest) <= GUARD):
             raise _off_grid(chunk, f"a value more than {GUARD} steps from the grid")
-        if np.any(np.abs(nearest) > cohort * self._parameters.largest_value):
+        # No embedding is above N·q/2 over the scale, 2^51 at the smallest legal one, so any
+        # half is an int64. The last field takes what the others leave, so nothing is missed.
+        sums = self._split(nearest.astype(np.int64))
+        if np.any(np.abs(sums) > cohort * self._parameters.largest_value):
             raise _off_grid(chunk, f"a value beyond what {cohort} sites can add up to")
-        sums: Integers = nearest[:values].astype(np.int64)
-        return sums
+        return sums[:values]
+
+    def _split(self, halves: Integers) -> Integers:
+        # Shape (ciphertexts, N) in, all values in their order out, padding at the end.
+        bits, per_half = self._parameters.field_bits, self._parameters.values_per_half
+        rows = fields.split(halves.reshape(-1), bits, per_half).reshape(per_half, *halves.shape)
+        return rows.transpose(1, 0, 2).reshape(-1)
 
     def _open(self, ciphertext: Words) -> NDArray[np.float64]:
         slots = self._seal.decrypt(self._decryptor, ciphertext)
@@ -308,9 +343,12 @@ def _require_small(error: Integers) -> None:
 def _require_round_trip(parameters: CkksParameters, public: bytes, secret: bytes) -> None:
     largest, size = parameters.largest_value, parameters.values_per_ciphertext
     values = np.resize(np.array([largest, -largest, 0, 1, -1, largest - 1]), size).astype(np.int64)
-    payload = CkksProtector(parameters, size, public).protect(0, values)
+    # A mask that anybody knows: what travels under it is nobody's update.
+    mask = Mask(parameters, bytes(MASK_SECRET_BYTES), b"round trip")
+    payload = CkksProtector(parameters, size, public, mask).protect(0, values)
     total = CkksCombiner(parameters, size).combine(0, [payload])
-    if not np.array_equal(CkksRevealer(parameters, size, secret).reveal(0, total, 1), values):
+    revealer = CkksRevealer(parameters, size, secret, (mask,))
+    if not np.array_equal(revealer.reveal(0, total, 1), values):
         raise SumOffGrid("the key does not give back what was encrypted under it")
 
 

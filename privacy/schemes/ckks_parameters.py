@@ -1,16 +1,23 @@
 """CKKS parameters that keep what they promise, or are refused before a round.
 
-Three conditions, for a ring of degree N, one prime q, scale D, n sites and v-bit values:
+Three conditions, for a ring of degree N, one prime q, scale D, n sites and v-bit values, m of
+them in each half of a slot:
 
 *Security.* log2 q stays within the row for 128 bits against quantum attack, ternary secret,
 of the Homomorphic Encryption Standard. There is no key-switching prime, so q is all of it.
 
-*No wrap.* A slot holds a + b·i, with |a|, |b| <= 2^(v-1) for each site, so a slot of the sum
-has magnitude at most sqrt(2)·n·2^(v-1). The coefficients of a polynomial are bounded by the
-largest magnitude of its embedding. With the noise at its very worst (ternary u and s, errors
-of at most 21: n·(2·21·N + 22), the encoder's rounding included):
+*No wrap.* A slot holds a + b·i, and each half is m values side by side, x + y·2^k (`fields`).
+The width k is the smallest for which a sum of n values stays below 2^(k-1), so that no field
+of the sum runs into its neighbour. For each site |a|, |b| <= 2^(v-1)·w, w = 1 + 2^k for two
+values and 1 for one, so a slot of the sum has magnitude at most sqrt(2)·n·2^(v-1)·w. The
+coefficients of a polynomial are bounded by the largest magnitude of its embedding; the one of
+X^(N/4) reaches that bound. With the noise at its very worst (ternary u and s, errors of at
+most 21: n·(2·21·N + 22), the encoder's rounding to integers included) and the encoder's
+float64 at its very worst (`_TRANSFORM_ERROR`, relative):
 
-    sqrt(2)·n·2^(v-1)·D + n·(42·N + 22) < q/2
+    (1 + 2^-46)·sqrt(2)·n·2^(v-1)·w·D + n·(42·N + 22) < q/2
+
+Cohorts are of two at least, so that one site's coefficients stay below q/4, as SEAL demands.
 
 *Exactness.* A fresh ciphertext decrypts to the message plus e·u + e0 + e1·s, with e the key's
 error and s its secret, both fixed by the key, and u, e0, e1 drawn for it. The real and the
@@ -26,16 +33,24 @@ the mean variance (n·N/2)·sigma²·(4N/3 + 1)/D²; a key is used only where no
 is above 2.5 mean ones (`ckks.check_cohort_key`). Uniform ternary and centred binomial
 variables are strictly sub-Gaussian (their moment generating function is below that of a
 Gaussian of the same variance), so for given key Chernoff's bound holds without
-approximation, and over all values of a round, of which there are at most 2^30:
+approximation, and over all halves of slots of a round, padding included, of which there are
+at most 2^30:
 
-    P(some value beyond 0.4 from the grid) <= 2^30 · 2·exp(-0.4²/(2·variance)) <= 2^-40
+    P(some half beyond 0.4 from the grid) <= 2^30 · 2·exp(-0.4²/(2·variance)) <= 2^-40
 
-Rounding to the encoder's integers (1/12 for each coefficient and site) and to float64 (a
-unit in the last place over the log2 N steps of the transforms, once for each site and once
-for the sum) is added to the variance as if it were independent noise.
+Rounding to the encoder's integers (1/12 for each coefficient) and to float64 (a unit in the
+last place of the largest coefficient for each of the log2 N steps of a transform, once for
+each site and once for the sum) is added to the variance as if it were independent from
+coefficient to coefficient. It is not taken as independent from site to site: sites with equal
+values round alike, so their n errors add up to n, not to sqrt(n). A half of a slot is an
+integer below 2^39 wherever the three conditions hold, so float64 has it exactly.
+
+A value that opens wrong, instead of being refused, is 0.6 from where it belongs, not 0.4.
+Drawing keys again refuses one in ten, so it tells an attacker a fifth of a bit about the key.
 
 Sources: eprint 2019/939 (the standard); Cheon, Kim, Kim, Song, eprint 2016/421 (encryption
-and its noise); Vershynin, High-Dimensional Probability, 2.5 (sub-Gaussian sums).
+and its noise); Vershynin, High-Dimensional Probability, 2.5 (sub-Gaussian sums); Higham,
+Accuracy and Stability of Numerical Algorithms, theorem 24.2 (error of a Fourier transform).
 """
 
 import math
@@ -45,6 +60,7 @@ from typing import Final
 from privacy.errors import UnsafeParameters
 from privacy.limbs import Layout
 
+from . import fields
 from .base import LARGEST_DIMENSION, Geometry
 
 # Largest log2 q at 128 bits against quantum attack, ternary secret, by ring degree.
@@ -68,6 +84,11 @@ ERROR_BOUND: Final = 21
 ERROR_VARIANCE: Final = 10.5
 TERNARY_VARIANCE: Final = 2 / 3
 LARGEST_CHUNK_BYTES: Final = 1 << 20
+MOST_PER_HALF: Final = 2
+
+# log2 of the relative error of SEAL's transform, in the 2-norm: log2 N steps, each with an
+# error of at most u + gamma_4·(sqrt(2) + u) < 7u, u = 2^-53; 84u for N = 4096.
+_TRANSFORM_ERROR: Final = -46
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +96,16 @@ class CkksParameters:
     """Ring, scale, value range and cohort that fit together.
 
     Who holds a value of this type knows that it is secure against the standard's row, that no
-    sum of up to `cohort_max` contributions wraps, and that all are exact but with probability
-    2^-40 a round.
+    sum of up to `cohort_max` honest contributions wraps, and that all sums of a round open,
+    exactly, but with probability 2^-40.
 
     Attributes:
         scale_log2: log2 of the scale.
         value_bits: bits of a signed grid integer.
-        cohort_max: most contributions in one sum.
+        cohort_max: most contributions in one sum, two or more.
+        values_per_half: grid integers side by side in each half of a slot, 1 or 2.
         ciphertexts_per_chunk: ciphertexts of a full chunk.
-        degree: N, coefficients of a polynomial; a ciphertext carries N values.
+        degree: N, coefficients of a polynomial; a ciphertext has N halves of slots.
         modulus: the prime q.
 
     Raises:
@@ -94,6 +116,7 @@ class CkksParameters:
     scale_log2: int
     value_bits: int
     cohort_max: int
+    values_per_half: int = 1
     ciphertexts_per_chunk: int = 1
     degree: int = 4096
     modulus: int = MODULUS_4096
@@ -115,9 +138,14 @@ class CkksParameters:
         return (1 << (self.value_bits - 1)) - 1
 
     @property
+    def field_bits(self) -> int:
+        """Width of a field: what the sum of one value of each site needs, with its sign."""
+        return fields.width_of(self.largest_value, self.cohort_max)
+
+    @property
     def values_per_ciphertext(self) -> int:
-        """Grid integers in one ciphertext: one in each half of N/2 complex slots."""
-        return self.degree
+        """Grid integers in one ciphertext: those of both halves of N/2 complex slots."""
+        return self.degree * self.values_per_half
 
     @property
     def layout(self) -> Layout:
@@ -162,7 +190,8 @@ class CkksParameters:
     def _require_ranges(self) -> None:
         for name, value, low, high in (
             ("value bits", self.value_bits, 2, 40),
-            ("cohort", self.cohort_max, 1, 1 << 20),
+            ("cohort", self.cohort_max, 2, 1 << 20),
+            ("values per half of a slot", self.values_per_half, 1, MOST_PER_HALF),
             ("log2 of the scale", self.scale_log2, 1, self.modulus.bit_length()),
         ):
             if not low <= value <= high:
@@ -178,12 +207,13 @@ class CkksParameters:
         largest = largest_scale(
             value_bits=self.value_bits,
             cohort_max=self.cohort_max,
+            values_per_half=self.values_per_half,
             degree=self.degree,
             modulus=self.modulus,
         )
         if self.scale_log2 > largest:
             raise UnsafeParameters(
-                f"{self.cohort_max} sites of {self.value_bits} bits wrap modulo a prime of "
+                f"{self._named()} wrap modulo a prime of "
                 f"{self.modulus.bit_length()} bits at scale 2^{self.scale_log2}; "
                 f"the largest is 2^{largest}"
             )
@@ -192,27 +222,62 @@ class CkksParameters:
         probability = guard_log2_probability(self)
         if probability > GUARD_LOG2_PROBABILITY:
             raise UnsafeParameters(
-                f"{self.cohort_max} sites of {self.value_bits} bits at scale "
-                f"2^{self.scale_log2}: P(a value beyond {GUARD} from the grid) is bounded by "
-                f"2^{probability:.1f} only, above 2^{GUARD_LOG2_PROBABILITY:.0f}"
+                f"{self._named()} at scale 2^{self.scale_log2}: P(a value beyond {GUARD} from "
+                f"the grid) is bounded by 2^{probability:.1f} only, above "
+                f"2^{GUARD_LOG2_PROBABILITY:.0f}"
             )
+
+    def _named(self) -> str:
+        return _named(self.cohort_max, self.value_bits, self.values_per_half)
+
+
+def fitting(*, value_bits: int, cohort_max: int, ciphertexts_per_chunk: int = 1) -> CkksParameters:
+    """Return the parameters that carry the most values in a ciphertext.
+
+    Raises:
+        UnsafeParameters: none fit; the message has the numbers of each try.
+    """
+    refusals = []
+    for values_per_half in range(MOST_PER_HALF, 0, -1):
+        try:
+            scale_log2 = largest_scale(
+                value_bits=value_bits, cohort_max=cohort_max, values_per_half=values_per_half
+            )
+            return CkksParameters(
+                scale_log2=scale_log2,
+                value_bits=value_bits,
+                cohort_max=cohort_max,
+                values_per_half=values_per_half,
+                ciphertexts_per_chunk=ciphertexts_per_chunk,
+            )
+        except UnsafeParameters as refusal:
+            refusals.append(str(refusal))
+    raise UnsafeParameters("; ".join(dict.fromkeys(refusals)))
 
 
 def largest_scale(
-    *, value_bits: int, cohort_max: int, degree: int = 4096, modulus: int = MODULUS_4096
+    *,
+    value_bits: int,
+    cohort_max: int,
+    values_per_half: int = 1,
+    degree: int = 4096,
+    modulus: int = MODULUS_4096,
 ) -> int:
     """Return log2 of the largest scale at which no sum can wrap.
 
     Raises:
         UnsafeParameters: not even a scale of 2 fits.
     """
-    # Squared, so that sqrt(2) needs no rounding; (q-1)/2 is the largest coefficient.
-    room = (modulus - 1) // 2 - _largest_noise(degree, cohort_max)
-    amplitude = cohort_max << (value_bits - 1)
+    # Squared, so that sqrt(2) needs no rounding; (q-1)/2 is the largest coefficient, so this
+    # is more than the transform's error can be.
+    transform = modulus >> (1 - _TRANSFORM_ERROR)
+    room = (modulus - 1) // 2 - _largest_noise(degree, cohort_max) - transform
+    width = fields.width_of((1 << (value_bits - 1)) - 1, cohort_max)
+    amplitude = (cohort_max << (value_bits - 1)) * fields.weight_of(width, values_per_half)
     if room <= 0 or 2 * (2 * amplitude) ** 2 >= room**2:
         raise UnsafeParameters(
-            f"{cohort_max} sites of {value_bits} bits leave no room for a scale below a prime "
-            f"of {modulus.bit_length()} bits"
+            f"{_named(cohort_max, value_bits, values_per_half)} leave no room for a scale below "
+            f"a prime of {modulus.bit_length()} bits"
         )
     scale_log2 = 1
     while 2 * (amplitude << (scale_log2 + 1)) ** 2 < room**2:
@@ -239,14 +304,19 @@ def guard_log2_probability(parameters: CkksParameters) -> float:
 
 
 def _largest_noise(degree: int, cohort: int) -> int:
-    # |e·u| and |e1·s| have at most N terms of at most 21; e0 adds 21 and the encoder 1/2.
+    # |e·u| and |e1·s| have N terms of at most 21; e0 adds 21, the encoder's rounding 1/2.
     return cohort * (2 * ERROR_BOUND * degree + ERROR_BOUND + 1)
 
 
 def _rounding_variance(parameters: CkksParameters) -> float:
     cohort, degree = parameters.cohort_max, parameters.degree
-    one_site = math.sqrt(2) * (1 << (parameters.value_bits - 1)) * parameters.scale
+    weight = fields.weight_of(parameters.field_bits, parameters.values_per_half)
+    one_site = math.sqrt(2) * (weight << (parameters.value_bits - 1)) * parameters.scale
     steps = math.log2(degree)
-    encoded = cohort * (1 + steps * math.ulp(one_site) ** 2) / 12
+    encoded = cohort**2 * (1 + steps * math.ulp(one_site) ** 2) / 12
     decoded = steps * math.ulp(parameters.modulus / 2) ** 2 / 12
     return degree / 2 * (encoded + decoded) / parameters.scale**2
+
+
+def _named(cohort: int, value_bits: int, values_per_half: int) -> str:
+    return f"{cohort} sites of {value_bits} bits, {values_per_half} in a half of a slot,"

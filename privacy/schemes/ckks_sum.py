@@ -33,10 +33,7 @@ class CkksCombiner:
             MalformedMessage: not this chunk's container, a residue not below its modulus, or
                 a ciphertext whose second polynomial is zero, which would hide nothing.
         """
-        words = self._decode(chunk, payload)
-        if not np.all(np.any(words[:, 1], axis=(1, 2))):
-            raise MalformedMessage(f"chunk {chunk} has a ciphertext that is not encrypted")
-        return chunk_root(chunk, words.reshape(-1, *words.shape[2:]))
+        return _checked_root(chunk, self.decode(chunk, payload))
 
     def combine(self, chunk: int, payloads: Iterable[bytes]) -> bytes:
         """Add the same chunk of each contribution, one at a time.
@@ -46,32 +43,112 @@ class CkksCombiner:
             UnsafeParameters: more contributions than the parameters hold for.
             MalformedMessage: one of them is not this chunk's container.
         """
-        moduli = np.array(self._parameters.layout.moduli, np.uint64)[:, np.newaxis]
+        addition = self.begin(chunk)
+        for payload in payloads:
+            addition.add(payload)
+        return addition.finish()
+
+    def begin(self, chunk: int) -> "Addition":
+        """Begin a sum of one chunk, for contributions that arrive one after another."""
+        return Addition(self, chunk, self._parameters)
+
+    def decode(self, chunk: int, payload: bytes, out: Words | None = None) -> Words:
+        """Return the residues of one chunk, as the plan shapes it.
+
+        Args:
+            out: an array that an earlier call returned for this chunk, to be written over.
+
+        Raises:
+            MalformedMessage: not this chunk's container, or a residue not below its modulus.
+        """
+        count = self._parameters.ciphertexts_in(self._geometry.values_in(chunk))
+        return decode_chunk(self._parameters.layout, chunk, count, payload, out)
+
+
+class Addition:
+    """The sum of one chunk in the making, in two arrays: the total, and what is added to it."""
+
+    def __init__(self, combiner: CkksCombiner, chunk: int, parameters: CkksParameters) -> None:
+        self._combiner, self._chunk, self._parameters = combiner, chunk, parameters
+        self._moduli = np.array(parameters.layout.moduli, np.uint64)[:, np.newaxis]
         # Residues are reduced only when one more could leave 64 bits: after 15 additions to
         # the first for a prime of 60 bits.
-        room = (2**64 - 1) // (max(self._parameters.layout.moduli) - 1)
-        total: Words | None = None
-        added = held = 0
-        for payload in payloads:
-            added += 1
-            self._parameters.require_cohort(added)
-            words = self._decode(chunk, payload)
-            if total is None:
-                total, held = words, 1
-                continue
-            if held == room:
-                _reduce(total, moduli)
-                held = 1
-            total += words
-            held += 1
-        if total is None:
-            raise CohortTooSmall(f"chunk {chunk}: there is no contribution to add")
-        _reduce(total, moduli)
-        return encode_chunk(self._parameters.layout, chunk, total)
+        self._room = (2**64 - 1) // (max(parameters.layout.moduli) - 1)
+        self._total: Words | None = None
+        self._spare: Words | None = None
+        self._added = self._held = 0
 
-    def _decode(self, chunk: int, payload: bytes) -> Words:
-        count = self._parameters.ciphertexts_in(self._geometry.values_in(chunk))
-        return decode_chunk(self._parameters.layout, chunk, count, payload)
+    def add(self, payload: bytes) -> None:
+        """Add one contribution's chunk.
+
+        Raises:
+            UnsafeParameters: more contributions than the parameters hold for.
+            MalformedMessage: it is not this chunk's container.
+        """
+        self._add(self._decode(payload))
+
+    def check_and_add(self, payload: bytes) -> bytes:
+        """Add one contribution's chunk, and return its Merkle root.
+
+        Raises:
+            UnsafeParameters, MalformedMessage: as for `add` and `CkksCombiner.check`; nothing
+                is added then.
+        """
+        words = self._decode(payload)
+        root = _checked_root(self._chunk, words)
+        self._add(words)
+        return root
+
+    def total(self) -> Words:
+        """Return the sum's residues, shape (ciphertexts, 2, moduli, degree), canonical.
+
+        Raises:
+            CohortTooSmall: nothing was added.
+        """
+        if self._total is None:
+            raise CohortTooSmall(f"chunk {self._chunk}: there is no contribution to add")
+        self._reduce(self._total)
+        return self._total
+
+    def finish(self) -> bytes:
+        """Return the sum in its container.
+
+        Raises:
+            CohortTooSmall: nothing was added.
+        """
+        return encode_chunk(self._parameters.layout, self._chunk, self.total())
+
+    def _decode(self, payload: bytes) -> Words:
+        self._spare = self._combiner.decode(self._chunk, payload, self._spare)
+        return self._spare
+
+    def _add(self, words: Words) -> None:
+        self._parameters.require_cohort(self._added + 1)
+        self._added += 1
+        if self._total is None:
+            self._total, self._spare, self._held = words, None, 1
+            return
+        if self._held == self._room:
+            self._reduce(self._total)
+        self._total += words
+        self._held += 1
+
+    def _reduce(self, total: Words) -> None:
+        # One contribution alone is canonical.
+        if self._held > 1:
+            _reduce(total, self._moduli)
+            self._held = 1
+
+
+def sum_root(chunk: int, words: Words) -> bytes:
+    """Return the Merkle root of a chunk's residues, shape (ciphertexts, 2, moduli, degree)."""
+    return chunk_root(chunk, words.reshape(-1, *words.shape[2:]))
+
+
+def _checked_root(chunk: int, words: Words) -> bytes:
+    if not np.all(np.any(words[:, 1], axis=(1, 2))):
+        raise MalformedMessage(f"chunk {chunk} has a ciphertext that is not encrypted")
+    return sum_root(chunk, words)
 
 
 def _reduce(words: Words, moduli: Words) -> None:

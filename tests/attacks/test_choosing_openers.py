@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from participant import keying, policy
+from participant.masking import open_masks
 from participant.session import Adopt, Contribute, MakeKey, Open, VouchForKey
 from participant.view import KeyState
 from privacy.errors import PolicyRefusal
 from privacy.records import digest_of
-from privacy.schemes.ckks import CkksRevealer, make_cohort_key
+from privacy.schemes.ckks import CohortKey, make_cohort_key
 from tests.participant import signed_round as made
 from tests.participant.agent_at_work import Showing, agent, next_model, released
 
@@ -45,15 +46,22 @@ def amber(tmp_path, shown):
 
 
 def test_what_a_chosen_opener_and_the_coordinators_store_would_have():
-    """The control: amber's update to the last integer, from its ciphertexts alone."""
+    """The control: amber's update to the last integer, from its ciphertexts alone.
+
+    Amber has sealed its mask to whoever the plan names.
+    """
     pair = make_cohort_key(made.PARAMETERS)
     wanted = made.specification(openers=CHOSEN)
     record, sealed = keying.seal_key(1, "birch", wanted, made.roster(), pair.public, pair.secret)
-    stored = made.protected(made.update("amber"), pair)
+    plan = made.plan(openers=CHOSEN, key_record=digest_of(record))
+    sealed_mask = made.sealed_mask(plan, "amber")
+    stored = made.protected(made.update("amber"), pair, made.mask("amber", plan))
 
     mine = made.keys(COLLUDING).sealing
     secret = keying.unseal(record, sealed[1], COLLUDING, mine, made.roster())
-    revealer = CkksRevealer(made.PARAMETERS, made.DIMENSION, secret)
+    header, seals = made.header_of(plan, "amber", stored), {"amber": sealed_mask.seals[1]}
+    assert open_masks(plan, [header], seals, COLLUDING, mine) == (made.mask_secret("amber"),)
+    revealer = made.revealer(["amber"], plan, CohortKey(pair.public, secret))
     opened = [revealer.reveal(at, chunk, 1) for at, chunk in enumerate(stored)]
 
     assert np.array_equal(np.concatenate(opened), made.update("amber"))

@@ -20,6 +20,7 @@ from coordinator.round import Phase, Round
 from participant import keying
 from participant.keys import SiteKeys, load_keys
 from participant.memory import Memory
+from participant.models import FOLDER, Models
 from privacy.records import KeyRecord
 from privacy.schemes import ckks, ring
 from tests.attacks.process_memory import Pieces, found_in_files, found_in_memory, pieces
@@ -109,6 +110,17 @@ def test_the_search_finds_a_sites_keys_at_the_site(controls: Mapping[str, set[st
     assert not {name for name in controls["site"] if name.startswith(("site-b", "site-c"))}
 
 
+def test_no_opener_has_the_rounds_secret_on_its_disk(
+    made: Federation, when_released: Search
+) -> None:
+    """It is unsealed in memory, used, and kept nowhere; a site's own keys are found beside it."""
+    for name in SITES:
+        found = found_in_files(made.places.site(name), when_released.secrets)
+
+        assert f"{name}: sealing seed" in found
+        assert not {each for each in found if each.startswith("secret, ")}
+
+
 def test_the_search_finds_every_secret_in_a_process_that_holds_them(when_released: Search) -> None:
     """The control: no form is one that cannot be found."""
     held = b"--".join(parts[-1] for parts in when_released.secrets.values())
@@ -177,8 +189,8 @@ def _results(made: Federation) -> Pieces:
     """What the round made: a site's update, the opened sum, the new model."""
     release = made.newest_release("site-a")
     memory = Memory(made.places.site("site-a"))
-    model = memory.model(release[2])
     memory.close()
+    model = Models(made.places.site("site-a") / FOLDER).vector(release[2])
     update = noted(made.places.witness("site-a"), 1, "update")
     total = noted(made.places.witness("site-a"), 1, "sum")
     return {

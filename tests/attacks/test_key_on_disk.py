@@ -18,14 +18,16 @@ import numpy as np
 from privacy.schemes import ckks, ring
 from privacy.schemes.ckks_parameters import CkksParameters
 from privacy.schemes.ckks_sum import CkksCombiner
+from privacy.schemes.masks import Mask
 
 parameters = CkksParameters(28, 24, 100)
 key = ckks.make_cohort_key(parameters)
 ckks.check_cohort_key(parameters, key.public, key.secret)
 values = np.arange(4096)
-payload = ckks.CkksProtector(parameters, 4096, key.public).protect(0, values)
+mask = Mask(parameters, bytes(32), b"")
+payload = ckks.CkksProtector(parameters, 4096, key.public, mask).protect(0, values)
 total = CkksCombiner(parameters, 4096).combine(0, [payload])
-revealed = ckks.CkksRevealer(parameters, 4096, key.secret).reveal(0, total, 1)
+revealed = ckks.CkksRevealer(parameters, 4096, key.secret, [mask]).reveal(0, total, 1)
 assert np.array_equal(revealed, values)
 coefficients = ckks._decode_secret(parameters, key.secret)
 residues = ring.to_transform(coefficients, parameters.modulus).tobytes()

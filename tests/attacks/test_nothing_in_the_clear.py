@@ -24,24 +24,34 @@ WRITERS = {
 """What puts bytes on a disk, or opens the way there."""
 
 ALLOWED = {
+    "participant/agent.py": {"connect"},
+    "participant/audit_memory.py": {"connect", "touch"},
+    "participant/auditor_agent.py": {"connect"},
+    "participant/auditor_run.py": {"connect"},
+    "participant/coordinator.py": {"write"},
     "participant/keys.py": {"open", "fdopen", "write"},
     "participant/ledger.py": {"open_descriptor", "connect"},
     "participant/memory.py": {"connect", "touch"},
+    "participant/models.py": {"open"},
     "participant/payout.py": {"connect"},
     "participant/unreachable.py": {"write"},
+    "participant/wrap.py": {"connect"},
     "veilsum/files.py": {"open", "fdopen", "write"},
 }
-"""Keys, ledger and memory; a connection to the chain, a handshake in memory, and `DURABLE`."""
+"""Keys, ledger and memory; a model read; connections to the coordinator and to the chain, a
+handshake in memory, and `DURABLE`."""
 
 DURABLE = {
+    "participant/audit_report.py": "what an auditor found",
     "participant/contribute.py": "the coordinator's receipts",
     "participant/init.py": "public files, and the chain's keystores",
-    "participant/memory.py": "models, which trainers hold anyway",
+    "participant/models.py": "models, which trainers hold anyway",
     "participant/outbox.py": "the signed header",
     "participant/payout.py": "the receipt of a payment",
     "participant/protect.py": "protected chunks",
+    "participant/spool.py": "chunks of a protected sum, which came from the coordinator",
 }
-"""Who calls `write_durably` of veilsum/files.py, and for what."""
+"""Who calls `write_durably` of veilsum/files.py, or makes a `Draft`, and for what."""
 
 
 def calls(path: Path) -> set[str]:
@@ -72,7 +82,11 @@ def test_the_list_of_writers_is_not_longer_than_the_truth() -> None:
 
 def test_who_writes_durably_is_known() -> None:
     """And only `protect` has an update in its hands, after it was protected."""
-    callers = {path.as_posix() for path in PARTICIPANT if "write_durably" in calls(path)}
+    callers = {
+        path.as_posix()
+        for path in PARTICIPANT
+        if calls(path) & {"write_durably", "Draft"} and path != FILES
+    }
 
     assert callers == set(DURABLE)
 
@@ -91,25 +105,33 @@ import os, sys
 from pathlib import Path
 import numpy as np
 from participant.outbox import Outbox
-from participant.workshop import Workshop, ckks_protector
-from privacy.plan import unpack
+from participant import protect
+from participant.models import Models
+from participant.protect import ckks_protector
+from participant.workshop import Workshop
+from tests.participant import signed_round as made
 from tests.participant.tiny_site import TinySite
 from veilsum.demo.witness import WitnessedProtector
 
 folder = Path(sys.argv[1])
 packed, public = (folder / "plan").read_bytes(), (folder / "public").read_bytes()
 plain = Workshop(TinySite(), os.urandom)
-watched = Workshop(TinySite(), os.urandom, protector=lambda plan, key: WitnessedProtector(
-    ckks_protector(plan, key), folder / "witness"))
+watched = Workshop(TinySite(), os.urandom, protector=lambda plan, key, mask: WitnessedProtector(
+    ckks_protector(plan, key, mask), folder / "witness"))
 (folder / "witness").mkdir()
-for number, workshop in enumerate((plain, watched), 1):
-    workshop.train(packed, workshop.first_model("text").tobytes())
+models = folder / "models"
+Models(models).keep(made.SHAPES, made.FIRST)
+pooled = Workshop(TinySite(), os.urandom)
+for number, workshop in enumerate((plain, watched, pooled), 1):
+    if workshop is pooled:
+        protect.POOL_FROM_VALUES = 0
+    workshop.train(packed, models)
     update = workshop._update
     forms = [update.tobytes(), update.astype(np.float32).tobytes()]
     workshop.privatise(packed)
     forms.append(workshop._integers.tobytes())
     forms.append(workshop._integers.astype(np.float64).tobytes())
-    workshop.protect(packed, public, str(Outbox(folder / "outbox", number).start()))
+    workshop.protect(packed, public, os.urandom(32), Outbox(folder / "outbox", number).start())
     print(" ".join(form.hex() for form in forms))
 """
 
@@ -135,17 +157,20 @@ def test_an_update_is_in_no_file_that_a_contribution_writes(tmp_path: Path) -> N
         missing("strace may not trace here (ptrace is not permitted)")
     assert run.returncode == 0, run.stderr
 
-    clean, watched = (
+    clean, watched, pooled = (
         [bytes.fromhex(form) for form in line.split()] for line in run.stdout.splitlines()
     )
     writes = written(log)
     assert holders(clean, writes) == set()
+    # Processes of a pool are handed integers through a pipe, which has no name.
+    assert holders(pooled, writes) == set()
+    assert any(piece in content for _, content in writes for piece in windows(pooled))
     # The control: what the witness wrote is found by the same search.
     witness = {str(tmp_path / "witness" / f"update-{at:04d}.npy") for at in range(2)}
     assert holders(watched, writes) == witness
     # And the chunks of both did pass through the calls that are watched.
     drafts = [path for path, _ in writes if ".draft" in path and "/outbox/" in path]
-    assert len(drafts) >= 4
+    assert len(drafts) >= 6
 
 
 def written(log: Path) -> list[tuple[str, bytes]]:

@@ -5,6 +5,7 @@ that leaves the grid, a patient whose record breaks the loss), each refusal is a
 training with that training's noise, and must be paid for like one.
 """
 
+import os
 import time
 
 import pytest
@@ -30,7 +31,7 @@ class Refusing:
     def __init__(self, error):
         self.trained, self.error = 0, error
 
-    async def train(self, plan, model):
+    async def train(self, plan):
         self.trained += 1
 
     async def privatise(self, plan):
@@ -69,13 +70,13 @@ async def attack(folder, kind, error):
     """Thirty rounds, each refused after training; every third one a release is adopted."""
     spending, worker = ledger(kind, folder), Refusing(error)
     site = Contributor(
-        "amber", "ward", made.keys("amber").signing, worker, spending, None,
-        folder / "receipts", Failpoints(),
+        "amber", "ward", made.keys("amber").signing, os.urandom, made.roster(), worker, spending,
+        None, folder / "receipts", Failpoints(),
     )  # fmt: skip
     seen = 0
     for number in range(1, ROUNDS + 1):
         try:
-            await site.contribute(made.plan(round=number), None, b"", Outbox(folder, number))
+            await site.contribute(made.plan(round=number), b"", Outbox(folder, number))
         except type(error):
             seen += 1
         except BudgetExhausted:

@@ -63,6 +63,7 @@ class MemoryStore:
         self._ids = 0
         self._documents = {}
         self._uploads = {}
+        self._sum_chunks = {}
         self._refusals = []
         self._lock = threading.RLock()
 
@@ -141,6 +142,29 @@ class MemoryStore:
         with self._lock:
             upload = self._begun(number, participant)
             self._uploads[number, participant] = replace(upload, committed=True)
+
+    def chunk_roots(self, number, piece, index):
+        with self._lock:
+            return {
+                upload.participant: row.root
+                for upload in self.uploads(number)
+                for row in upload.chunks
+                if (row.piece, row.index) == (piece, index)
+            }
+
+    def record_sum_chunk(self, number, made):
+        with self._lock:
+            if self._sum_chunks.setdefault((number, made.chunk), made) != made:
+                raise ConflictingContribution(f"chunk {made.chunk} of the sum is another one")
+
+    def sum_chunks(self, number):
+        with self._lock:
+            return [self._sum_chunks[key] for key in sorted(self._sum_chunks) if key[0] == number]
+
+    def forget_sum(self, number):
+        with self._lock:
+            for key in [key for key in self._sum_chunks if key[0] == number]:
+                del self._sum_chunks[key]
 
     def refusals(self, number):
         with self._lock:

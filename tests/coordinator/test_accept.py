@@ -2,6 +2,7 @@
 
 import pytest
 
+from coordinator import object_names as names
 from coordinator.accept import Uploads
 from privacy import documents
 from privacy.errors import ConflictingContribution, MalformedMessage, NotYet, StoreUnavailable
@@ -15,6 +16,8 @@ PLAN = fakes.make_plan()
 HEADER = fakes.contribution(PLAN, NAME)
 SIGNED = documents.pack(fakes.signed_by(NAME, HEADER))
 SEED = fakes.seed_of(NAME, 1)
+SEALS = fakes.mask_seals(PLAN, SEED)
+OTHER = fakes.contribution(PLAN, NAME, "another update")
 
 
 class Journal:
@@ -22,7 +25,8 @@ class Journal:
 
     def __init__(self):
         self.store, self.objects, self.order = MemoryStore(), MemoryObjects(), []
-        for owner, name in ((self.objects, "put"), (self.store, "record_chunk")):
+        writes = ((self.objects, "put"), (self.store, "begin_upload"), (self.store, "record_chunk"))
+        for owner, name in writes:
             setattr(owner, name, self._noting(name, getattr(owner, name)))
 
     def _noting(self, name, write):
@@ -38,6 +42,13 @@ def journal():
     return Journal()
 
 
+def kept_seals(journal):
+    """Return the seals that are kept, in the plan's order of openers."""
+    return tuple(
+        journal.objects.get(names.sealed_mask(1, NAME, opener)) for opener in fakes.OPENERS
+    )
+
+
 def uploads_over(journal):
     combiner = CkksCombiner(PLAN.parameters(), PLAN.arithmetic.dimension)
     return Uploads(journal.store, journal.objects, 1, PLAN, combiner, lambda: 7.0)
@@ -47,14 +58,75 @@ def uploads_over(journal):
 def uploads(journal):
     made = uploads_over(journal)
     made.begin(HEADER, SIGNED)
+    made.keep_masks(HEADER, SEALS)
     return made
 
 
 def test_the_bytes_are_durable_before_the_row_that_says_so(uploads, journal):
     """The other way round, a crash in between would promise what is not there."""
+    journal.order.clear()
+
     uploads.put(NAME, 0, 0, fakes.chunk_of(SEED, 0))
 
     assert journal.order == ["put", "record_chunk"]
+
+
+def test_a_contribution_is_claimed_before_its_seals_are_kept(uploads, journal):
+    """The other way round, a second contribution's seals would meet those of the first."""
+    assert journal.order == ["begin_upload", "put", "put", "put"]
+    with pytest.raises(ConflictingContribution):
+        uploads.begin(OTHER, documents.pack(fakes.signed_by(NAME, OTHER)))
+
+    assert journal.order[4:] == ["begin_upload"]
+    assert kept_seals(journal) == SEALS
+
+
+@pytest.mark.parametrize("missing", fakes.OPENERS)
+def test_an_upload_is_not_complete_without_every_seal(journal, missing):
+    """An opener without its seal cannot take the mask off, nor open the sum of anybody."""
+    uploads = uploads_over(journal)
+    uploads.begin(HEADER, SIGNED)
+    for named, sealed in zip(HEADER.masks, SEALS, strict=True):
+        if named.opener != missing:
+            journal.objects.put(names.sealed_mask(1, NAME, named.opener), sealed)
+    for at in range(2):
+        uploads.put(NAME, 0, at, fakes.chunk_of(SEED, at))
+    with pytest.raises(NotYet, match="begin again"):
+        uploads.complete(NAME)
+
+    uploads.keep_masks(HEADER, SEALS)
+
+    assert uploads.complete(NAME)[1] == HEADER
+
+
+def test_seals_are_kept_under_their_openers_names_and_survive_a_restart(uploads, journal):
+    for at in range(2):
+        uploads.put(NAME, 0, at, fakes.chunk_of(SEED, at))
+
+    again = uploads_over(journal)
+
+    assert again.complete(NAME)[1] == HEADER
+    assert kept_seals(journal) == SEALS
+
+
+def test_the_same_seals_again_change_nothing_and_others_are_refused(uploads, journal):
+    uploads.keep_masks(HEADER, SEALS)
+
+    with pytest.raises(ConflictingContribution):
+        uploads.keep_masks(HEADER, SEALS[::-1])
+
+    assert kept_seals(journal) == SEALS
+
+
+def test_a_committed_upload_is_complete_when_its_seals_are_erased(uploads, journal):
+    """Its site may ask for the receipt again, long after the round."""
+    for at in range(2):
+        uploads.put(NAME, 0, at, fakes.chunk_of(SEED, at))
+    before = uploads.complete(NAME)
+    journal.store.commit_upload(1, NAME)
+    journal.objects.delete_prefix(names.contributions(1))
+
+    assert uploads.complete(NAME) == before
 
 
 def test_a_chunk_whose_row_is_missing_is_sent_again(uploads, journal, monkeypatch):
@@ -108,5 +180,5 @@ def test_a_contradiction_changes_no_byte(uploads, journal):
     with pytest.raises(ConflictingContribution):
         uploads.put(NAME, 0, 0, fakes.chunk_of("other", 0))
 
-    (name,) = journal.objects.names()
+    (name,) = journal.objects.names(f"{names.contribution(1, NAME)}/0")
     assert journal.objects.get(name) == fakes.chunk_of(SEED, 0)

@@ -4,6 +4,7 @@ import asyncio
 
 import grpc
 import grpc.aio
+import msgspec
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 
@@ -12,6 +13,7 @@ from coordinator.rosters import Rosters
 from coordinator.server import PROTOS
 from privacy.errors import ConfigError, NotYet, WrongIdentity
 from privacy.identifiers import PeerIdentity
+from privacy.roster import Role
 from tests import fakes
 from tests.coordinator.memory_store import MemoryStore
 from tests.coordinator.served import channel_of, served
@@ -32,6 +34,7 @@ MAY_CALL = {
     options.CALLER_MEMBER: {"opener", "trainer", "auditor"},
     options.CALLER_TRAINER: {"opener", "trainer"},
     options.CALLER_OPENER: {"opener"},
+    options.CALLER_AUDITOR: {"auditor"},
 }
 # The authority may certify its own federation only, so TLS ends the other's calls: unavailable,
 # or cancelled where a stream was being sent.
@@ -59,19 +62,24 @@ class BrokenRosters(Rosters):
         raise RuntimeError(SECRET)
 
 
-class BrokenService:
-    """A service in which every call ends in a bug that knows a secret."""
-
-    def __init__(self):
-        sound = fakes.Federation().service.rosters
-        self.rosters = BrokenRosters(sound.store, sound.draft)
-        self.rosters._current = sound.current()
+class Broken:
+    """A part of the service in which every call ends in a bug that knows a secret."""
 
     def on_change(self, _):
         pass
 
     def __getattr__(self, name):
         raise RuntimeError(SECRET)
+
+
+class BrokenService(Broken):
+    """A service of broken parts, which knows who is a member."""
+
+    def __init__(self):
+        sound = fakes.Federation().service.rosters
+        self.rosters = BrokenRosters(sound.store, sound.draft)
+        self.rosters._current = sound.current()
+        self.rounds = self.keying = self.contributions = self.sums = self.models = Broken()
 
 
 async def outcome(channel, path):
@@ -105,9 +113,9 @@ async def test_every_method_is_open_to_the_callers_it_declares_and_to_nobody_els
     async with served(BrokenService(), certified) as address:
         for peer, uri in PEERS.items():
             async with channel_of(address, certified, uri) as channel:
-                for path, role in required_callers(FILES).items():
+                for path, callers in required_callers(FILES).items():
                     status, text = await outcome(channel, path)
-                    expected[peer, path] = peer in MAY_CALL[role]
+                    expected[peer, path] = any(peer in MAY_CALL[each] for each in callers)
                     found[peer, path] = status not in REFUSED
                     said.append(text)
 
@@ -129,10 +137,10 @@ async def test_a_method_that_does_not_exist_is_not_implemented(certified):
 
 
 def test_every_method_declares_a_caller_and_every_role_is_used():
-    roles = required_callers(FILES)
+    callers = required_callers(FILES)
 
-    assert roles.keys() == METHODS.keys()
-    assert set(roles.values()) == MAY_CALL.keys() == set(options.Caller.values()) - {0}
+    assert callers.keys() == METHODS.keys()
+    assert set().union(*callers.values()) == MAY_CALL.keys() == set(options.Caller.values()) - {0}
 
 
 def test_the_server_does_not_start_when_a_method_declares_no_caller():
@@ -153,9 +161,9 @@ def test_nobody_is_a_member_before_the_roster_is_founded():
     permissions = Permissions("oncology", rosters, fakes.OPENERS)
     peer = PeerIdentity("oncology", "participant", "hospital-a")
 
-    permissions.check(peer, options.CALLER_CERTIFIED)
+    permissions.check(peer, frozenset({options.CALLER_CERTIFIED}))
     with pytest.raises(NotYet):
-        permissions.check(peer, options.CALLER_MEMBER)
+        permissions.check(peer, frozenset({options.CALLER_MEMBER}))
 
 
 @pytest.mark.parametrize(
@@ -169,9 +177,38 @@ def test_another_federations_certificate_opens_nothing(peer):
     """Not even what is open to anyone certified; TLS has refused it before."""
     permissions = Permissions("oncology", fakes.Federation().service.rosters, fakes.OPENERS)
 
-    for role in MAY_CALL:
+    for caller in MAY_CALL:
         with pytest.raises(WrongIdentity, match="no participant of oncology"):
-            permissions.check(peer, role)
+            permissions.check(peer, frozenset({caller}))
+
+
+def allowed(permissions, participant, *callers):
+    """Return whether a participant may call what names these callers."""
+    try:
+        permissions.check(PeerIdentity("oncology", "participant", participant), frozenset(callers))
+    except WrongIdentity:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("participant", ["hospital-a", "hospital-d", "auditor"])
+def test_one_of_the_roles_that_a_method_names_is_enough(participant):
+    """Where a method names several, whoever has any of them may call it."""
+    permissions = Permissions("oncology", fakes.Federation().service.rosters, fakes.OPENERS)
+    both = options.CALLER_OPENER, options.CALLER_AUDITOR
+
+    alone = [allowed(permissions, participant, each) for each in both]
+
+    assert allowed(permissions, participant, *both) == any(alone)
+    assert any(alone) == (participant != "hospital-d")
+
+
+def test_a_refusal_names_what_the_caller_is_not():
+    permissions = Permissions("oncology", fakes.Federation().service.rosters, fakes.OPENERS)
+    wanted = frozenset({options.CALLER_OPENER, options.CALLER_AUDITOR})
+
+    with pytest.raises(WrongIdentity, match="hospital-d is no auditor or opener in roster"):
+        permissions.check(PeerIdentity("oncology", "participant", "hospital-d"), wanted)
 
 
 def test_an_opener_that_is_no_trainer_opens_nothing():
@@ -179,5 +216,20 @@ def test_an_opener_that_is_no_trainer_opens_nothing():
     rosters = fakes.Federation().service.rosters
     permissions = Permissions("oncology", rosters, ("auditor",))
 
-    with pytest.raises(WrongIdentity, match="no trainer"):
-        permissions.check(PeerIdentity("oncology", "participant", "auditor"), options.CALLER_OPENER)
+    assert not allowed(permissions, "auditor", options.CALLER_OPENER)
+
+
+def test_an_auditor_that_trains_is_no_auditor():
+    """It may hold a cohort key: it is handed nobody else's ciphertexts."""
+    members = tuple(
+        msgspec.structs.replace(each, roles=(Role.AUDITOR, *each.roles))
+        if each.participant == "hospital-d"
+        else each
+        for each in fakes.make_roster().members
+    )
+    both = msgspec.structs.replace(fakes.make_roster(), members=members)
+    permissions = Permissions("oncology", fakes.Federation(roster=both).service.rosters, ())
+
+    assert allowed(permissions, "hospital-d", options.CALLER_TRAINER)
+    assert not allowed(permissions, "hospital-d", options.CALLER_AUDITOR)
+    assert allowed(permissions, "auditor", options.CALLER_AUDITOR)

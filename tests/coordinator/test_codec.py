@@ -1,5 +1,6 @@
 """Wire to values and back."""
 
+import msgspec
 import pytest
 
 from coordinator import codec
@@ -36,6 +37,16 @@ def test_every_phase_has_its_name_on_the_wire(phase):
     if phase is Phase.ABORTED:
         assert round_pb2.Phase.Name(status.phase) == "PHASE_ABORTED"
     assert round_pb2.Phase.Name(status.phase) == f"PHASE_{phase.name}"
+
+
+@pytest.mark.parametrize("auditor", ["", "watch"])
+def test_members_see_who_audits(auditor):
+    """An auditor learns from the status that a round waits for it, and not for another."""
+    rules = msgspec.structs.replace(RULES, auditor=auditor)
+
+    (status,) = codec.statuses_to_wire({1: Round(1, rules, Phase.OPEN)})
+
+    assert status.auditor == auditor
 
 
 def test_members_see_what_they_still_have_to_do_with():

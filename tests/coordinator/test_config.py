@@ -12,8 +12,16 @@ from tests import fakes
 @pytest.fixture
 def document(tmp_path):
     """Return the settings of the tests as TOML's types."""
-    made = msgspec.to_builtins(fakes.make_settings(tmp_path), enc_hook=str)
-    return {name: value for name, value in made.items() if value is not None}
+    return without_nothing(msgspec.to_builtins(fakes.make_settings(tmp_path), enc_hook=str))
+
+
+def without_nothing(table):
+    """Return a table without the settings that are left out; TOML has no word for them."""
+    return {
+        name: without_nothing(value) if isinstance(value, dict) else value
+        for name, value in table.items()
+        if value is not None
+    }
 
 
 def read(tmp_path, document):
@@ -26,6 +34,14 @@ def test_settings_are_read_as_they_were_written(tmp_path, document):
     assert read(tmp_path, document) == fakes.make_settings(tmp_path)
 
 
+def test_an_auditor_is_named_or_there_is_none(tmp_path, document):
+    assert read(tmp_path, document).rounds.auditor is None
+
+    document["rounds"]["auditor"] = "watch"
+
+    assert read(tmp_path, document).rounds.auditor == "watch"
+
+
 @pytest.mark.parametrize(
     ("section", "name", "value"),
     [
@@ -33,6 +49,8 @@ def test_settings_are_read_as_they_were_written(tmp_path, document):
         ("rounds", "qorum", 3),
         ("rounds", "quorum", "three"),
         ("rounds", "openers", ["Hospital A"]),
+        ("rounds", "auditor", "The Watch"),
+        ("rounds", "auditor", ""),
         ("model", "initial", "abc"),
         (None, "federation", "../oncology"),
         ("listen", "address", 443),

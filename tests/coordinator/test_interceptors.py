@@ -82,7 +82,7 @@ async def test_errors_in_a_stream_become_statuses_too(certified):
 async def test_a_wait_that_is_no_time_is_no_wait(certified, wait):
     federation = fakes.Federation()
     federation.tick()
-    seen = federation.service.revision
+    seen = federation.service.rounds.revision
     request = round_pb2.WatchRoundsRequest(seen=seen, wait_seconds=wait, working_on=[1] * 100_000)
 
     answer = await call(
@@ -117,7 +117,7 @@ def model_parts(federation, chunks, **other):
 
 async def put_model(certified, federation, parts):
     return await call(
-        certified, federation.service, "ModelService/PutSealedModel", iter(parts), "stream_unary"
+        certified, federation.service, "ModelService/PutSealedModel", iter(parts), "stream_stream"
     )
 
 
@@ -125,7 +125,10 @@ WHOLE = fakes.model_chunks()
 
 
 async def test_a_whole_model_is_taken(certified, added_up):
-    assert await put_model(certified, added_up, model_parts(added_up, WHOLE)) == b""
+    answers = await put_model(certified, added_up, model_parts(added_up, WHOLE))
+
+    durable = [model_pb2.PutSealedModelResponse.FromString(each).chunks for each in answers]
+    assert durable == list(range(len(WHOLE) + 1))
 
     assert added_up.round().sealed_model
 

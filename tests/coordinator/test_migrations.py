@@ -17,14 +17,15 @@ from sqlalchemy.schema import CreateTable
 
 from coordinator.adapters import database, migrations, schema
 from coordinator.adapters.store import open_store
+from coordinator.ports import SumChunk
 from privacy.errors import SchemaMismatch, StoreUnavailable
 
-SECOND = """
+NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade():
@@ -36,6 +37,8 @@ def downgrade():
     with op.batch_alter_table("rounds") as table:
         table.drop_column("owner")
 """
+
+MADE = SumChunk(0, bytes(32), 61_470, 4)
 
 
 @pytest.fixture
@@ -58,7 +61,7 @@ def scripts(tmp_path, failure=""):
     """A later version of Veilsum: the revisions there are and one more."""
     folder = tmp_path / "later"
     shutil.copytree(migrations.HERE, folder)
-    (folder / "versions" / "v0002_second.py").write_text(SECOND.format(failure=failure))
+    (folder / "versions" / "v0003_next.py").write_text(NEXT.format(failure=failure))
     return folder
 
 
@@ -101,25 +104,49 @@ def test_a_database_goes_up_and_down_with_its_data(engine, path, tmp_path):
     later = scripts(tmp_path)
 
     with database.migrating(engine.url) as connection:
-        migrations.upgrade(connection, "0002", scripts=later)
+        migrations.upgrade(connection, "0003", scripts=later)
     above = ask(path, "SELECT number, state, owner FROM rounds")
     with database.migrating(engine.url) as connection:
-        migrations.downgrade(connection, "0001", scripts=later)
+        migrations.downgrade(connection, "0002", scripts=later)
 
     assert above == [(7, b"state", "nobody")]
     assert ask(path, "SELECT * FROM rounds") == [(7, 1, b"state")]
-    assert ask(path, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert ask(path, "SELECT version_num FROM alembic_version") == [("0002",)]
     assert len(open_store(f"sqlite:///{path}").pending_effects()) == 1
+
+
+def test_the_rows_of_sums_come_and_go_and_take_nothing_with_them(engine, path):
+    """A database of the version before, and the way back to it in the middle of a fold."""
+    with database.migrating(engine.url) as connection:
+        migrations.downgrade(connection, "0001")
+        before = inspect(connection).get_table_names()
+    version = ask(path, "SELECT version_num FROM alembic_version")
+
+    store = open_store(f"sqlite:///{path}")
+    store.record_sum_chunk(7, MADE)
+    found = store.sum_chunks(7)
+    store.close()
+    with database.migrating(engine.url) as connection:
+        migrations.downgrade(connection, "0001")
+    after = {name: ask(path, f"SELECT * FROM {name}") for name in ("rounds", "effects")}
+    again = open_store(f"sqlite:///{path}")
+
+    assert "sum_chunks" not in before
+    assert version == [("0001",)]
+    assert found == [MADE]
+    assert after == {"rounds": [(7, 1, b"state")], "effects": [(1, 7, b"effect")]}
+    assert again.sum_chunks(7) == []
+    assert again.load_round(7).state == b"state"
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(engine, path, tmp_path):
     later = scripts(tmp_path, failure='op.execute("INSERT INTO nowhere VALUES (1)")')
 
     with pytest.raises(OperationalError), database.migrating(engine.url) as connection:
-        migrations.upgrade(connection, "0002", scripts=later)
+        migrations.upgrade(connection, "0003", scripts=later)
 
     assert ask(path, "SELECT * FROM rounds") == [(7, 1, b"state")]
-    assert ask(path, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert ask(path, "SELECT version_num FROM alembic_version") == [("0002",)]
 
 
 def test_a_migration_that_loses_what_rows_refer_to_is_undone(engine, path, tmp_path):
@@ -129,12 +156,12 @@ def test_a_migration_that_loses_what_rows_refer_to_is_undone(engine, path, tmp_p
         pytest.raises(StoreUnavailable, match="rows of effects refer to rows of rounds"),
         database.migrating(engine.url) as connection,
     ):
-        migrations.upgrade(connection, "0002", scripts=later)
+        migrations.upgrade(connection, "0003", scripts=later)
 
     assert ask(path, "SELECT * FROM rounds") == [(7, 1, b"state")]
 
 
-def test_the_first_revision_goes_down_to_nothing_and_up_again(engine, path):
+def test_every_revision_goes_down_to_nothing_and_up_again(engine, path):
     with database.migrating(engine.url) as connection:
         migrations.downgrade(connection, "base")
         left = inspect(connection).get_table_names()
@@ -148,7 +175,7 @@ def test_the_first_revision_goes_down_to_nothing_and_up_again(engine, path):
 def test_a_newer_schema_is_refused_with_both_revisions_named(path):
     ask(path, "UPDATE alembic_version SET version_num = '0009'")
 
-    with pytest.raises(SchemaMismatch, match=r"0009.*0001"):
+    with pytest.raises(SchemaMismatch, match=r"0009.*0002"):
         open_store(f"sqlite:///{path}")
 
     assert ask(path, "SELECT number FROM rounds") == [(7,)]
@@ -187,7 +214,7 @@ def test_two_processes_that_start_at_once_make_one_schema(tmp_path):
     started = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
 
     assert [process.wait(timeout=60) for process in started] == [0, 0, 0]
-    assert ask(tmp_path / "new.db", "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert ask(tmp_path / "new.db", "SELECT version_num FROM alembic_version") == [("0002",)]
 
 
 def test_a_database_that_another_process_holds_is_unavailable_and_not_broken(path, monkeypatch):

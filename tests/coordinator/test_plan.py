@@ -39,6 +39,7 @@ def test_a_plan_is_the_same_bytes_for_the_same_settings():
         {"clip": "2"},
         {"openers": fakes.OPENERS[:2]},
         {"server_learning_rate": "0.5"},
+        {"auditor": fakes.AUDITOR},
     ],
 )
 def test_every_term_is_in_the_digest(other):
@@ -54,11 +55,18 @@ def test_every_term_is_in_the_digest(other):
         {"cohort_minimum": 1},
         {"quorum": 2},
         {"quorum": 5},
+        {"auditor": fakes.OPENERS[0]},
     ],
 )
 def test_settings_that_promise_too_little_make_no_plan(other):
     with pytest.raises(UnsafeParameters):
         fakes.make_plan(fakes.make_settings(**other))
+
+
+@pytest.mark.parametrize("auditor", [None, fakes.AUDITOR])
+def test_the_plan_says_who_audits_or_that_nobody_does(auditor):
+    """A site decides by it whether it takes part."""
+    assert fakes.make_plan(fakes.make_settings(auditor=auditor)).terms.auditor == auditor
 
 
 def test_values_too_wide_for_the_cohort_make_no_plan():

@@ -16,7 +16,7 @@ from coordinator.programme import (
 from coordinator.round import Phase, Round, Rules
 
 RULES = Rules(("a", "b"), ("a", "b", "c"), 2, 2, 5.0, 60.0)
-PLANNED = {Phase.OPEN, Phase.AGGREGATING, Phase.OPENING, Phase.DONE}
+PLANNED = {Phase.OPEN, Phase.AGGREGATING, Phase.AUDITING, Phase.OPENING, Phase.DONE}
 
 
 def rounds(*phases):
@@ -36,6 +36,7 @@ def rounds(*phases):
         ([Phase.OPEN], (StartKeying(2),)),
         ([Phase.OPEN, Phase.KEYING], ()),
         ([Phase.OPEN, Phase.KEYED], ()),
+        ([Phase.AUDITING, Phase.KEYED], ()),
         ([Phase.OPENING, Phase.KEYED], ()),
         ([Phase.DONE, Phase.KEYED], (PublishPlan(2),)),
         ([Phase.ABORTED, Phase.KEYED], (PublishPlan(2),)),
@@ -55,7 +56,7 @@ def test_a_programme_of_three_models_knows_what_to_do_next(phases, expected):
 
 def test_one_round_is_open_at_a_time():
     """A plan starts from the model before it, so that one must be decided."""
-    for phase in (Phase.OPEN, Phase.AGGREGATING, Phase.OPENING):
+    for phase in (Phase.OPEN, Phase.AGGREGATING, Phase.AUDITING, Phase.OPENING):
         assert orders(rounds(phase, Phase.KEYED), 3) == ()
 
 

@@ -14,8 +14,10 @@ from coordinator.round import (
     Abandoned,
     Aggregate,
     Aggregated,
+    AuditRefused,
     CohortRefused,
     Committed,
+    Countersigned,
     Effect,
     Erase,
     Event,
@@ -39,9 +41,10 @@ from coordinator.round import (
 from privacy.errors import ConflictingContribution, IllegalEvent, ProtocolError, WrongIdentity
 from privacy.records import Entry
 
-A, B, C, D = "hospital-a", "hospital-b", "hospital-c", "hospital-d"
+A, B, C, D, WATCH = "hospital-a", "hospital-b", "hospital-c", "hospital-d", "watch"
 RULES = Rules((A, B, C), (A, B, C, D), 3, 2, 5.0, 60.0)
 START = Round(1, RULES)
+START_AUDITED = Round(1, replace(RULES, auditor=WATCH))
 KEY, PLAN, COHORT, SUM, MODEL, RELEASE = ("0123456789"[i] * 64 for i in range(6))
 BRIEFLY, QUIET, STILL = Quiet(1, 1), Quiet(5, 5), Quiet(60, 60)
 
@@ -57,11 +60,14 @@ STORY: list[Event] = [
     KeySigned(C, KEY),
     *(Committed(entry(name)) for name in (A, B, C, D)),
     Aggregated(COHORT, SUM),
+    Countersigned(WATCH, SUM),
     ModelSealed(A, MODEL, RELEASE),
     ReleaseSigned(A, RELEASE),
     ReleaseSigned(B, RELEASE),
     ReleaseSigned(C, RELEASE),
 ]
+"""Without an auditor, the countersignature is refused and the rest is the same."""
+
 INTRUDERS: list[Event] = [
     KeyOffered(B, "f" * 64),
     KeySigned(B, "f" * 64),
@@ -70,6 +76,10 @@ INTRUDERS: list[Event] = [
     Committed(entry(B, "f" * 64)),
     Committed(entry("stranger")),
     CohortRefused("too few"),
+    Countersigned(A, SUM),
+    Countersigned(WATCH, "f" * 64),
+    AuditRefused(WATCH, "root_mismatch"),
+    AuditRefused(A, "root_mismatch"),
     ModelSealed(B, "f" * 64, "e" * 64),
     ReleaseSigned(B, "f" * 64),
     ReleaseSigned("stranger", RELEASE),
@@ -107,15 +117,18 @@ def tell(*events: Event, start: Round = START) -> Told:
     return told
 
 
-def after(count: int) -> Round:
+def after(count: int, start: Round = START) -> Round:
     """Return the round when the first `count` events of the story have happened."""
-    return tell(*STORY[:count]).last
+    return tell(*STORY[:count], start=start).last
 
 
 OFFERED, KEYED, OPEN = after(1), after(2), after(4)
-THREE_IN, AGGREGATING, OPENING, SEALED, DONE = after(7), after(8), after(9), after(10), after(12)
+THREE_IN, AGGREGATING, OPENING, SEALED, DONE = after(7), after(8), after(9), after(11), after(13)
+AUDITING, AUDITED = after(9, START_AUDITED), after(10, START_AUDITED)
+AUDITED_DONE = after(13, START_AUDITED)
 ABORTED = step(KEYED, Abandoned("over"))[0]
 EVERY = [START, OFFERED, KEYED, OPEN, THREE_IN, AGGREGATING, OPENING, SEALED, DONE, ABORTED]
+EVERY += [AUDITING, AUDITED, AUDITED_DONE]
 
 
 @st.composite
@@ -140,9 +153,17 @@ def test_a_round_goes_from_key_to_release():
     told = tell(*STORY)
 
     phases = list(dict.fromkeys(each.phase for each in told.rounds))
-    assert phases == [each for each in Phase if each is not Phase.ABORTED]
+    assert phases == [each for each in Phase if each not in (Phase.AUDITING, Phase.ABORTED)]
     assert told.effects == [Aggregate(1), Erase(1)]
     assert told.last.agreed == (A, B, C)
+
+
+def test_a_round_with_an_auditor_goes_through_every_phase():
+    told = tell(*STORY, start=START_AUDITED)
+
+    phases = list(dict.fromkeys(each.phase for each in told.rounds))
+    assert phases == [each for each in Phase if each is not Phase.ABORTED]
+    assert told.effects == [Aggregate(1), Erase(1)]
 
 
 def test_the_last_contribution_closes_the_round_without_waiting():
@@ -188,6 +209,8 @@ RETRIES = [
     (THREE_IN, Committed(entry(A))),
     (SEALED, ModelSealed(A, MODEL, RELEASE)),
     (DONE, ReleaseSigned(B, RELEASE)),
+    (AUDITED, Countersigned(WATCH, SUM)),
+    (AUDITED_DONE, Countersigned(WATCH, SUM)),
 ]
 
 
@@ -214,6 +237,12 @@ def test_the_same_header_over_other_roots_is_another_contribution():
         (OFFERED, KeyRefused(D)),
         (SEALED, ReleaseSigned(D, RELEASE)),
         (SEALED, OpeningFailed(D, "sum_off_grid")),
+        (AUDITING, Countersigned(A, SUM)),
+        (AUDITING, Countersigned("", SUM)),
+        (AUDITING, AuditRefused(A, "root_mismatch")),
+        (AUDITED, Countersigned(A, SUM)),
+        (OPENING, Countersigned(WATCH, SUM)),
+        (DONE, Countersigned(WATCH, SUM)),
     ],
 )
 def test_who_has_not_the_role_is_not_heard(start, event):
@@ -356,6 +385,51 @@ def test_openers_that_stop_moving_end_the_round(start):
     assert (ended.phase, effects) == (Phase.ABORTED, (Erase(1),))
 
 
+# -- the auditor -----------------------------------------------------------------------
+
+
+def test_openers_wait_for_the_countersignature():
+    """Nothing of the opening happens before it: no model, no signature, no turn."""
+    assert (AUDITING.phase, AUDITING.sum, AUDITING.cohort) == (Phase.AUDITING, SUM, COHORT)
+    for event in (ModelSealed(A, MODEL, RELEASE), ReleaseSigned(A, RELEASE), OpeningFailed(A, "x")):
+        with pytest.raises(IllegalEvent):
+            step(AUDITING, event)
+
+    opening, effects = step(AUDITING, Countersigned(WATCH, SUM))
+
+    assert (opening.phase, opening.whose_turn(), effects) == (Phase.OPENING, A, ())
+
+
+@pytest.mark.parametrize("start", [AUDITING, AUDITED, AUDITED_DONE])
+def test_no_other_sum_is_countersigned(start):
+    with pytest.raises(IllegalEvent, match="another sum"):
+        step(start, Countersigned(WATCH, "f" * 64))
+
+
+def test_a_sum_that_the_auditor_refuses_ends_the_round():
+    """Who refused, and why, is what the operator and every member read."""
+    ended, effects = step(AUDITING, AuditRefused(WATCH, "root_mismatch"))
+
+    assert (ended.phase, effects) == (Phase.ABORTED, (Erase(1),))
+    assert ended.reason == "the auditor watch refuses the sum: root_mismatch"
+
+
+def test_an_auditor_that_has_signed_cannot_take_it_back():
+    with pytest.raises(IllegalEvent):
+        step(AUDITED, AuditRefused(WATCH, "root_mismatch"))
+
+
+def test_an_auditor_at_work_is_waited_for_and_one_that_is_gone_ends_the_round():
+    """Nobody takes its turn: without its word nobody opens anything."""
+    for event in (QUIET, Quiet(59, 59)):
+        assert step(AUDITING, event) == (AUDITING, ())
+
+    ended, effects = step(AUDITING, Quiet(0, 60))
+
+    assert (ended.phase, effects) == (Phase.ABORTED, (Erase(1),))
+    assert "watch neither signed nor refused" in ended.reason
+
+
 # -- openers that fail -----------------------------------------------------------------
 
 
@@ -451,6 +525,8 @@ def test_no_other_release_is_signed(release):
         (step(START, QUIET)[0], {B}),
         (OPEN, {A, B, C, D}),
         (THREE_IN, {D}),
+        (AUDITING, {WATCH}),
+        (AUDITED, {A}),
         (OPENING, {A}),
         (SEALED, {A, B, C}),
         (step(SEALED, ReleaseSigned(A, RELEASE))[0], {B, C}),
@@ -487,6 +563,14 @@ def test_a_round_survives_the_store(current):
     assert decode(encode(current)) == current
 
 
+def test_a_round_of_a_version_without_auditors_is_read():
+    """A coordinator that is upgraded resumes what it finds."""
+    stored = encode(OPEN).replace(b',"auditor":""', b"")
+
+    assert stored != encode(OPEN)
+    assert decode(stored) == OPEN
+
+
 @pytest.mark.parametrize("effect", [Aggregate(3), Erase(4)])
 def test_an_effect_survives_the_store(effect):
     assert decode_effect(encode_effect(effect)) == effect
@@ -507,7 +591,7 @@ def test_no_sum_is_ever_taken_below_quorum(events):
 @mangled
 @given(histories())
 def test_the_cohort_does_not_change_once_it_is_closed(events):
-    closed = (Phase.AGGREGATING, Phase.OPENING, Phase.DONE)
+    closed = (Phase.AGGREGATING, Phase.AUDITING, Phase.OPENING, Phase.DONE)
     for before, now in _steps(events):
         if before.phase in closed:
             assert now.committed == before.committed
@@ -527,22 +611,32 @@ def test_each_trainer_counts_once_with_what_it_said_first(events):
 @mangled
 @given(histories())
 def test_a_round_is_added_up_and_released_at_most_once(events):
-    told = tell(*events)
-
-    assert told.effects.count(Aggregate(1)) <= 1
-    assert told.effects.count(Erase(1)) <= 1
-    assert sum(b.phase is not n.phase is Phase.DONE for b, n in _steps(events)) <= 1
+    for told in _both(events):
+        assert told.effects.count(Aggregate(1)) <= 1
+        assert told.effects.count(Erase(1)) <= 1
+        steps = pairwise(told.rounds)
+        assert sum(before.phase is not now.phase is Phase.DONE for before, now in steps) <= 1
 
 
 @mangled
 @given(histories())
 def test_a_released_round_has_the_signatures_it_needs(events):
-    last = tell(*events).last
+    for last in (told.last for told in _both(events)):
+        if last.phase is Phase.DONE:
+            assert len(last.agreed) >= RULES.agreement
+            assert set(last.agreed) <= set(RULES.openers)
+            assert last.release
 
-    if last.phase is Phase.DONE:
-        assert len(last.agreed) >= RULES.agreement
-        assert set(last.agreed) <= set(RULES.openers)
-        assert last.release
+
+@mangled
+@given(histories())
+def test_nothing_is_opened_without_the_auditors_word(events):
+    """Whatever else is said, by whomever, and in whatever order."""
+    silent = [each for each in events if each != Countersigned(WATCH, SUM)]
+
+    told = tell(*silent, start=START_AUDITED)
+
+    assert not {Phase.OPENING, Phase.DONE} & {each.phase for each in told.rounds}
 
 
 @mangled
@@ -588,11 +682,15 @@ def test_a_key_in_use_was_vouched_for_by_more_than_half(events):
 @given(histories())
 def test_any_history_past_keying_ends_if_all_fall_silent(events):
     """Whatever happened, one long silence ends the round, or it waits for a key or for us."""
-    last = tell(*events, STILL).last
-
-    assert last.is_over() or last.phase in (Phase.KEYING, Phase.KEYED, Phase.AGGREGATING)
+    for told in _both([*events, STILL]):
+        waiting = (Phase.KEYING, Phase.KEYED, Phase.AGGREGATING)
+        assert told.last.is_over() or told.last.phase in waiting
 
 
 def _steps(events):
-    rounds = tell(*events).rounds
-    return list(pairwise(rounds))
+    return [step for told in _both(events) for step in pairwise(told.rounds)]
+
+
+def _both(events):
+    """Return what comes of a history without an auditor, and with one."""
+    return [tell(*events, start=start) for start in (START, START_AUDITED)]

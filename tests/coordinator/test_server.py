@@ -23,7 +23,7 @@ from privacy.errors import (
     WrongContext,
 )
 from privacy.failpoints import Failpoints
-from privacy.roster import Roster
+from privacy.roster import Role, Roster
 from privacy.signing import public_bytes
 from tests import fakes
 from tests.loopback import make_federation
@@ -45,7 +45,7 @@ def test_a_coordinator_is_built_and_built_again(folder):
         built.service.store.close()
         os.close(built.held)  # as the end of its process does
 
-    assert built.service.rounds() == {}
+    assert built.service.rounds.all() == {}
     assert (folder / "state").stat().st_mode & 0o777 == 0o700
 
 
@@ -60,6 +60,44 @@ def test_a_coordinator_is_built_and_built_again(folder):
 def test_rounds_that_the_roster_cannot_carry_stop_the_start(folder, rounds, why):
     with pytest.raises(ConfigError, match=why):
         build(fakes.make_settings(folder, **rounds), Failpoints())
+
+
+@pytest.mark.parametrize(
+    ("auditor", "why"),
+    [
+        ("hospital-z", "not as an auditor"),
+        ("hospital-a", "not as an auditor"),
+        ("hospital-d", "not as an auditor"),
+        ("trains-too", "a trainer, or of the organisation of one"),
+        ("of-a-hospital", "a trainer, or of the organisation of one"),
+    ],
+)
+def test_an_auditor_that_cannot_be_one_stops_the_start(folder, auditor, why):
+    """Who trains may open, and who opens must not be handed single contributions."""
+    roster = canonical.decode((folder / "roster.json").read_bytes(), Roster)
+    watch = roster.member(fakes.AUDITOR)
+    others = (
+        msgspec.structs.replace(watch, participant="of-a-hospital", organisation="hospital-d"),
+        msgspec.structs.replace(
+            watch, participant="trains-too", organisation="x", roles=(Role.TRAINER, Role.AUDITOR)
+        ),
+    )
+    members = sorted((*roster.members, *others), key=lambda each: each.participant)
+    (folder / "roster.json").write_bytes(
+        canonical.encode(msgspec.structs.replace(roster, members=tuple(members)))
+    )
+    settings = fakes.make_settings(folder, auditor=auditor)
+    scheme = config.SchemeSettings(20, 24, 5, 1)
+
+    with pytest.raises(ConfigError, match=f"rounds.auditor: .*{why}"):
+        build(msgspec.structs.replace(settings, scheme=scheme), Failpoints())
+
+
+def test_a_coordinator_with_an_auditor_is_built(folder):
+    built = build(fakes.make_settings(folder, auditor=fakes.AUDITOR), Failpoints())
+
+    assert built.settings.rounds.auditor == fakes.AUDITOR
+    os.close(built.held)
 
 
 def test_more_trainers_than_a_sum_holds_stop_the_start(folder):

@@ -6,11 +6,12 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from coordinator.adapters.store import open_store
-from coordinator.ports import REFUSALS_KEPT, ChunkRow, Refusal, StoredRound
+from coordinator.ports import REFUSALS_KEPT, ChunkRow, Refusal, StoredRound, SumChunk
 from privacy.errors import (
     ConfigError,
     ConflictingContribution,
@@ -238,6 +239,22 @@ def test_nothing_happens_to_an_upload_that_was_not_begun(store):
     assert store.upload(1, "hospital-a") is None
 
 
+def test_the_roots_of_one_chunk_are_those_of_every_upload_that_has_it(store):
+    """Of one round, one piece and one chunk; a fold asks for them as it goes along."""
+    for participant, root in (("hospital-b", OTHER_ROOT), ("hospital-a", ROOT)):
+        begin(store, participant)
+        record(store, 3, root, participant=participant)
+    record(store, 2, bytes(32), participant="hospital-a")
+    record(store, 3, bytes(32), participant="hospital-a", piece=1)
+    begin(store, "hospital-c")
+    begin(store, "hospital-a", number=2)
+    store.record_chunk(2, "hospital-a", 0, 3, bytes(32), 1024, at=5.0)
+
+    assert store.chunk_roots(1, 0, 3) == {"hospital-a": ROOT, "hospital-b": OTHER_ROOT}
+    assert store.chunk_roots(1, 0, 4) == {}
+    assert store.chunk_roots(3, 0, 3) == {}
+
+
 def test_refusals_are_evidence_and_not_a_way_to_fill_the_disk(store):
     begin(store)
     begin(store, "hospital-b")
@@ -250,6 +267,46 @@ def test_refusals_are_evidence_and_not_a_way_to_fill_the_disk(store):
 
     offered = [each.offered for each in store.refusals(1)]
     assert offered == [*(f"{attempt:064x}" for attempt in range(REFUSALS_KEPT)), OTHER]
+
+
+# -- sums -----------------------------------------------------------------------------
+
+MADE = SumChunk(3, ROOT, 61_470, 4)
+
+
+def test_chunks_of_a_sum_come_in_order_and_one_recorded_again_counts_once(store):
+    rows = [replace(MADE, chunk=chunk, root=bytes([99 - chunk]) * 32) for chunk in (10, 2, 0, 2)]
+    for row in rows:
+        store.record_sum_chunk(1, row)
+    store.record_sum_chunk(2, MADE)
+
+    assert store.sum_chunks(1) == [rows[2], rows[1], rows[0]]
+    assert store.sum_chunks(2) == [MADE]
+    assert store.sum_chunks(3) == []
+
+
+@pytest.mark.parametrize("other", [{"root": OTHER_ROOT}, {"length": 61_471}, {"inputs": 3}])
+def test_a_chunk_of_a_sum_is_recorded_once(store, other):
+    """Addition is deterministic: who records another sum has added something else."""
+    store.record_sum_chunk(1, MADE)
+
+    with pytest.raises(ConflictingContribution, match="chunk 3 of the sum"):
+        store.record_sum_chunk(1, replace(MADE, **other))
+
+    assert store.sum_chunks(1) == [MADE]
+
+
+def test_a_sum_that_was_forgotten_is_recorded_anew(store):
+    store.record_sum_chunk(1, MADE)
+    store.record_sum_chunk(10, MADE)
+
+    store.forget_sum(1)
+    store.forget_sum(1)  # a crash between doing and saying so
+
+    assert store.sum_chunks(1) == []
+    assert store.sum_chunks(10) == [MADE]
+    store.record_sum_chunk(1, replace(MADE, root=OTHER_ROOT))
+    assert store.sum_chunks(1) == [replace(MADE, root=OTHER_ROOT)]
 
 
 # -- many threads ---------------------------------------------------------------------
@@ -310,6 +367,7 @@ def test_everything_is_there_after_a_restart(tmp_path):
     before.put_document("plan", "1", b"body")
     begin(before)
     record(before)
+    before.record_sum_chunk(1, MADE)
     with pytest.raises(ConflictingContribution):
         begin(before, digest=OTHER)
     before.close()
@@ -320,6 +378,7 @@ def test_everything_is_there_after_a_restart(tmp_path):
     assert [each.body for each in after.pending_effects()] == [b"effect"]
     assert after.document("plan", "1") == b"body"
     assert after.upload(1, "hospital-a") == before.upload(1, "hospital-a")
+    assert after.sum_chunks(1) == [MADE]
     assert len(after.refusals(1)) == 1
 
 

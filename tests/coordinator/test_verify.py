@@ -5,8 +5,8 @@ import pytest
 from coordinator import plan as planning
 from coordinator import verify
 from privacy.documents import Signed
-from privacy.errors import InvalidSignature, MalformedMessage, WrongIdentity
-from privacy.records import Release, release_of
+from privacy.errors import InvalidSignature, MalformedMessage, WrongContext, WrongIdentity
+from privacy.records import Release, Wrap, digest_of, release_of
 from tests import fakes
 
 PLAN, ROSTER, SETTINGS = fakes.make_plan(), fakes.make_roster(), fakes.make_settings()
@@ -14,6 +14,7 @@ NAME, TOTAL = fakes.OPENERS[0], "ab" * 32
 HEADER = fakes.contribution(PLAN, NAME)
 ENVELOPE = fakes.envelope(PLAN, ROSTER, TOTAL, NAME)
 RELEASE = release_of(ENVELOPE, "cd" * 32, "ef" * 32)
+WRAPS = fakes.wraps(ENVELOPE, ROSTER, NAME, fakes.SITES[3])
 
 
 def check(kind, signed, sender=NAME):
@@ -24,6 +25,8 @@ def check(kind, signed, sender=NAME):
         return verify.envelope(signed, sender, TOTAL, PLAN, ROSTER)
     if kind == "release":
         return verify.release(signed, sender, ROSTER)
+    if kind == "wraps":
+        return verify.wraps(signed, sender, digest_of(ENVELOPE), ROSTER)
     _, public, sealed = fakes.key_offer(SETTINGS, ROSTER, 1, NAME)
     specification = planning.key_specification(SETTINGS, ROSTER)
     return verify.key_offer(signed, sender, public, sealed, specification, ROSTER)
@@ -33,6 +36,7 @@ GOOD = {
     "contribution": fakes.signed_by(NAME, HEADER),
     "envelope": fakes.signed_by(NAME, ENVELOPE),
     "release": fakes.signed_by(NAME, RELEASE),
+    "wraps": fakes.signed_by(NAME, WRAPS),
     "key": fakes.key_offer(SETTINGS, ROSTER, 1, NAME)[0],
 }
 KINDS = sorted(GOOD)
@@ -42,7 +46,7 @@ KINDS = sorted(GOOD)
 def test_what_is_right_is_returned_as_what_it_says(kind):
     checked = check(kind, GOOD[kind])
 
-    assert checked in (HEADER, ENVELOPE, RELEASE) or checked.maker == NAME
+    assert checked in (HEADER, ENVELOPE, RELEASE, WRAPS) or checked.maker == NAME
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -81,3 +85,70 @@ def test_a_release_is_signed_by_its_signer_alone():
 
     with pytest.raises(InvalidSignature):
         check("release", GOOD["release"], fakes.OPENERS[1])
+
+
+def test_the_seals_that_a_header_names_are_its_own_and_no_others():
+    """The digests decide: seals of another site, or of another plan, are not these."""
+    seals = fakes.mask_seals(PLAN, fakes.seed_of(NAME, 1))
+    others = [
+        fakes.mask_seals(PLAN, fakes.seed_of(fakes.SITES[1], 1)),
+        fakes.mask_seals(fakes.make_plan(number=2), fakes.seed_of(NAME, 1)),
+        (),
+    ]
+
+    verify.mask_seals(HEADER, seals)
+    for other in others:
+        with pytest.raises(MalformedMessage, match="not the sealed masks that it has signed"):
+            verify.mask_seals(HEADER, other)
+
+
+@pytest.mark.parametrize("length", [0, 1167, 1169])
+def test_a_seal_has_the_length_of_a_sealed_secret(length):
+    seals = (bytes(1168), bytes(1168), bytes(length))
+    named = fakes.contribution(PLAN, NAME, masks=fakes.named_seals(fakes.OPENERS, seals))
+
+    with pytest.raises(MalformedMessage, match="1168 bytes"):
+        verify.mask_seals(named, seals)
+
+
+def wraps_for(*names, length=1168):
+    """Return wraps for members, of the right length if not said otherwise."""
+    return {"wraps": tuple(Wrap(name, bytes(length)) for name in names)}
+
+
+@pytest.mark.parametrize(
+    ("other", "error"),
+    [
+        ({"federation": "cardiology"}, WrongContext),
+        ({"sealed_model": "ee" * 32}, WrongContext),
+        ({"roster": "ee" * 32}, WrongContext),
+        ({"maker": fakes.SITES[1]}, WrongIdentity),
+        (wraps_for(fakes.AUDITOR), WrongContext),
+        (wraps_for(fakes.SITES[0], "stranger"), WrongContext),
+        (wraps_for(), MalformedMessage),
+        (wraps_for(fakes.SITES[0], fakes.SITES[0]), MalformedMessage),
+        (wraps_for(fakes.SITES[1], fakes.SITES[0]), MalformedMessage),
+        (wraps_for(fakes.SITES[0], length=1167), MalformedMessage),
+        (wraps_for(fakes.SITES[0], length=0), MalformedMessage),
+    ],
+)
+def test_wraps_are_for_trainers_of_this_roster_and_of_this_model(other, error):
+    """A content key is told to who may open the model, and the coordinator stores no more."""
+    made = fakes.wraps(ENVELOPE, ROSTER, NAME, fakes.SITES[3], **other)
+
+    with pytest.raises(error):
+        check("wraps", fakes.signed_by(NAME, made))
+
+
+def test_wraps_of_who_is_no_trainer_are_refused():
+    """An auditor has no content key to give."""
+    made = fakes.wraps(ENVELOPE, ROSTER, fakes.AUDITOR, fakes.SITES[3])
+
+    with pytest.raises(WrongIdentity, match="a trainer sends its own"):
+        check("wraps", fakes.signed_by(fakes.AUDITOR, made), fakes.AUDITOR)
+
+
+def test_every_trainer_may_be_wrapped_to():
+    everybody = fakes.wraps(ENVELOPE, ROSTER, NAME, *fakes.SITES)
+
+    assert check("wraps", fakes.signed_by(NAME, everybody)) == everybody

@@ -18,19 +18,19 @@ def service():
 
 async def test_a_change_wakes_all_who_wait(service):
     """The change comes from a thread, the waiting is on the loop."""
-    watch, seen = Watch(service), service.revision
+    watch, seen = Watch(service.rounds), service.rounds.revision
     waiting = [asyncio.create_task(watch.beyond(seen, 30)) for _ in range(3)]
     await asyncio.sleep(0)
 
-    threading.Thread(target=service.announce).start()
+    threading.Thread(target=service.rounds.announce).start()
 
     await asyncio.wait_for(asyncio.gather(*waiting), 5)
-    assert service.revision == seen + 1
+    assert service.rounds.revision == seen + 1
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("-inf")])
 async def test_who_gives_no_time_does_not_wait(service, seconds):
-    waiting = asyncio.create_task(Watch(service).beyond(service.revision, seconds))
+    waiting = asyncio.create_task(Watch(service.rounds).beyond(service.rounds.revision, seconds))
 
     done, _ = await asyncio.wait({waiting}, timeout=5)
 
@@ -40,7 +40,7 @@ async def test_who_gives_no_time_does_not_wait(service, seconds):
 @pytest.mark.parametrize("seen", [0, 10_000])
 async def test_who_has_seen_another_revision_does_not_wait(service, seen):
     """Above ours too: it saw that one before the coordinator was started again."""
-    waiting = asyncio.create_task(Watch(service).beyond(seen, 30))
+    waiting = asyncio.create_task(Watch(service.rounds).beyond(seen, 30))
 
     done, _ = await asyncio.wait({waiting}, timeout=5)
 
@@ -55,7 +55,7 @@ async def test_a_member_is_told_whether_to_leave_or_to_wait_for_the_operator(
     monkeypatch.setattr(service, "finished", lambda: finished)
     monkeypatch.setattr(service, "halted", lambda: halted)
 
-    answer = await RoundServicer(service, None, Watch(service)).WatchRounds(
+    answer = await RoundServicer(service, None, Watch(service.rounds)).WatchRounds(
         round_pb2.WatchRoundsRequest(), None
     )
 

@@ -2,20 +2,22 @@
 
 from msgspec.structs import replace
 
-from veilsum.demo.report import Report, RoundReport, SiteRound
+from veilsum.demo.report import Audited, Report, RoundReport, SiteRound
 
 SITES = ("hospital-a", "hospital-b", "hospital-c", "hospital-d")
 KILLED = "hospital-d"
+AUDITOR = "audit-office"
 
 
 def one_round(number: int, *absent: str) -> RoundReport:
     """Return a round without the absent sites, the first of which was killed."""
     cohort = tuple(name for name in SITES if name not in absent)
     sites = tuple(
-        SiteRound(name, name in cohort, "2 of 4 chunks sent" if name in absent else "")
+        SiteRound(name, name in cohort, "1 of 2 chunks sent" if name in absent else "")
         for name in SITES
     )
-    return RoundReport(number, cohort, 0, 3, sites, SITES[:2])
+    audited = Audited(AUDITOR, True, len(cohort), 122_940 * len(cohort), 0.25)
+    return RoundReport(number, cohort, 0, 3, sites, SITES[:2], (AUDITOR,), audited)
 
 
 def sample(**changes: object) -> Report:
@@ -29,7 +31,7 @@ def sample(**changes: object) -> Report:
         epsilon=dict(zip(SITES, (2.841, 2.842, 2.843, 2.844), strict=True)),
         epsilon_left=dict(zip(SITES, (0.159, 0.158, 0.157, 0.156), strict=True)),
         delta="0.001",
-        bytes_up=246_800,
+        bytes_up=127_500,
         model_digest="5e" * 32,
         holders=SITES,
         transaction="0x" + "7a" * 32,

@@ -6,22 +6,27 @@ import pytest
 
 from coordinator import config as coordinator_config
 from coordinator.keys import load_signing_key
+from participant import auditor_config
 from participant import config as site_config
 from participant.init import init
 from privacy import canonical
-from privacy.roster import Roster
+from privacy.roster import Role, Roster
 from veilsum.demo.federation import (
+    AUDITOR,
+    AUDITORS_ORGANISATION,
     FEDERATION,
     HOSPITALS,
     OPENERS,
     Places,
+    configure_auditor,
     configure_coordinator,
     configure_site,
-    found,
     init_arguments,
+    members,
 )
 from veilsum.demo.hospitals import SITES
 from veilsum.demo.settlement import Programme
+from veilsum.federation.founding import found
 
 
 @pytest.fixture
@@ -29,6 +34,7 @@ def places(tmp_path: Path) -> Places:
     made = Places(tmp_path)
     for name, (organisation, _) in HOSPITALS.items():
         init(made.site(name), FEDERATION, name, organisation, chain=False)
+    init(made.site(AUDITOR), FEDERATION, AUDITOR, AUDITORS_ORGANISATION, role=Role.AUDITOR)
     return made
 
 
@@ -38,13 +44,14 @@ def programme() -> Programme:
     return Programme("http://127.0.0.1:1", 5, "0x" + "cd" * 20, "ef" * 32, 1_200_000, payees)
 
 
-def test_the_roster_has_every_hospital_with_its_own_keys(places: Places) -> None:
-    """Nobody signs it here: each hospital does so itself, after comparing the fingerprint."""
-    roster = found(places)
+def test_the_roster_has_every_member_with_its_own_keys(places: Places) -> None:
+    """Nobody signs it here: each member does so itself, after comparing the fingerprint."""
+    roster = found(places, FEDERATION, members())
 
-    assert [member.participant for member in roster.members] == list(HOSPITALS)
-    assert len({member.signing_key for member in roster.members}) == len(HOSPITALS)
-    assert len({member.sealing_key for member in roster.members}) == len(HOSPITALS)
+    assert {member.participant for member in roster.members} == {*HOSPITALS, AUDITOR}
+    assert [member.participant for member in roster.trainers()] == list(HOSPITALS)
+    assert len({member.signing_key for member in roster.members}) == len(HOSPITALS) + 1
+    assert len({member.sealing_key for member in roster.members}) == len(HOSPITALS) + 1
     assert canonical.decode(places.roster.read_bytes(), Roster) == roster
     key = load_signing_key(places.coordinator / "signing.key")
     assert roster.coordinator_key == key.public_key().public_bytes_raw()
@@ -52,9 +59,34 @@ def test_the_roster_has_every_hospital_with_its_own_keys(places: Places) -> None
 
 def test_openers_are_of_different_organisations(places: Places) -> None:
     """Otherwise no hospital's policy would take part."""
-    roster = found(places)
+    roster = found(places, FEDERATION, members())
 
     assert len({roster.member(name).organisation for name in OPENERS}) == len(OPENERS) == 3
+
+
+def test_the_auditor_neither_trains_nor_shares_an_organisation(places: Places) -> None:
+    """Otherwise its signature would stand for nothing that the hospitals do not say."""
+    roster = found(places, FEDERATION, members())
+    auditor = roster.member(AUDITOR)
+
+    assert auditor.roles == (Role.AUDITOR,)
+    assert auditor.organisation not in {each.organisation for each in roster.trainers()}
+
+
+def test_no_hospital_takes_part_without_the_auditor(places: Places) -> None:
+    """The demo shows the safe default: no line of a policy weakens it."""
+    roster = found(places, FEDERATION, members())
+
+    served = coordinator_config.read(configure_coordinator(places, None))
+    audits = auditor_config.read(configure_auditor(places, roster, "127.0.0.1:1"))
+    paths = [
+        configure_site(places, name, "127.0.0.1:1", roster.digest(), None) for name in HOSPITALS
+    ]
+
+    assert served.rounds.auditor == audits.participant == AUDITOR
+    assert audits.policy.roster == roster.digest()
+    assert [site_config.read(path).policy.without_auditor for path in paths] == [False] * 4
+    assert not any("without_auditor" in path.read_text() for path in paths)
 
 
 @pytest.mark.parametrize("settles", [True, False])
@@ -62,7 +94,7 @@ def test_the_settings_are_what_their_readers_take(
     places: Places, programme: Programme, settles: bool
 ) -> None:
     """Unknown keys are refused, so a setting that has moved is seen here."""
-    roster = found(places)
+    roster = found(places, FEDERATION, members())
     on_chain = programme if settles else None
 
     served = coordinator_config.read(configure_coordinator(places, on_chain))
@@ -80,7 +112,7 @@ def test_the_settings_are_what_their_readers_take(
 
 def test_a_hospital_says_how_many_patients_it_has(places: Places) -> None:
     """Delta must be below one over that number."""
-    roster = found(places)
+    roster = found(places, FEDERATION, members())
 
     for name, site in SITES.items():
         path = configure_site(places, name, "127.0.0.1:1", roster.digest(), None)
@@ -92,13 +124,22 @@ def test_a_hospital_says_how_many_patients_it_has(places: Places) -> None:
 
 def test_every_file_with_a_secret_is_its_owners_only(places: Places) -> None:
     """The certificate authority's key, the coordinator's, the hospitals'."""
-    found(places)
+    found(places, FEDERATION, members())
 
     secret = [path for path in places.root.rglob("*") if path.suffix == ".key"]
     assert len(secret) >= 3 + 3 * len(HOSPITALS)
     for path in secret:
         assert path.stat().st_mode & 0o077 == 0
         assert path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_the_auditor_makes_its_keys_by_a_command(places: Places) -> None:
+    """It has one of its own, which knows no payout."""
+    command = init_arguments(places, AUDITOR)
+
+    assert command[:3] == ["veilsum", "auditor", "init"]
+    assert AUDITORS_ORGANISATION in command
+    assert "--chain" not in command
 
 
 def test_a_hospital_makes_its_keys_by_a_command(places: Places) -> None:

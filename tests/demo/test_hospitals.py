@@ -12,6 +12,7 @@ from participant.site import Site, initial_vector, load_site, model_shapes
 from privacy.accounting import epsilon_of
 from privacy.events import SelfComposed
 from privacy.local_training import event_of
+from privacy.schemes.ckks_parameters import fitting
 from privacy.vectors import dimension
 from veilsum.demo import baselines, clinical_data, spread
 from veilsum.demo.clinical_data import HOSPITALS, all_hospitals, held_out, patients_of
@@ -72,8 +73,12 @@ def test_a_hospital_is_loaded_as_any_site_is(letter):
 
 
 def test_the_model_has_16353_parameters():
-    """Four ciphertexts of 4,096 values, the last not full."""
+    """Two ciphertexts of 8,192 values, the last not full: two values in each half of a slot."""
+    parameters = fitting(value_bits=DEMO_GRID.value_bits, cohort_max=len(HOSPITALS))
+
     assert dimension(DEMO_SHAPES) == 16_353
+    assert parameters.values_per_half == 2
+    assert parameters.geometry(16_353).chunks == parameters.ciphertexts_in(16_353) == 2
 
 
 def test_the_budget_holds_for_all_rounds():
@@ -96,7 +101,16 @@ def test_the_clip_leaves_noise_alone_and_stays_on_the_grid():
     )
 
     assert noise < 0.9 * float(UPDATE_CLIP)
+    assert float(UPDATE_CLIP) < 32
     assert float(UPDATE_CLIP) * 2**DEMO_GRID.fraction_bits <= DEMO_GRID.largest
+
+
+def test_the_grid_is_much_finer_than_the_noise():
+    """Few bits must not cost accuracy: a step is below a hundredth of the noise on a value."""
+    steps = DEMO_TRAINING.steps
+    noise = float(DEMO_TRAINING.noise_multiplier) * math.sqrt(steps) / DEMO_TRAINING.divisor
+
+    assert 2**-DEMO_GRID.fraction_bits < noise / 100
 
 
 def test_the_federation_learns():

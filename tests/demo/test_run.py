@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,17 +18,19 @@ import pytest
 from privacy import canonical
 from privacy.errors import ConfigError
 from privacy.roster import Roster
-from tests.demo.sample_report import SITES, sample
+from tests.demo.sample_report import AUDITOR, SITES, sample
 from tests.processes.alive import MARK, alive, left_after, new_mark, wait_until
 from veilsum.demo import run
 from veilsum.demo.clinical_data import patients_of
 from veilsum.demo.settlement import ESCROW
+from veilsum.federation.observe import events
 
 COMMAND = [sys.executable, "-P", "-m", "veilsum", "demo", "--json"]
 PROMISED = {
     "rounds",
     "scheme",
     "exact",
+    "audited",
     "cohort_sizes",
     "accuracy",
     "accuracy_alone",
@@ -94,7 +97,18 @@ class TestTheWholeDemo:
         assert whole.found["exact"] is True
         assert whole.found["cohort_sizes"] == [4, 3, 4]
         assert killed["participant"] not in second["cohort"]
-        assert killed["killed_at"] in {f"{some} of 4 chunks sent" for some in (1, 2, 3)}
+        assert killed["killed_at"] == "1 of 2 chunks sent"
+
+    def test_the_auditor_added_every_sum_again_and_signed_it(self, whole: Ended) -> None:
+        """By its own signed reports and by its signatures in the coordinator's database."""
+        audits = [each["audited"] for each in whole.found["history"]]
+
+        assert whole.found["audited"] is True
+        assert [each["countersigned"] for each in whole.found["history"]] == [[AUDITOR]] * 3
+        assert [each["contributions"] for each in audits] == [4, 3, 4]
+        assert all(each["equal"] and each["bytes"] > 0 for each in audits)
+        countersigned = events(whole.state / "logs" / f"{AUDITOR}.log", "countersigned")
+        assert [each["round"] for each in countersigned] == [1, 2, 3]
 
     def test_the_model_is_good_and_its_price_in_privacy_is_kept(self, whole: Ended) -> None:
         """The limits of every hospital's own policy."""
@@ -106,9 +120,9 @@ class TestTheWholeDemo:
         assert found["delta"] <= 0.001
         assert found["delta"] < 1 / min(len(patients_of(name).malignant) for name in SITES)
 
-    def test_an_upload_takes_at_most_16_bytes_a_parameter(self, whole: Ended) -> None:
+    def test_an_upload_takes_at_most_8_bytes_a_parameter(self, whole: Ended) -> None:
         """More than the ciphertexts alone, since all messages count."""
-        assert 15.0 < whole.found["bytes_per_parameter_up"] <= 16.0
+        assert 7.5 < whole.found["bytes_per_parameter_up"] <= 8.0
 
     def test_every_hospital_was_paid_for_the_rounds_it_took_part_in(self, whole: Ended) -> None:
         """Eleven contributions in all, two of them of the hospital that was killed."""
@@ -124,21 +138,21 @@ class TestTheWholeDemo:
         """The roster is what other tools verify with."""
         roster = canonical.decode(Path(whole.found["keys"]).read_bytes(), Roster)
 
-        assert [member.participant for member in roster.members] == list(SITES)
+        assert [member.participant for member in roster.members] == sorted([*SITES, AUDITOR])
         assert Path(whole.found["state_dir"]) == whole.state
         assert len(whole.found["model_digest"]) == 64
         for name in SITES:
             assert (whole.state / name / "models" / whole.found["model_digest"]).exists()
 
     def test_nothing_of_it_runs_afterwards(self, whole: Ended) -> None:
-        """Neither a hospital, nor a worker, nor the chain."""
+        """Neither a hospital, nor a worker, nor the auditor, nor the chain."""
         assert whole.left == {}
 
     def test_secrets_are_their_owners_only(self, whole: Ended) -> None:
         """Files 0600 and folders 0700: keys, passphrases, ledgers, models, databases."""
         names = {"passphrase", "chain.passphrase"}
         suffixes = {".key", ".sqlite", ".json"}
-        folders = [whole.state / "coordinator", *(whole.state / name for name in SITES)]
+        folders = [whole.state / name for name in ("coordinator", AUDITOR, *SITES)]
         secret = [
             path
             for folder in folders
@@ -169,6 +183,28 @@ def test_a_folder_with_files_is_not_written_to(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="is not empty"):
         run.main(as_json=True, rpc="", state=tmp_path)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_demo_that_is_told_to_stop_removes_its_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    """There are keys in it; a folder that its user has named is the user's."""
+
+    def stopped(places: Any, *_: object) -> None:
+        (places.root / "key").touch()
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(run, "_run", stopped)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    state = tmp_path / "state" if named else None
+
+    with pytest.raises(SystemExit) as ended:
+        run.main(as_json=True, rpc="", state=state)
+
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert [path.name for path in tmp_path.iterdir()] == (["state"] if named else [])
 
 
 @pytest.mark.slow

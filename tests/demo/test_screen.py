@@ -20,8 +20,10 @@ SHOWN = [
     "2.841",
     "0.159",
     "delta 0.001",
-    "15.09 bytes a parameter",
+    "7.80 bytes a parameter",
     "plain float32 takes 4",
+    "sums of rounds 1, 2, 3 countersigned by audit-office",
+    "11 contributions added again, 1,352,340 bytes in 0.75 s",
     "5e" * 32,
     "0x" + "7a" * 32,
     "327,272",
@@ -71,7 +73,7 @@ def test_a_round_says_what_each_site_did(width: int) -> None:
     text = screen(sample(), width)
 
     (second,), (third,) = rows(text, "2"), rows(text, "3")
-    assert second[1:5] == [*["in the sum"] * 3, "KILLED, 2 of 4 chunks sent"]
+    assert second[1:5] == [*["in the sum"] * 3, "KILLED, 1 of 2 chunks sent"]
     assert second[5:] == ["3", "0", "a, b"]
     assert third[1:5] == [*["in the sum"] * 3, "came back, in the sum"]
 
@@ -107,6 +109,18 @@ def test_what_is_not_known_is_not_shown_as_nought() -> None:
     (first,) = rows(screen(sample(rounds=unknown), 100), "1")
 
     assert first[6] == "?"
+
+
+def test_a_sum_that_nobody_countersigned_is_said() -> None:
+    """And of what nobody added again there is nothing to count."""
+    first, *others = sample().rounds
+    unsigned = replace(first, countersigned=(), audited=None)
+
+    text = screen(sample(rounds=(unsigned, *others)), 80)
+
+    assert "sums of rounds 1 countersigned by NOBODY" in text
+    assert "sums of rounds 2, 3 countersigned by audit-office" in text
+    assert "7 contributions added again" in text
 
 
 def test_progress_is_one_plain_line_a_step() -> None:

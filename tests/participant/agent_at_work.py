@@ -1,23 +1,29 @@
 """An agent with its real memory, ledger and outbox, before a coordinator that a test scripts."""
 
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from participant import agree, reveal
+from participant import agree
 from participant.agent import Agent
-from participant.apply import apply
+from participant.apply import Application
 from participant.config import CoordinatorAddress, Dataset, SiteConfig
-from participant.reveal import Frozen
+from participant.coordinator import SealedParts
+from participant.frozen import Frozen
+from participant.models import Models
+from participant.next_model import next_model as make_next_model
 from participant.session import Standing
+from participant.spool import Spooled
 from participant.view import KeyState
+from participant.workshop import ckks_revealer
 from privacy.documents import Signed
-from privacy.errors import NotYet, VeilsumError
+from privacy.errors import NotYet, PeerUnreachable, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.plan import Plan
 from privacy.records import digest_of, release_of
-from privacy.schemes.ckks import CkksRevealer
 from tests.participant import signed_round as made
 
 
@@ -29,6 +35,7 @@ class Showing:
         self.signer = made.COORDINATOR_KEY
         self.cohorts: dict[int, tuple[Signed, list[Signed]]] = {}
         self.sums: dict[int, tuple[Signed, tuple[bytes, ...]]] = {}
+        self.seals: dict[int, Callable[[str], dict[str, bytes]]] = {}
         self.models: dict[int, tuple[Signed, tuple[bytes, ...]]] = {}
         self.releases: dict[int, Signed] = {}
         self.key_states: dict[int, KeyState] = {}
@@ -38,6 +45,9 @@ class Showing:
         self.signed_releases: list[Signed] = []
         self.key_signatures: list[bytes] = []
         self.fails: dict[str, VeilsumError] = {}
+        self.cuts: dict[str, int] = {}
+        self.asked: dict[str, list[int]] = {"sum": [], "model": []}
+        self.then: dict[str, list[Any]] = {}
 
     def shows(self, of: "made.Round") -> None:
         """Show a frozen round."""
@@ -45,6 +55,7 @@ class Showing:
         number = of.plan.terms.round
         self.plans[number] = of.plan
         self.cohorts[number], self.sums[number] = (cohort, headers), (total, of.chunks)
+        self.seals[number] = of.seals
 
     async def plan(self, number: int) -> tuple[bytes, bytes, bytes]:
         plan = _have(self.plans, number)
@@ -64,11 +75,31 @@ class Showing:
     async def cohort(self, number: int) -> tuple[Signed, list[Signed]]:
         return _have(self.cohorts, number)
 
-    async def sum(self, number: int) -> tuple[Signed, tuple[bytes, ...]]:
-        return _have(self.sums, number)
+    async def masks(self, number: int, cohort: int) -> dict[str, bytes]:
+        if "masks" in self.fails:
+            raise self.fails["masks"]
+        return _have(self.seals, number)(self.opener)
 
-    async def model(self, number: int) -> tuple[Signed, tuple[bytes, ...]]:
-        return _have(self.models, number)
+    @asynccontextmanager
+    async def sum(self, number: int, from_chunk: int = 0) -> AsyncIterator[Any]:
+        self.asked["sum"].append(from_chunk)
+        shown = self.then.get("sum")
+        manifest, chunks = shown.pop(0) if shown else _have(self.sums, number)
+        yield manifest, self._stream("sum", chunks, from_chunk)
+
+    @asynccontextmanager
+    async def model(self, number: int, from_chunk: int = 0) -> AsyncIterator[SealedParts]:
+        self.asked["model"].append(from_chunk)
+        shown = self.then.get("model")
+        envelope, chunks = shown.pop(0) if shown else _have(self.models, number)
+        yield SealedParts(envelope, (), self._stream("model", chunks, from_chunk))
+
+    async def _stream(self, what: str, chunks: Sequence[bytes], start: int) -> AsyncIterator[bytes]:
+        """The chunks from one on; each stream is cut after as many as `cuts` says."""
+        for at, chunk in enumerate(chunks[start:]):
+            if at == self.cuts.get(what):
+                raise PeerUnreachable("cut")
+            yield chunk
 
     async def release(self, number: int) -> Signed:
         return _have(self.releases, number)
@@ -91,16 +122,17 @@ class Showing:
 class Hands:
     """A worker in this process: opens sums, checks keys, and counts what it opened."""
 
-    def __init__(self) -> None:
+    def __init__(self, models: Path) -> None:
         self.opened = 0
-        self.bad_keys: set[bytes] = set()
+        self._models = Models(models)
 
     async def reveal(
-        self, plan: Plan, frozen: Frozen, secret: bytes, chunks: tuple[bytes, ...]
-    ) -> Any:
+        self, plan: Plan, frozen: Frozen, secret: bytes, masks: Sequence[bytes], chunks: Path
+    ) -> str:
         self.opened += 1
-        revealer = CkksRevealer(plan.parameters(), plan.arithmetic.dimension, secret)
-        return reveal.reveal(plan, frozen, revealer, chunks)
+        revealer = ckks_revealer(plan, secret, masks)
+        spooled = Spooled(chunks, plan.arithmetic.chunks)
+        return make_next_model(plan, frozen, revealer, spooled, self._models, made.SHAPES)
 
     async def check_key(self, parameters: Any, public: bytes, secret: bytes) -> None:
         return None
@@ -121,10 +153,10 @@ def agent(
     config = SiteConfig(made.FEDERATION, name, folder, nowhere, dataset, made.policy(**policy))
     at_work = Agent(config, made.keys(name), made.os.urandom, Failpoints())
     at_work._coordinator = coordinator  # type: ignore[assignment]
-    at_work._worker = Hands()  # type: ignore[assignment]
+    at_work._worker = Hands(at_work._models.folder)  # type: ignore[assignment]
     at_work._roster = made.roster()
     at_work._shapes, at_work._first = made.SHAPES, made.plan().terms.model
-    at_work._memory.keep_model(at_work._first, made.FIRST)
+    at_work._models.keep(made.SHAPES, made.FIRST)
     at_work._standing = Standing(name)
     coordinator.opener = name
     return at_work
@@ -147,16 +179,22 @@ def next_model(of: "made.Round", start: Any = made.FIRST) -> Any:
     """The model that a round's openers make."""
     names = [entry.participant for entry in of.cohort.entries]
     total = np.sum([made.update(name) for name in names], axis=0)
-    return apply(of.plan, start, total, len(names))
+    return Application(of.plan, len(names)).part(start, total)
 
 
 def released(
-    of: "made.Round", vector: Any, *signers: str, sealer: str = "birch"
+    of: "made.Round", vector: Any, *signers: str, sealer: str = "birch", parts: int = 1
 ) -> tuple[Signed, Signed, tuple[bytes, ...]]:
     """Envelope, release and chunks of a model, as openers would make and sign them."""
     model = made.model_digest(made.SHAPES, vector)
     envelope, chunks = agree.seal_model(
-        of.plan, made.roster(), digest_of(of.sum), sealer, model, vector, made.os.urandom
+        of.plan,
+        made.roster(),
+        digest_of(of.sum),
+        sealer,
+        model,
+        lambda: np.array_split(vector, parts),
+        made.os.urandom,
     )
     release = release_of(envelope, digest_of(of.cohort), of.plan.terms.model)
     signed = made.signed_by(release, *(signers or ("birch", "cedar")))

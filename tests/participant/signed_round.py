@@ -1,18 +1,21 @@
 """One federation with real keys, and a round of it, made as its members would make it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from participant import keying
 from participant.config import Dataset, Policy
 from participant.found import entry
 from participant.keys import SiteKeys, generate_keys
+from participant.masking import SealedMask, seal_mask
 from participant.sign import contribution
 from participant.sign import sign as sign_record
 from privacy import canonical
@@ -20,6 +23,7 @@ from privacy.accounting import NeighbouringRelation, UnitOfPrivacy
 from privacy.arithmetic import Arithmetic, ModulusRange
 from privacy.documents import Signed
 from privacy.identifiers import COORDINATOR
+from privacy.limbs import Words
 from privacy.local_training import LocalTraining
 from privacy.merkle import piece_root
 from privacy.plan import CKKS, CkksTerms, DeadlinePolicy, Mechanism, Plan, PrivacyPlan, Terms, pack
@@ -34,9 +38,10 @@ from privacy.records import (
     digest_of,
 )
 from privacy.roster import Roster
-from privacy.schemes.ckks import CkksProtector, CohortKey, make_cohort_key
+from privacy.schemes.ckks import CkksProtector, CkksRevealer, CohortKey, make_cohort_key
 from privacy.schemes.ckks_parameters import CkksParameters, largest_scale
 from privacy.schemes.ckks_sum import CkksCombiner
+from privacy.schemes.masks import MASK_SECRET_BYTES, Mask
 from privacy.signing import Purpose, public_bytes, sign
 from privacy.vectors import Shapes, model_digest
 
@@ -117,7 +122,7 @@ def plan(**changes: Any) -> Plan:
         release=None,
         roster=roster().digest(),
         key_record=digest_of(key_record(number)),
-        scheme=CkksTerms(4096, PARAMETERS.scale_log2, 1, 4),
+        scheme=CkksTerms(4096, PARAMETERS.scale_log2, 1, 1, 4),
         clip="20",
         cohort_minimum=3,
         quorum=3,
@@ -150,6 +155,7 @@ def specification(**changes: Any) -> KeySpecification:
         scale_log2=PARAMETERS.scale_log2,
         value_bits=24,
         cohort_max=4,
+        values_per_half=1,
         ciphertexts_per_chunk=1,
         openers=OPENERS,
     )
@@ -196,17 +202,82 @@ def update(name: str) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 @cache
-def payloads(name: str) -> tuple[bytes, ...]:
-    """One site's update, protected under the cohort's key."""
-    return protected(update(name), cohort_key())
+def mask_secret(name: str) -> bytes:
+    """The secret of one site's mask, the same in one run; each plan makes another mask of it."""
+    return os.urandom(MASK_SECRET_BYTES)
 
 
-def protected(values: np.ndarray[Any, np.dtype[np.int64]], pair: CohortKey) -> tuple[bytes, ...]:
-    """Any values, protected under a key."""
-    protector = CkksProtector(PARAMETERS, DIMENSION, pair.public)
+def mask(name: str, of: Plan | None = None) -> Mask:
+    """One site's mask under a plan."""
+    of = of or plan()
+    return Mask(of.parameters(), mask_secret(name), bytes.fromhex(of.digest()))
+
+
+@cache
+def sealed_mask(of: Plan, name: str) -> SealedMask:
+    """The secret of one site's mask, sealed to the openers of a plan, whoever they are."""
+    everybody = msgspec.structs.replace(
+        roster(),
+        members=tuple(
+            entry(keys(each), each, f"{each} hospital", "", ("trainer",))
+            for each in sorted(set(of.terms.openers))
+        ),
+    )
+    return seal_mask(of, everybody, name, mask_secret(name))
+
+
+class NoMask(Mask):
+    """No mask at all: zeros."""
+
+    def __init__(self, parameters: CkksParameters = PARAMETERS) -> None:
+        super().__init__(parameters, bytes(MASK_SECRET_BYTES), b"")
+
+    def words(self, chunk: int, ciphertexts: int, out: Words | None = None) -> Words:
+        """Zeros."""
+        words = np.empty((ciphertexts, self._degree), np.uint64) if out is None else out
+        words.fill(0)
+        return words
+
+
+@contextmanager
+def without_masks() -> Iterator[None]:
+    """What it would be without masks: each is zeros, at sites and at openers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Mask, "words", NoMask.words)
+        payloads_under.cache_clear()
+        try:
+            yield
+        finally:
+            payloads_under.cache_clear()
+
+
+def payloads(name: str, of: Plan | None = None) -> tuple[bytes, ...]:
+    """One site's update, protected under the cohort's key and its mask under a plan."""
+    return payloads_under(of or plan(), name)
+
+
+@cache
+def payloads_under(of: Plan, name: str) -> tuple[bytes, ...]:
+    """The same, kept."""
+    return protected(update(name), cohort_key(), mask(name, of))
+
+
+def protected(
+    values: np.ndarray[Any, np.dtype[np.int64]], pair: CohortKey, masked: Mask
+) -> tuple[bytes, ...]:
+    """Any values, protected under a key and a mask."""
+    protector = CkksProtector(PARAMETERS, DIMENSION, pair.public, masked)
     return tuple(
         protector.protect(chunk, values[chunk * 4096 : (chunk + 1) * 4096]) for chunk in range(2)
     )
+
+
+def revealer(
+    names: Sequence[str] = TRAINERS, of: Plan | None = None, pair: CohortKey | None = None
+) -> CkksRevealer:
+    """Who opens the sum of a cohort, and takes off exactly its masks."""
+    secret = (pair or cohort_key()).secret
+    return CkksRevealer(PARAMETERS, DIMENSION, secret, [mask(name, of) for name in names])
 
 
 def root_of(chunks: Sequence[bytes]) -> str:
@@ -217,16 +288,17 @@ def root_of(chunks: Sequence[bytes]) -> str:
 
 def header_of(of: Plan, name: str, chunks: Sequence[bytes] | None = None) -> Contribution:
     """The header of one site's contribution."""
-    chunks = payloads(name) if chunks is None else chunks
+    chunks = payloads(name, of) if chunks is None else chunks
     piece = Piece(COORDINATOR, CKKS, root_of(chunks), len(chunks), sum(map(len, chunks)))
-    return contribution(of, name, (piece,))
+    return contribution(of, name, (piece,), sealed_mask(of, name))
 
 
 class Round:
     """A frozen round: the cohort, its headers, and its sum, all signed."""
 
-    def __init__(self, of: Plan, names: Sequence[str], chunks: Any = payloads) -> None:
-        self.plan = of
+    def __init__(self, of: Plan, names: Sequence[str], chunks: Any = None) -> None:
+        chunks = chunks or (lambda name: payloads(name, of))
+        self.plan, self.payloads = of, chunks
         headers = [header_of(of, name, chunks(name)) for name in names]
         self.headers = [signed_by(h, n) for h, n in zip(headers, names, strict=True)]
         entries = tuple(Entry(h.participant, digest_of(h), (h.pieces[0].root,)) for h in headers)
@@ -249,6 +321,19 @@ class Round:
     def parts(self) -> tuple[Signed, list[Signed], Signed]:
         """What the coordinator shows: cohort, headers, manifest."""
         return by_coordinator(self.cohort), self.headers, by_coordinator(self.sum)
+
+    def seals(self, opener: str) -> dict[str, bytes]:
+        """What each site of the cohort has sealed of its mask to an opener, if it is one."""
+        openers = self.plan.terms.openers
+        if opener not in openers:
+            return {}
+        names = [entry.participant for entry in self.cohort.entries]
+        at = openers.index(opener)
+        return {name: sealed_mask(self.plan, name).seals[at] for name in names}
+
+    def revealer(self) -> CkksRevealer:
+        """Who opens its sum."""
+        return revealer([entry.participant for entry in self.cohort.entries], self.plan)
 
 
 def encoded(record: Any) -> bytes:

@@ -1,12 +1,18 @@
 """The agent at work: what it does once, what it retries, what it declines and what it refuses."""
 
+import asyncio
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
+from participant import patience
+from participant.connect import connect
+from participant.outbox import Outbox
 from participant.session import (
     Adopt,
     Agree,
@@ -17,7 +23,7 @@ from participant.session import (
     SealModel,
     VouchForKey,
 )
-from participant.view import KeyState, Payout, View
+from participant.view import KeyState, Payout, RoundView, View
 from privacy import canonical
 from privacy.documents import Signed
 from privacy.errors import (
@@ -31,6 +37,7 @@ from privacy.errors import (
     OpeningRefused,
     PeerUnreachable,
     PolicyRefusal,
+    RootMismatch,
     StoreUnavailable,
     SumOffGrid,
     VeilsumError,
@@ -112,6 +119,114 @@ async def test_a_model_that_is_not_here_yet_is_waited_for(tmp_path, shown):
 
     assert Open(1) not in site._standing.declined
     assert shown.refused == []
+
+
+async def test_what_is_left_of_an_opening_is_its_digests(tmp_path, shown, amber):
+    """The sum's chunks are deleted, and nothing of the size of a model is in the agent."""
+    await amber._carry_out(Open(1))
+
+    opened = amber._openings[1]
+    assert {field.name for field in fields(opened)} == {"plan", "frozen", "model"}
+    assert list((tmp_path / "amber" / "opening").glob("*/*")) == []
+    assert amber._models.vector(opened.model).tobytes() == next_model(ROUND).tobytes()
+
+
+async def test_a_sum_that_is_cut_is_fetched_to_its_end_at_the_next_try(tmp_path, shown):
+    """From the chunk where it stopped, after a restart too; it is opened once."""
+    shown.cuts = {"sum": 1}
+    before = agent(tmp_path, shown)
+    assert not await before._try(Open(1))
+    ends(before)
+    after = agent(tmp_path, shown)
+
+    assert await after._try(Open(1))
+
+    assert shown.asked["sum"] == [0, 0, 1]  # the second asks for the manifest
+    assert (before._worker.opened, after._worker.opened) == (0, 1)
+    assert after._openings[1].model == made.model_digest(made.SHAPES, next_model(ROUND))
+
+
+async def test_chunks_that_another_manifest_left_are_not_taken_for_this_ones(tmp_path, shown):
+    """A coordinator that shows one sum, and after the cut another."""
+    shown.cuts = {"sum": 1}
+    site = agent(tmp_path, shown)
+    assert not await site._try(Open(1))
+    fewer, shown.cuts = made.Round(made.plan(), made.OPENERS), {}
+    shown.shows(fewer)
+
+    assert await site._try(Open(1))
+
+    assert shown.refused == []
+    assert site._openings[1].model == made.model_digest(made.SHAPES, next_model(fewer))
+
+
+async def test_a_sum_exchanged_between_manifest_and_chunks_is_refused(tmp_path, shown):
+    """A resumed download asks twice; the second answer must be of the same sum."""
+    shown.cuts = {"sum": 1}
+    site = agent(tmp_path, shown)
+    assert not await site._try(Open(1))
+    other = made.by_coordinator(made.Round(made.plan(), made.OPENERS).sum)
+    shown.then = {"sum": [shown.sums[1], (other, ROUND.chunks)]}
+
+    with pytest.raises(WrongContext, match="two sums"):
+        await site._carry_out(Open(1))
+    assert site._worker.opened == 0
+
+
+async def test_a_sum_of_another_root_is_refused_before_anything_is_recorded(tmp_path, shown):
+    """Chunks of one cohort under the manifest of another: nothing is opened."""
+    fewer = made.Round(made.plan(), made.OPENERS)
+    shown.sums[1] = (shown.sums[1][0], fewer.chunks)
+    site = agent(tmp_path, shown)
+
+    with pytest.raises(RootMismatch):
+        await site._carry_out(Open(1))
+
+    assert (site._worker.opened, site._memory.opening(1)) == (0, None)
+    assert list((tmp_path / "opening").glob("*/*")) == []
+
+
+async def test_a_sealed_model_that_is_cut_is_fetched_to_its_end(tmp_path, shown, monkeypatch):
+    """Where it stopped, as long as every try brings something."""
+    monkeypatch.setattr("participant.fetch.RESUME_SECONDS", 0)
+    site = agent(tmp_path, shown, "delta")
+    release = release_in(shown, parts=5)
+    shown.cuts = {"model": 2}
+
+    await site._carry_out(Adopt(1))
+
+    assert shown.asked["model"] == [0, 2, 4]
+    assert site._models.vector(release.model).tobytes() == next_model(ROUND).tobytes()
+
+
+async def test_a_sealed_model_that_brings_nothing_is_waited_for(tmp_path, shown, monkeypatch):
+    """By the agent, with its patience; and what was written is deleted."""
+    monkeypatch.setattr("participant.agent.RETRY_SECONDS", 0)
+    site = agent(tmp_path, shown, "delta")
+    release_in(shown)
+    shown.cuts = {"model": 0}
+
+    assert not await site._try(Adopt(1))
+
+    assert shown.asked["model"] == [0]
+    assert {path.name for path in (tmp_path / "models").iterdir()} == {site._first}
+
+
+async def test_another_model_sealed_during_a_download_is_not_mixed_in(tmp_path, shown, monkeypatch):
+    """Its chunks would go on under the envelope of the first."""
+    monkeypatch.setattr("participant.fetch.RESUME_SECONDS", 0)
+    monkeypatch.setattr("participant.agent.RETRY_SECONDS", 0)
+    site = agent(tmp_path, shown)
+    await site._carry_out(Open(1))
+    release_in(shown, parts=5)
+    shown.cuts, first = {"model": 2}, shown.models[1]
+    release_in(shown, parts=5)
+    shown.then = {"model": [first, shown.models[1]]}
+
+    assert not await site._try(Agree(1, "s"))
+
+    assert shown.signed_releases == []
+    assert shown.asked["model"] == [0, 2]
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("full"), NotYet("not yet")])
@@ -209,14 +324,28 @@ async def test_adopting_gives_back_what_never_left_and_erases_the_rest(tmp_path,
     site._ledger.reserve("ward", made.FEDERATION, 1, event, "1")
     site._ledger.reserve("ward", "another-job", 1, event, "1")
     site._outbox(1).start()
+    opening = tmp_path / "opening" / "000001"
+    opening.mkdir(parents=True)
     release = release_in(shown)
 
     await site._carry_out(Adopt(1))
 
+    assert not opening.exists()
     assert [held.job for held in site._ledger.reserved()] == ["another-job"]
     retired = [row for row in site._ledger.rows() if row.type is RowType.RETIRE]
     assert [row.evidence for row in retired] == [digest_of(release)]
     assert not site._outbox(1).place.exists()
+
+
+def test_what_a_kill_left_of_a_model_is_deleted_at_the_start(tmp_path, shown):
+    """A model that was never finished would stay for ever: it has no digest to go by."""
+    ends(agent(tmp_path, shown))
+    draft = tmp_path / "models" / ".4711-0.draft"
+    draft.write_bytes(b"half a model")
+
+    ends(agent(tmp_path, shown))
+
+    assert not draft.exists()
 
 
 async def test_what_was_committed_is_never_given_back(tmp_path, shown):
@@ -240,10 +369,10 @@ async def test_a_site_that_lost_its_models_fetches_the_newest_again(tmp_path, sh
     await site._carry_out(Adopt(1))
     (tmp_path / "models" / release.model).unlink()
 
-    assert not site._memory.holds(release.model)
+    assert not site._models.holds(release.model)
     await site._carry_out(Adopt(1))
 
-    assert site._memory.holds(release.model)
+    assert site._models.holds(release.model)
 
 
 def second_round(start, release):
@@ -526,18 +655,125 @@ async def test_a_certificate_that_is_not_there_is_the_operators_error(tmp_path, 
     site = agent(tmp_path, shown)
 
     with pytest.raises(ConfigError, match="none"):
-        site._connect()
+        connect(site.config.coordinator, site.keys)
 
 
 async def test_models_are_forgotten_as_rounds_are_adopted(tmp_path, shown):
     """Round after round the folder would grow by a model."""
     site = agent(tmp_path, shown, "delta")
     release = release_in(shown)
-    site._memory.keep_model("f" * 64, made.FIRST)
+    site._models.keep(made.SHAPES, made.FIRST + 1)
 
     await site._carry_out(Adopt(1))
 
     assert {path.name for path in (tmp_path / "models").iterdir()} == {site._first, release.model}
+
+
+async def test_what_keeps_failing_is_waited_for_longer_and_said_once(amber, shown, monkeypatch):
+    """Each task has a patience of its own, which ends with the task."""
+    waits, lines = [], []
+
+    async def sleep(seconds):
+        waits.append(seconds)
+
+    monkeypatch.setattr(patience, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(patience.log, "warning", lambda event, **more: lines.append((event, more)))
+    amber.entropy = lambda size: b"\xff" * size
+    shown.fails["sign_key"] = PeerUnreachable("away")
+    for _ in range(3):
+        assert not await amber._try(VouchForKey(1, RECORD))
+    assert not await amber._try(VouchForKey(1, RECORD))
+    del shown.fails["sign_key"]
+
+    assert await amber._try(VouchForKey(1, RECORD))
+
+    assert waits == pytest.approx([0.5, 1, 1, 1])
+    assert lines == [("will_retry", {"task": "VouchForKey", "round": 1, "reason": "away"})]
+    assert amber._retries == {}
+
+
+async def test_a_worker_that_dies_while_it_describes_is_started_again(amber, monkeypatch):
+    """The agent has not begun to work, and does not end for it."""
+    monkeypatch.setattr(patience, "SHORTEST_SECONDS", 0)
+    answers = [PeerUnreachable("died"), StoreUnavailable("full"), (made.SHAPES, "1" * 64)]
+
+    async def describe(text, records, records_per_unit):
+        answer = answers.pop(0)
+        if isinstance(answer, VeilsumError):
+            raise answer
+        return answer
+
+    async def nothing(*_):
+        return None
+
+    async def watch():
+        await asyncio.Event().wait()
+
+    nowhere = SimpleNamespace(channel=SimpleNamespace(close=nothing))
+    monkeypatch.setattr("participant.agent.connect", lambda *_: nowhere)
+    monkeypatch.setattr(amber, "_join", nothing)
+    monkeypatch.setattr(amber, "_watch", watch)
+    amber._worker.describe = describe
+    amber._view = View(finished=True)
+
+    async with asyncio.timeout(20):
+        await amber.run()
+
+    assert amber._first == "1" * 64
+    assert answers == []
+
+
+def showing(*numbers):
+    return View(1, tuple(RoundView(n, "open", "", (), "", (), (), "", ()) for n in numbers))
+
+
+@pytest.mark.parametrize(
+    ("shown_rounds", "left"),
+    [
+        ((), {1, 2, 3, 4}),
+        ((4,), {4}),
+        ((2, 4), {2, 4}),
+        ((3,), {3, 4}),
+        ((1,), {1, 2, 3, 4}),
+        ((5,), set()),
+    ],
+)
+async def test_what_an_aborted_round_left_is_erased_once_a_newer_one_is_shown(
+    tmp_path, shown, shown_rounds, left
+):
+    """A live round's contribution may still be sent; nothing is concluded from an empty view."""
+    site = agent(tmp_path, shown, "delta")
+    for number in (1, 2, 3, 4):
+        Outbox(tmp_path / "outbox", number).start()
+        (tmp_path / "opening" / f"{number:06d}" / "digest").mkdir(parents=True)
+    rows = site._ledger.rows()
+    site._view = showing(*shown_rounds)
+
+    site._erase_ended()
+
+    for folder in ("outbox", "opening"):
+        assert {int(path.name) for path in (tmp_path / folder).iterdir()} == left
+    assert site._ledger.rows() == rows
+
+
+async def test_ended_rounds_are_erased_at_work_whatever_the_disk_says(tmp_path, shown, monkeypatch):
+    """Between two tasks; a disk that refuses does not end the agent."""
+    site, asked = agent(tmp_path, shown, "delta"), []
+
+    def refuse(folder, last, live):
+        asked.append((folder.name, last, live))
+        raise StoreUnavailable("read-only")
+
+    async def wait(watching):
+        site._view = View(finished=True)
+
+    monkeypatch.setattr("participant.agent.erase_until", refuse)
+    monkeypatch.setattr(site, "_wait", wait)
+    site._view = View(1, (RoundView(3, "aggregating", "", (), "", (), (), "", ()),))
+
+    await site._work(asyncio.create_task(asyncio.sleep(0)))
+
+    assert asked == [("outbox", 2, {3})]
 
 
 # -- being paid ----------------------------------------------------------------------

@@ -17,9 +17,9 @@ from privacy.errors import (
 )
 from privacy.records import digest_of, release_of
 from privacy.roster import Member, Roster, SignedRoster, admit
-from privacy.sealing import HpkeKeyPair
+from privacy.sealing import HpkeKeyPair, ciphertext_digest
 from privacy.signing import Purpose, sign
-from privacy.vectors import model_digest
+from privacy.vectors import ModelDigest, model_digest
 from tests.participant import signed_round as made
 
 SHAPES = (("weight", (200_000,)),)
@@ -31,15 +31,37 @@ SUM, COHORT = "a" * 64, "b" * 64
 
 def sealed(roster=None, plan=PLAN, model=MODEL, sealer="amber"):
     roster = roster or made.roster()
-    return agree.seal_model(plan, roster, SUM, sealer, model, VECTOR, os.urandom)
+    return seal(plan, roster, sealer, model, VECTOR)
+
+
+def seal(plan, roster, sealer, model, vector):
+    parts = np.array_split(vector, 4)
+    envelope, chunks = agree.seal_model(plan, roster, SUM, sealer, model, lambda: parts, os.urandom)
+    return envelope, list(chunks)
 
 
 ENVELOPE, CHUNKS = sealed()
 
 
 def opened(name, envelope=ENVELOPE, chunks=CHUNKS, pair=None):
-    pair = pair or made.keys(name).sealing
-    return agree.open_model(envelope, chunks, name, pair, SHAPES)
+    into = Into(SHAPES)
+    unsealing = agree.Unsealing(envelope, name, pair or made.keys(name).sealing, into)
+    for chunk in chunks:
+        unsealing.take(chunk)
+    unsealing.finish()
+    return np.concatenate(into.parts)
+
+
+class Into(ModelDigest):
+    """A digest that keeps what it takes."""
+
+    def __init__(self, shapes):
+        super().__init__(shapes)
+        self.parts = []
+
+    def update(self, values):
+        super().update(values)
+        self.parts.append(values)
 
 
 def check(envelope, *signers, plan=PLAN, total=SUM, roster=None):
@@ -129,7 +151,7 @@ BROKEN = dict(broken())
 def test_changed_chunks_are_refused(how):
     """Whoever stores them cannot change the model."""
     assert len(CHUNKS) > 3
-    with pytest.raises(MalformedMessage, match="changed"):
+    with pytest.raises(MalformedMessage, match=r"changed|does not open at its place"):
         opened("delta", chunks=BROKEN[how])
 
 
@@ -137,7 +159,7 @@ def test_changed_chunks_are_refused(how):
 def test_changed_chunks_are_refused_with_their_digest_too(how):
     """A sealer could sign another digest over them: the stream itself does not open."""
     chunks = BROKEN[how]
-    digest = agree.ciphertext_digest(chunks)
+    digest = ciphertext_digest(chunks)
     envelope = replaced(ENVELOPE, ciphertext=digest, chunks=len(chunks))
 
     with pytest.raises(MalformedMessage):
@@ -154,12 +176,47 @@ def test_a_model_of_another_digest_is_refused():
 
 def test_a_model_that_is_not_finite_is_refused():
     """It has no digest."""
-    envelope, chunks = agree.seal_model(
-        PLAN, made.roster(), SUM, "amber", MODEL, np.full(200_000, np.nan), os.urandom
-    )
+    envelope, chunks = seal(PLAN, made.roster(), "amber", MODEL, np.full(200_000, np.nan))
 
     with pytest.raises(UpdateOutOfRange):
         opened("delta", envelope, chunks)
+
+
+def test_an_envelope_of_another_ciphertext_is_refused():
+    """The release names the envelope: what it says of its chunks must be true."""
+    with pytest.raises(MalformedMessage, match="changed"):
+        opened("delta", replaced(ENVELOPE, ciphertext="0" * 64))
+
+
+def test_chunks_that_are_no_values_are_refused():
+    """A sealer that cuts a value in two, or adds a byte."""
+    key, context = bytes(32), agree._context(PLAN, MODEL)
+    chunks = list(agree.seal_stream(key, context, [VECTOR.tobytes() + b"1"]))
+    wraps = [agree.Wrap("delta", agree.seal(made.keys("delta").sealing.public,
+        agree._wrap_context(PLAN, MODEL, "delta"), key))]  # fmt: skip
+    envelope = replaced(
+        ENVELOPE, wraps=tuple(wraps), chunks=1, ciphertext=ciphertext_digest(chunks)
+    )
+
+    with pytest.raises(MalformedMessage, match="are no values"):
+        opened("delta", envelope, chunks)
+
+
+def test_a_shorter_model_is_refused():
+    """Sealed and signed as one of these shapes, and with a value less."""
+    envelope, chunks = seal(PLAN, made.roster(), "amber", MODEL, VECTOR[:-1])
+
+    with pytest.raises(MalformedMessage, match="199999 values"):
+        opened("delta", envelope, chunks)
+
+
+def test_what_is_sent_is_what_the_envelope_says():
+    """It is sealed twice, under one key: once for the digest, and once for the wire."""
+    again, other = sealed()
+
+    assert ciphertext_digest(CHUNKS) == ENVELOPE.ciphertext
+    assert (len(CHUNKS), sum(map(len, CHUNKS))) == (ENVELOPE.chunks, ENVELOPE.length)
+    assert again.ciphertext == ciphertext_digest(other) != ENVELOPE.ciphertext
 
 
 @pytest.mark.parametrize(

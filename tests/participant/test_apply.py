@@ -8,12 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from participant.apply import apply
+from participant.apply import Application
 from privacy.errors import MalformedMessage, SumOffGrid, UnsafeParameters, WrongContext
 from privacy.plan import decode
 from tests.participant import signed_round as made
 
 RATE = 0.5
+
+
+def apply(plan, model, total, count, parts=1):
+    """The next model, made in so many parts."""
+    application = Application(plan, count)
+    pairs = zip(np.array_split(model, parts), np.array_split(total, parts), strict=True)
+    new = [application.part(*pair) for pair in pairs]
+    application.check_bound()
+    return np.concatenate(new)
 
 
 def small(**terms):
@@ -66,6 +75,8 @@ def test_the_same_bits_in_any_order():
     mixed = apply(small(), model[order], total[order], 3)
     strided = apply(small(), model.repeat(2)[::2], total.repeat(2)[::2], 3)
 
+    for parts in (2, 3, 7, made.DIMENSION):
+        assert apply(small(), model, total, 3, parts).tobytes() == straight.tobytes()
     assert mixed.tobytes() == straight[order].tobytes()
     assert strided.tobytes() == straight.tobytes()
 
@@ -111,11 +122,22 @@ def test_a_mean_above_the_clip_is_refused_and_not_attributed():
     total = padded([3 * clip], np.int64)
     beyond = total + padded([3 * 2**18], np.int64)
 
-    apply(small(), np.zeros(made.DIMENSION), total, 3)
-    with pytest.raises(SumOffGrid, match="cannot be said whose"):
-        apply(small(), np.zeros(made.DIMENSION), beyond, 3)
-    with pytest.raises(SumOffGrid):
-        apply(small(), np.zeros(made.DIMENSION), -beyond, 3)
+    for parts in (1, 4):
+        apply(small(), np.zeros(made.DIMENSION), total, 3, parts)
+        with pytest.raises(SumOffGrid, match="cannot be said whose"):
+            apply(small(), np.zeros(made.DIMENSION), beyond, 3, parts)
+        with pytest.raises(SumOffGrid):
+            apply(small(), np.zeros(made.DIMENSION), -beyond, 3, parts)
+
+
+def test_the_norm_is_that_of_all_parts_together():
+    """Each part alone is within the bound, the whole is not."""
+    clip, half = 20 * 2**18, made.DIMENSION // 2
+    total = np.zeros(made.DIMENSION, np.int64)
+    total[0] = total[half] = 3 * clip
+
+    with pytest.raises(SumOffGrid, match=r"norm 28\.284"):
+        apply(small(), np.zeros(made.DIMENSION), total, 3, 2)
 
 
 @pytest.mark.parametrize(
@@ -128,3 +150,12 @@ def test_another_size_is_refused_and_not_stretched(weights, values):
 
     with pytest.raises(WrongContext, match="a plan of 5000 values"):
         apply(small(), model, total, 3)
+
+
+def test_a_part_that_is_missing_is_noticed():
+    """The bound is one on the whole."""
+    application = Application(small(), 3)
+    application.part(np.zeros(4999), np.zeros(4999, np.int64))
+
+    with pytest.raises(WrongContext, match="a model of 4999"):
+        application.check_bound()

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from participant.contribute import NOTHING_SENT, Contributor
 from participant.keys import make_keys
 from participant.ledger import SiteLedger
+from participant.masking import open_masks
 from participant.outbox import Outbox
+from privacy import canonical
 from privacy import ledger as ledgers
 from privacy.accounting import NeighbouringRelation, UnitOfPrivacy
 from privacy.budget import SpendLimits
@@ -32,12 +33,12 @@ from privacy.errors import (
 )
 from privacy.failpoints import Failpoints
 from privacy.ledger import RowType
-from privacy.records import Piece
+from privacy.records import Contribution, Piece
+from privacy.schemes.masks import MASK_SECRET_BYTES
 from tests.participant import signed_round as made
 from veilsum.files import write_durably
 
 PUBLIC = b"public key"
-MODEL = np.zeros(3)
 RECEIPT = Signed(b"what the coordinator has signed", {"coordinator": b"signature"})
 
 
@@ -47,6 +48,7 @@ class Site:
     def __init__(self, folder: Path, limit: str = "3", failpoints: Failpoints | None = None):
         self.log: list[str] = []
         self.sent: list[bytes] = []
+        self.masks: list[bytes] = []
         self.fails: dict[str, Exception] = {}
         self.ledger = SiteLedger(
             folder / "ledger.sqlite",
@@ -66,8 +68,8 @@ class Site:
         )
         self.outbox = Outbox(folder / "outbox", 1)
         self.contributor = Contributor(
-            "amber", "ward", made.keys("amber").signing, self, self.ledger, self,
-            folder / "receipts", failpoints or Failpoints(),
+            "amber", "ward", made.keys("amber").signing, os.urandom, made.roster(),
+            self, self.ledger, self, folder / "receipts", failpoints or Failpoints(),
         )  # fmt: skip
 
     def note(self, what: str) -> None:
@@ -76,13 +78,14 @@ class Site:
         if what in self.fails:
             raise self.fails.pop(what)
 
-    async def train(self, plan, model):
+    async def train(self, plan):
         self.note("train")
 
     async def privatise(self, plan):
         self.note("privatise")
 
-    async def protect(self, plan, public_key, folder):
+    async def protect(self, plan, public_key, mask, folder):
+        self.masks.append(mask)
         body = b"protected at try %d" % len(self.log)
         write_durably(Path(folder) / "00000000", body)
         self.note("protect")
@@ -90,12 +93,13 @@ class Site:
 
     async def send(self, outbox, header):
         # A sender that fails has let its bytes out all the same.
-        self.sent.append(pack(header) + b"".join(body for _, body in outbox.chunks(0, 1)))
+        chunks = (body for _, body in outbox.chunks(0, 1))
+        self.sent.append(b"".join((pack(header), *outbox.masks(len(made.OPENERS)), *chunks)))
         self.note("send")
         return RECEIPT
 
     async def contribute(self, plan=None):
-        await self.contributor.contribute(plan or made.plan(), MODEL, PUBLIC, self.outbox)
+        await self.contributor.contribute(plan or made.plan(), PUBLIC, self.outbox)
 
     def rows(self, kind: RowType) -> int:
         return sum(row.type is kind for row in self.ledger.rows())
@@ -164,6 +168,54 @@ async def test_a_broken_connection_sends_the_same_bytes_again(tmp_path):
     assert len(set(site.sent)) == 1
     assert sum(line.startswith("train") for line in site.log) == 1
     assert site.rows(RowType.RESERVE) == site.rows(RowType.COMMIT) == site.rows(RowType.SENT) == 1
+
+
+def found_by(opener, header, seals):
+    """The secret that an opener finds in a site's seals."""
+    (sealed,) = (s for o, s in zip(made.OPENERS, seals, strict=True) if o == opener)
+    pair = made.keys(opener).sealing
+    (secret,) = open_masks(made.plan(), [header], {"amber": sealed}, opener, pair)
+    return secret
+
+
+async def test_each_opener_is_sealed_the_mask_that_was_put_on(tmp_path):
+    """And the signed header names the seals, and commits to it."""
+    site = Site(tmp_path)
+
+    await site.contribute()
+
+    header = canonical.decode(site.outbox.header().body, Contribution)
+    (mask,) = site.masks
+    seals = site.outbox.masks(len(made.OPENERS))
+    assert {found_by(each, header, seals) for each in made.OPENERS} == {mask}
+    assert len(mask) == MASK_SECRET_BYTES
+
+
+async def test_every_try_draws_another_mask(tmp_path):
+    """Two protections under one mask could be subtracted, if both ever left."""
+    site = Site(tmp_path)
+    site.fails["protect"] = PeerUnreachable("died")
+    with pytest.raises(PeerUnreachable):
+        await site.contribute()
+
+    await site.contribute()
+
+    assert len(set(site.masks)) == len(site.masks) == 2
+    header = canonical.decode(site.outbox.header().body, Contribution)
+    assert found_by("amber", header, site.outbox.masks(len(made.OPENERS))) == site.masks[1]
+
+
+async def test_a_masks_secret_is_in_no_file_of_the_site(tmp_path):
+    """It is worth nothing to whoever finds the outbox; the openers have it."""
+    site = Site(tmp_path)
+
+    await site.contribute()
+
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.parent.name == "masks" for path in files)
+    for path in files:
+        assert site.masks[0] not in path.read_bytes()
+        assert site.masks[0].hex().encode() not in path.read_bytes()
 
 
 REFUSALS = [
@@ -336,3 +388,18 @@ async def test_a_ledger_that_was_restored_from_a_backup_does_not_send_other_byte
 
     assert after.sent == before.sent
     assert after.rows(RowType.COMMIT) == 1
+
+
+async def test_a_disk_that_refuses_the_receipt_is_tried_again(tmp_path):
+    """The same bytes are sent, and the receipt is kept at last."""
+    site = Site(tmp_path)
+    (tmp_path / "receipts").touch()
+    with pytest.raises(StoreUnavailable, match="receipts"):
+        await site.contribute()
+    (tmp_path / "receipts").unlink()
+
+    await site.contribute()
+
+    assert site.sent[0] == site.sent[1]
+    assert (site.rows(RowType.COMMIT), site.rows(RowType.SENT)) == (1, 1)
+    assert [path.name for path in (tmp_path / "receipts").iterdir()] == ["000001"]

@@ -42,6 +42,10 @@ class Rounds(round_pb2_grpc.RoundServiceServicer):
 
 
 class Streams(cohort_pb2_grpc.CohortServiceServicer, model_pb2_grpc.ModelServiceServicer):
+    def __init__(self):
+        self.wraps, self.wraps_late, self.put = 0, False, []
+        self.refuses_put, self.silent, self.ends_put, self.slow = False, False, False, 0
+
     async def GetSum(self, request, context):  # noqa: N802
         if request.round == 2:
             yield cohort_pb2.GetSumResponse(chunk=b"chunk without manifest")
@@ -55,6 +59,28 @@ class Streams(cohort_pb2_grpc.CohortServiceServicer, model_pb2_grpc.ModelService
     async def GetSealedModel(self, request, context):  # noqa: N802
         if request.round == 2:
             yield model_pb2.GetSealedModelResponse(chunk=b"chunk without envelope")
+        if request.round == 3:
+            said = signed_to_wire(made.signed_by(RECORD, "amber"))
+            yield model_pb2.GetSealedModelResponse(envelope=said)
+            for _ in range(self.wraps):
+                yield model_pb2.GetSealedModelResponse(wraps=said)
+            yield model_pb2.GetSealedModelResponse()  # what only a later coordinator says
+            for chunk in (b"zero", b"one", b"")[request.from_chunk :]:
+                yield model_pb2.GetSealedModelResponse(chunk=chunk)
+            if self.wraps_late:
+                yield model_pb2.GetSealedModelResponse(wraps=said)
+
+    async def PutSealedModel(self, requests, context):  # noqa: N802
+        async for part in requests:
+            self.put.append(part)
+            if self.refuses_put and len(self.put) == 3:
+                await wire.refuse(context, errors.MalformedMessage("not these chunks"))
+            await asyncio.sleep(self.slow)
+            if self.silent:
+                await asyncio.sleep(60)
+            if self.ends_put:
+                return
+            yield model_pb2.PutSealedModelResponse(chunks=len(self.put) - 1)
 
 
 RECORD = made.header_of(made.plan(), "amber")
@@ -124,16 +150,130 @@ async def test_a_view_is_read_and_a_phase_of_the_future_has_no_task():
 @pytest.mark.parametrize("number", [1, 2])
 async def test_a_stream_without_its_first_part_is_malformed(number):
     """Chunks without a manifest, or nothing at all."""
-    streams = Streams()
-    pairs = (
+    async with wire.coordinator(*services(Streams())) as coordinator:
+        with pytest.raises(MalformedMessage, match="without its manifest"):
+            await a_sum(coordinator, number)
+        with pytest.raises(MalformedMessage, match="without its envelope"):
+            await a_model(coordinator, number)
+
+
+def services(streams):
+    return (
         (cohort_pb2_grpc.add_CohortServiceServicer_to_server, streams),
         (model_pb2_grpc.add_ModelServiceServicer_to_server, streams),
     )
-    async with wire.coordinator(*pairs) as coordinator:
-        with pytest.raises(MalformedMessage, match="without its manifest"):
-            await coordinator.sum(number)
-        with pytest.raises(MalformedMessage, match="without its envelope"):
-            await coordinator.model(number)
+
+
+async def a_sum(coordinator, number):
+    async with coordinator.sum(number) as (manifest, chunks):
+        return manifest, [chunk async for chunk in chunks]
+
+
+async def a_model(coordinator, number, from_chunk=0):
+    async with coordinator.model(number, from_chunk) as sealed:
+        return sealed.envelope, sealed.wraps, [chunk async for chunk in sealed.chunks]
+
+
+@pytest.mark.parametrize(("wraps", "from_chunk"), [(0, 0), (2, 0), (3, 2), (1, 3)])
+async def test_a_sealed_model_comes_with_wraps_made_later_and_from_any_chunk(wraps, from_chunk):
+    """What only a later coordinator says is passed over."""
+    streams, said = Streams(), made.signed_by(RECORD, "amber")
+    streams.wraps = wraps
+
+    async with wire.coordinator(*services(streams)) as coordinator:
+        found = await a_model(coordinator, 3, from_chunk)
+
+    assert found == (said, (said,) * wraps, [b"zero", b"one", b""][from_chunk:])
+
+
+async def test_wraps_without_end_are_refused(monkeypatch):
+    """They are held in memory."""
+    monkeypatch.setattr("participant.coordinator.MOST_WRAPS", 5)
+    streams = Streams()
+    streams.wraps = 6
+
+    async with wire.coordinator(*services(streams)) as coordinator:
+        with pytest.raises(MalformedMessage, match="more than 5 lists of wraps"):
+            await a_model(coordinator, 3)
+
+
+async def test_nothing_but_chunks_stands_among_the_chunks():
+    """An empty chunk must not be read out of something else."""
+    streams = Streams()
+    streams.wraps_late = True
+
+    async with wire.coordinator(*services(streams)) as coordinator:
+        with pytest.raises(MalformedMessage, match="other than a chunk"):
+            await a_model(coordinator, 3)
+
+
+async def test_a_model_is_put_as_it_is_made():
+    """Envelope first, then each chunk, once."""
+    streams, said = Streams(), made.signed_by(RECORD, "amber")
+
+    async with wire.coordinator(*services(streams)) as coordinator:
+        await coordinator.put_model(said, (b"%d" % at for at in range(5)))
+
+    assert signed_from_wire(streams.put[0].envelope) == said
+    assert [part.chunk for part in streams.put[1:]] == [b"%d" % at for at in range(5)]
+
+
+async def test_a_model_that_takes_long_is_put_all_the_same(monkeypatch):
+    """No limit on the whole, however low the one on each step is."""
+    monkeypatch.setattr("participant.coordinator.CALL_SECONDS", 1)
+    monkeypatch.setattr("participant.coordinator.LONGEST_CALL_SECONDS", 1)
+    streams = Streams()
+    streams.slow = 0.1
+
+    async with wire.coordinator(*services(streams)) as coordinator:
+        await coordinator.put_model(made.signed_by(RECORD, "amber"), [bytes(1 << 20)] * 30)
+
+    assert len(streams.put) == 31
+
+
+async def test_a_coordinator_that_refuses_a_model_in_the_middle_is_heard():
+    """Its error, and not that the call is over."""
+    streams = Streams()
+    streams.refuses_put = True
+
+    async with wire.coordinator(*services(streams)) as coordinator:
+        with pytest.raises(MalformedMessage, match="not these chunks"):
+            await coordinator.put_model(
+                made.signed_by(RECORD, "amber"), (b"chunk" * 20_000 for _ in range(200))
+            )
+
+
+async def test_a_coordinator_that_ends_an_upload_without_a_word_is_not_believed():
+    """The model is not stored; it is put again."""
+    streams = Streams()
+    streams.ends_put = True
+
+    async with wire.coordinator(*services(streams)) as coordinator:
+        with pytest.raises(PeerUnreachable, match="in the middle of an upload"):
+            await coordinator.put_model(made.signed_by(RECORD, "amber"), [b"chunk"])
+
+
+async def test_a_coordinator_that_never_answers_a_model_is_not_waited_for(monkeypatch):
+    """It is put again."""
+    monkeypatch.setattr("participant.coordinator.CALL_SECONDS", 0.2)
+    streams = Streams()
+    streams.silent = True
+
+    async with wire.coordinator(*services(streams)) as coordinator:
+        with pytest.raises(PeerUnreachable, match="in the middle of an upload"):
+            await coordinator.put_model(made.signed_by(RECORD, "amber"), [b"chunk"])
+
+
+async def test_a_model_that_cannot_be_read_is_this_sites_own_error():
+    """Not a call that was cancelled."""
+
+    def chunks():
+        yield b"one"
+        raise errors.StoreUnavailable("the model is gone")
+
+    async with wire.coordinator(*services(Streams())) as coordinator:
+        with pytest.raises(errors.StoreUnavailable, match="is gone"):
+            await coordinator.put_model(made.signed_by(RECORD, "amber"), chunks())
 
 
 async def test_a_stream_that_breaks_is_no_shorter_sum():
@@ -141,7 +281,7 @@ async def test_a_stream_that_breaks_is_no_shorter_sum():
     pair = (cohort_pb2_grpc.add_CohortServiceServicer_to_server, Streams())
     async with wire.coordinator(pair) as coordinator:
         with pytest.raises(errors.StoreUnavailable):
-            await coordinator.sum(3)
+            await a_sum(coordinator, 3)
 
 
 def test_a_signed_document_travels_unchanged():
@@ -165,7 +305,7 @@ async def test_a_stream_that_stops_is_not_waited_for(monkeypatch):
     pair = (cohort_pb2_grpc.add_CohortServiceServicer_to_server, streams)
     async with wire.coordinator(pair) as coordinator:
         with pytest.raises(PeerUnreachable, match="in the middle of a stream"):
-            await coordinator.sum(1)
+            await a_sum(coordinator, 1)
 
 
 async def test_a_call_without_an_answer_is_not_waited_for(monkeypatch):
@@ -196,3 +336,114 @@ async def test_a_halted_programme_is_seen():
     halted.WatchRounds = watched
     async with wire.coordinator(pair) as coordinator:
         assert (await coordinator.watch(0, [], 0.1)).halted
+
+
+class Masks(cohort_pb2_grpc.CohortServiceServicer):
+    """Streams two sites' seals."""
+
+    breaks = False
+
+    async def GetMasks(self, request, context):  # noqa: N802
+        yield cohort_pb2.GetMasksResponse(participant="amber", sealed=b"amber %d" % request.round)
+        if self.breaks:
+            await wire.refuse(context, errors.StoreUnavailable("gone"))
+        yield cohort_pb2.GetMasksResponse(participant="birch", sealed=b"birch %d" % request.round)
+
+
+async def test_sealed_masks_come_by_site():
+    """Of the round that was asked for, or not at all."""
+    masks = Masks()
+    pair = (cohort_pb2_grpc.add_CohortServiceServicer_to_server, masks)
+    async with wire.coordinator(pair) as coordinator:
+        assert await coordinator.masks(7, 2) == {"amber": b"amber 7", "birch": b"birch 7"}
+        masks.breaks = True
+        with pytest.raises(errors.StoreUnavailable):
+            await coordinator.masks(7, 2)
+
+
+async def test_more_sealed_masks_than_the_cohort_has_are_not_gathered():
+    """However many a coordinator sends, an opener's memory holds a cohort's."""
+    pair = (cohort_pb2_grpc.add_CohortServiceServicer_to_server, Masks())
+    async with wire.coordinator(pair) as coordinator:
+        with pytest.raises(MalformedMessage, match="more masks"):
+            await coordinator.masks(7, 1)
+
+
+class Audits(cohort_pb2_grpc.CohortServiceServicer):
+    """Streams two chunks of two sites, and takes countersignatures."""
+
+    def __init__(self):
+        self.breaks, self.signed = False, []
+
+    async def GetContributions(self, request, context):  # noqa: N802
+        for chunk in range(request.from_chunk, 2):
+            for name in ("amber", "birch"):
+                yield cohort_pb2.GetContributionsResponse(
+                    chunk=chunk, participant=name, payload=f"{name} {chunk}".encode()
+                )
+            if self.breaks:
+                await wire.refuse(context, errors.StoreUnavailable("gone"))
+
+    async def CountersignSum(self, request, context):  # noqa: N802
+        if request.round == 2:
+            await wire.refuse(context, errors.IllegalEvent("round 2 is open"))
+        self.signed.append((request.round, request.signature))
+        return cohort_pb2.CountersignSumResponse()
+
+
+async def contributions(coordinator, from_chunk, into):
+    async with coordinator.contributions(1, from_chunk) as payloads:
+        async for each in payloads:
+            into.append(each)
+
+
+@pytest.mark.parametrize("from_chunk", [0, 1, 2])
+async def test_contributions_come_chunk_by_chunk_from_any(from_chunk):
+    """Index, whose, and the bytes."""
+    found = []
+    pair = (cohort_pb2_grpc.add_CohortServiceServicer_to_server, Audits())
+    async with wire.coordinator(pair) as coordinator:
+        await contributions(coordinator, from_chunk, found)
+
+    expected = [(c, n, f"{n} {c}".encode()) for c in (0, 1) for n in ("amber", "birch")]
+    assert found == expected[2 * from_chunk :]
+
+
+async def test_contributions_that_break_are_heard_after_what_has_come():
+    """What was received is kept; an auditor goes on behind it."""
+    audits, found = Audits(), []
+    audits.breaks = True
+    pair = (cohort_pb2_grpc.add_CohortServiceServicer_to_server, audits)
+    async with wire.coordinator(pair) as coordinator:
+        with pytest.raises(errors.StoreUnavailable):
+            await contributions(coordinator, 0, found)
+
+    assert [chunk for chunk, _, _ in found] == [0, 0]
+
+
+async def test_a_countersignature_is_handed_in():
+    """And a refusal is that of the coordinator."""
+    audits = Audits()
+    pair = (cohort_pb2_grpc.add_CohortServiceServicer_to_server, audits)
+    async with wire.coordinator(pair) as coordinator:
+        await coordinator.countersign(1, b"s" * 64)
+        with pytest.raises(errors.IllegalEvent):
+            await coordinator.countersign(2, b"s" * 64)
+
+    assert audits.signed == [(1, b"s" * 64)]
+
+
+async def test_who_audits_a_round_is_seen():
+    """Its phase, and the name that the plan gives."""
+    audited = Rounds()
+
+    async def watched(request, context):
+        status = round_pb2.RoundStatus(number=1, phase=round_pb2.PHASE_AUDITING, auditor="watch")
+        return round_pb2.WatchRoundsResponse(revision=1, rounds=[status])
+
+    audited.WatchRounds = watched
+    pair = (round_pb2_grpc.add_RoundServiceServicer_to_server, audited)
+    async with wire.coordinator(pair) as coordinator:
+        (seen,) = (await coordinator.watch(0, [], 0.1)).rounds
+
+    assert (seen.phase, seen.auditor) == ("auditing", "watch")

@@ -188,3 +188,105 @@ async def test_whom_the_founding_waits_for_is_said_once(monkeypatch):
         ("waiting_for_founders", {"missing": ["birch", "cedar", "delta", "watch"]}),
         ("waiting_for_founders", {"missing": ["cedar", "delta"]}),
     ]
+
+
+async def admitted(office, fingerprint=None, name="amber"):
+    keys = made.keys("amber")
+    return await module.admitted(office, keys, name, fingerprint or ROSTER.digest())
+
+
+async def test_what_members_have_admitted_is_read_without_signing():
+    """A command that looks must not found a federation in passing."""
+    office = Office(history("amber", *OTHERS))
+
+    assert await admitted(office) == ROSTER
+    with pytest.raises(InvalidSignature):
+        await admitted(Office(history(*OTHERS)))
+    assert office.signed == {}
+
+
+async def test_what_is_read_is_checked_as_what_is_joined():
+    """Fingerprint, own keys, and more than half of the trainers behind each later version."""
+    left = tuple(m for m in ROSTER.members if m.participant != "delta")
+    later = Roster(made.FEDERATION, 1, ROSTER.coordinator_key, left, ROSTER.digest())
+    founded = history("amber", *OTHERS)
+    alone = [*founded, *history("birch", "watch", of=later)]
+    enough = [*founded, *history("birch", "cedar", "delta", of=later)]
+
+    assert await admitted(Office(enough)) == later
+    with pytest.raises(InvalidSignature):
+        await admitted(Office(alone))
+    with pytest.raises(WrongContext, match="telephone"):
+        await admitted(Office(founded), "1" * 64)
+    with pytest.raises(WrongContext, match="other keys for birch"):
+        await admitted(Office(founded), name="birch")
+
+
+async def test_keys_that_a_later_version_has_changed_are_not_ones_own():
+    """A member whose entry was exchanged is told."""
+    theirs = ROSTER.member("birch").sealing_key
+    members = tuple(
+        msgspec.structs.replace(m, sealing_key=theirs) if m.participant == "amber" else m
+        for m in ROSTER.members
+    )
+    later = Roster(made.FEDERATION, 1, ROSTER.coordinator_key, members, ROSTER.digest())
+    versions = [*history("amber", *OTHERS), *history("birch", "cedar", "delta", of=later)]
+
+    with pytest.raises(WrongContext, match="other keys for amber"):
+        await admitted(Office(versions))
+
+
+# -- who came later --------------------------------------------------------------------------
+
+
+def grown(name="ember", keys=None):
+    """Version 1 with one more trainer."""
+    newcomer = module.entry(keys or made.keys(name), name, name, "", ("trainer",))
+    members = tuple(sorted([*ROSTER.members, newcomer], key=lambda m: m.participant))
+    return Roster(made.FEDERATION, 1, ROSTER.coordinator_key, members, ROSTER.digest())
+
+
+async def test_who_joined_later_is_admitted_and_signs_nothing():
+    """It is no founding member: there is nothing of version 0 for it to sign."""
+    later = grown()
+    office = Office([*history("amber", *OTHERS), *history("birch", "cedar", "delta", of=later)])
+    who = (made.keys("ember"), "ember", ROSTER.digest())
+
+    assert await module.found(office, *who) == later
+    assert await module.admitted_versions(office, *who) == (ROSTER, later)
+    assert office.signed == {}
+
+
+async def test_who_joined_later_under_another_key_is_told():
+    """Models would be sealed to somebody else."""
+    later = grown(keys=made.keys("mallory"))
+    office = Office([*history("amber", *OTHERS), *history("birch", "cedar", "delta", of=later)])
+
+    with pytest.raises(WrongContext, match="other keys for ember"):
+        await module.found(office, made.keys("ember"), "ember", ROSTER.digest())
+
+
+async def test_a_later_version_does_not_excuse_the_first_that_is_to_be_signed():
+    """What is signed is version 0, and there this site stands under another key."""
+    wrong = module.entry(made.keys("mallory"), "amber", "amber", "", ("trainer",))
+    members = tuple(wrong if m.participant == "amber" else m for m in ROSTER.members)
+    first = msgspec.structs.replace(ROSTER, members=members)
+    right = Roster(made.FEDERATION, 1, first.coordinator_key, ROSTER.members, first.digest())
+    office = Office([*history(*OTHERS, of=first), *history("birch", "cedar", of=right)])
+
+    with pytest.raises(WrongContext, match="other keys for amber"):
+        await found(office, first.digest())
+    assert office.signed == {}
+
+
+async def test_a_founding_member_with_new_keys_is_itself_in_the_newest_version():
+    """Its old keys, with which it signed version 0, are no more; members admitted the new ones."""
+    fresh = made.keys("amber again")
+    moved = module.entry(fresh, "amber", "amber", "", ("trainer",))
+    members = tuple(moved if m.participant == "amber" else m for m in ROSTER.members)
+    later = Roster(made.FEDERATION, 1, ROSTER.coordinator_key, members, ROSTER.digest())
+    office = Office([*history("amber", *OTHERS), *history("birch", "cedar", "delta", of=later)])
+
+    assert await found(office, keys=fresh) == later
+    with pytest.raises(WrongContext, match="other keys for amber"):
+        await found(office)

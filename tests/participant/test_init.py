@@ -63,3 +63,15 @@ def test_a_payees_keys_are_the_sites_own(tmp_path):
     assert member.payout_address.startswith("0x")
     for name in ("passphrase", "gas.json", "payout.key.json"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_an_auditor_is_an_auditor_and_no_more(tmp_path):
+    """The same keys and files; its entry has one role, and no chain pays it."""
+    entry, request = init(tmp_path, "oncology", "watch", "Watch office", role=Role.AUDITOR)
+
+    member, keys = canonical.decode(entry.read_bytes(), Member), load_keys(tmp_path / "keys")
+    assert member.roles == (Role.AUDITOR,)
+    assert (member.participant, member.organisation) == ("watch", "Watch office")
+    assert member.signing_key == keys.signing_public
+    assert member.payout_address == ""
+    assert b"CERTIFICATE REQUEST" in request.read_bytes()

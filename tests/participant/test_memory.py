@@ -6,10 +6,10 @@ import stat
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
 from participant.memory import Memory
+from participant.models import Models
 from privacy.errors import OpeningRefused, StoreUnavailable
 
 FIRST, SECOND = "a" * 64, "b" * 64
@@ -45,6 +45,22 @@ def test_a_second_cohort_or_sum_is_refused_for_ever(tmp_path, other):
 
     assert memory.opening(1) == (FIRST, SECOND)
     memory.opens(2, *other)
+    memory.close()
+
+
+def test_a_key_is_vouched_for_in_one_round_only(tmp_path):
+    """Whoever makes keys cannot bring last round's back, over restarts either."""
+    memory = Memory(tmp_path)
+    memory.vouches(1, FIRST)
+    memory.vouches(1, FIRST)
+    memory.vouches(1, SECOND)
+    memory.close()
+
+    memory = Memory(tmp_path)
+    for key in (FIRST, SECOND):
+        with pytest.raises(OpeningRefused, match="key of round 1 again"):
+            memory.vouches(2, key)
+    memory.vouches(2, "c" * 64)
     memory.close()
 
 
@@ -101,40 +117,12 @@ def test_one_release_of_a_round_is_accepted(memory):
         memory.releases(1, SECOND, SECOND)
 
 
-def test_a_model_is_kept_bit_for_bit(memory):
-    """Negative zero and the smallest number too."""
-    vector = np.array([-0.0, 5e-324, 1 / 3, -1e308])
-
-    memory.keep_model(FIRST, vector)
-
-    kept = memory.model(FIRST)
-    assert kept is not None
-    assert kept.tobytes() == vector.tobytes()
-    assert memory.holds(FIRST)
-    assert memory.model(SECOND) is None
-    assert not memory.holds(SECOND)
-
-
 def test_nobody_else_reads_the_memory(memory):
-    """Models are for trainers only."""
-    memory.keep_model(FIRST, np.ones(3))
+    """What was opened and signed is the site's own matter."""
     memory.opens(1, FIRST, SECOND)
 
     for path in memory.folder.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
-
-
-def test_a_disk_that_refuses_is_nobodys_fault_yet(memory, monkeypatch):
-    """Retried with back-off; the model is not half there."""
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("veilsum.files.os.fsync", full)
-
-    with pytest.raises(StoreUnavailable, match="No space"):
-        memory.keep_model(FIRST, np.ones(3))
-    assert memory.model(FIRST) is None
 
 
 def test_a_database_that_refuses_opens_nothing(memory):
@@ -176,43 +164,47 @@ def test_a_ledger_that_was_begun_is_remembered(tmp_path):
 MODELS = [letter * 64 for letter in "abcdef"]
 
 
-def kept(memory):
-    return {digest for digest in MODELS if memory.holds(digest)}
-
-
-def with_releases(memory, *rounds):
+@pytest.fixture
+def models(tmp_path):
+    models = Models(tmp_path / "models")
     for digest in MODELS:
-        memory.keep_model(digest, np.ones(2))
+        models.path(digest).write_bytes(bytes(16))
+    return models
+
+
+def kept(models):
+    return {digest for digest in MODELS if models.holds(digest)}
+
+
+def released(memory, *rounds):
     for number in rounds:
         memory.releases(number, f"{number}" * 64, MODELS[number])
 
 
-def test_old_models_are_forgotten(memory):
+def test_old_models_are_forgotten(memory, models):
     """The first stays, from which everything follows, and the newest two."""
-    with_releases(memory, 1, 2, 4)
+    released(memory, 1, 2, 4)
 
-    memory.forget_models(MODELS[0])
+    memory.forget_models(models, MODELS[0])
 
-    assert kept(memory) == {MODELS[0], MODELS[2], MODELS[4]}
+    assert kept(models) == {MODELS[0], MODELS[2], MODELS[4]}
 
 
-def test_nothing_is_forgotten_while_an_opened_sum_has_no_release(memory):
+def test_nothing_is_forgotten_while_an_opened_sum_has_no_release(memory, models):
     """The model that its opener made is agreed on later, perhaps after a restart."""
-    with_releases(memory, 1, 2, 3)
+    released(memory, 1, 2, 3)
     memory.opens(4, FIRST, SECOND)
 
-    memory.forget_models(MODELS[0])
-    assert kept(memory) == set(MODELS)
+    memory.forget_models(models, MODELS[0])
+    assert kept(models) == set(MODELS)
 
     memory.releases(4, "4" * 64, MODELS[4])
-    memory.forget_models(MODELS[0])
-    assert kept(memory) == {MODELS[0], MODELS[3], MODELS[4]}
+    memory.forget_models(models, MODELS[0])
+    assert kept(models) == {MODELS[0], MODELS[3], MODELS[4]}
 
 
-def test_before_the_first_release_only_the_first_model_is_kept(memory):
+def test_before_the_first_release_only_the_first_model_is_kept(memory, models):
     """And it can be made again from its text."""
-    with_releases(memory)
+    memory.forget_models(models, MODELS[0])
 
-    memory.forget_models(MODELS[0])
-
-    assert kept(memory) == {MODELS[0]}
+    assert kept(models) == {MODELS[0]}

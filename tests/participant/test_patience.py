@@ -74,3 +74,16 @@ async def test_one_reason_is_one_line(waits, lines):
     reasons = [more["reason"] for _, more in lines]
     assert reasons == ["nobody listens", "certificate expired", "nobody listens", "nobody listens"]
     assert len(waits) == 5
+
+
+async def test_a_wait_is_called_what_it_is(waits, lines):
+    """Not every wait is for the coordinator."""
+    patience = Patience(lambda size: NO_CHANCE, "will_retry", {"task": "Open", "round": 3})
+
+    await patience.wait(GONE)
+    await Patience(lambda size: NO_CHANCE).wait(GONE)
+
+    assert lines == [
+        ("will_retry", {"task": "Open", "round": 3, "reason": "nobody listens"}),
+        ("waiting_for_coordinator", {"reason": "nobody listens"}),
+    ]

@@ -4,8 +4,10 @@ import msgspec
 import pytest
 
 from participant import policy as module
+from participant.auditor_config import AuditorPolicy
 from privacy.errors import CohortTooSmall, PolicyRefusal, UnsafeParameters, WrongIdentity
 from privacy.local_training import LocalTraining
+from privacy.roster import Role
 from privacy.vectors import model_digest
 from tests.participant import signed_round as made
 
@@ -73,6 +75,98 @@ def test_an_auditor_of_an_openers_organisation_is_none():
 
     with pytest.raises(PolicyRefusal, match=r"policy\.without_auditor"):
         check(made.plan(roster=roster.digest(), auditor="watch"), roster=roster)
+
+
+def test_an_auditor_of_a_trainers_organisation_is_none():
+    """Delta opens nothing in this plan; in the next it may, and its data is in the sum."""
+    roster = made.roster_with(watch="delta hospital")
+
+    with pytest.raises(PolicyRefusal, match=r"policy\.without_auditor: .*that of delta"):
+        check(made.plan(roster=roster.digest(), auditor="watch"), roster=roster)
+
+
+def _with(other):
+    return tuple(sorted((*made.roster().members, other), key=lambda each: each.participant))
+
+
+def with_roles(*roles):
+    """The roster, where the auditor has these roles."""
+    members = tuple(
+        msgspec.structs.replace(m, roles=roles) if m.participant == "watch" else m
+        for m in made.roster().members
+    )
+    return msgspec.structs.replace(made.roster(), members=members)
+
+
+@pytest.mark.parametrize(
+    "roles", [(), (Role.TRAINER,), (Role.AUDITOR, Role.TRAINER), (Role.AUDITOR, Role.AGGREGATOR)]
+)
+def test_an_auditor_is_nothing_else(roles):
+    """Who trains may hold a key; who adds would check itself."""
+    roster = with_roles(*roles)
+
+    with pytest.raises(PolicyRefusal, match=r"policy\.without_auditor: watch is no auditor"):
+        check(made.plan(roster=roster.digest(), auditor="watch"), roster=roster)
+
+
+def test_an_auditor_of_an_aggregators_organisation_is_none():
+    """It would add again what it has added."""
+    other = msgspec.structs.replace(
+        made.roster().member("delta"), participant="seat", roles=(Role.AGGREGATOR,)
+    )
+    other = msgspec.structs.replace(other, organisation="watch office")
+    roster = msgspec.structs.replace(made.roster(), members=_with(other))
+
+    with pytest.raises(PolicyRefusal, match="also that of seat"):
+        check(made.plan(roster=roster.digest(), auditor="watch"), roster=roster)
+
+
+def test_an_auditor_with_the_coordinators_key_is_none():
+    """All that a roster says of the coordinator is its key."""
+    key = made.keys("watch").signing_public
+    roster = msgspec.structs.replace(made.roster(), coordinator_key=key)
+
+    with pytest.raises(PolicyRefusal, match="the coordinator's key"):
+        check(made.plan(roster=roster.digest(), auditor="watch"), roster=roster)
+
+
+def test_an_auditor_is_needed_by_an_opener_too():
+    """`check_round` is what an opener asks before it opens."""
+    roster = made.roster_with(watch="delta hospital")
+    plan = made.plan(roster=roster.digest(), auditor="watch")
+
+    module.check_round(made.plan(auditor="watch"), made.policy(), made.roster())
+    with pytest.raises(PolicyRefusal):
+        module.check_round(plan, made.policy(), roster)
+
+
+ACCEPTED = AuditorPolicy(made.roster().digest(), (made.CKKS,), 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "plan", "policy"),
+    [
+        ("policy.roster", {"roster": "1" * 64}, {}),
+        ("policy.roster", {"federation": "cardiology"}, {}),
+        ("policy.schemes", {}, {"schemes": ()}),
+        ("names None as its auditor", {"auditor": None}, {}),
+        ("names delta as its auditor", {"auditor": "delta"}, {}),
+        ("openers must be trainers", {"openers": ("amber", "birch", "other")}, {}),
+    ],
+)
+def test_an_auditor_signs_for_no_other_plan(words, plan, policy):
+    """Its own file has the last word, as a site's has."""
+    other = msgspec.structs.replace(
+        made.roster().member("watch"), participant="other", organisation="other office"
+    )
+    roster = msgspec.structs.replace(made.roster(), members=_with(other))
+    of = made.plan(**({"auditor": "watch", "roster": roster.digest()} | plan))
+    accepted = msgspec.structs.replace(ACCEPTED, **policy)
+
+    with pytest.raises(PolicyRefusal, match=words):
+        module.check_audit(of, "watch", accepted, roster)
+    honest = made.plan(auditor="watch", roster=roster.digest())
+    module.check_audit(honest, "watch", ACCEPTED, roster)
 
 
 def test_an_auditor_of_the_roster_is_accepted():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from participant import reveal as module
-from participant.reveal import Frozen
+from participant.frozen import Frozen
 from privacy.documents import Signed
 from privacy.errors import (
     CohortTooSmall,
@@ -18,12 +18,13 @@ from privacy.errors import (
     WrongIdentity,
 )
 from privacy.records import digest_of
-from privacy.schemes.ckks import CkksProtector, CkksRevealer, make_cohort_key
+from privacy.schemes.ckks import make_cohort_key
 from privacy.schemes.ckks_sum import CkksCombiner
 from tests.participant import signed_round as made
 
 PLAN = made.plan()
 NAMES = made.TRAINERS
+UPDATE = made.update("delta")
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +41,15 @@ def replaced(record, **members):
     return msgspec.structs.replace(record, **members)
 
 
-def revealer():
-    return CkksRevealer(made.PARAMETERS, made.DIMENSION, made.cohort_key().secret)
+def opened(*arguments):
+    return np.concatenate(list(module.reveal(*arguments)))
 
 
 def test_the_opened_sum_is_the_sum(whole):
     """Checked, opened, and equal to the integers that went in."""
     frozen = check(*whole.parts())
 
-    total = module.reveal(PLAN, frozen, revealer(), whole.chunks)
+    total = opened(PLAN, frozen, whole.revealer(), whole.chunks)
 
     assert frozen == Frozen(whole.cohort, whole.sum)
     assert np.array_equal(total, sum(made.update(name) for name in NAMES))
@@ -165,8 +166,17 @@ def test_a_cohort_below_the_minimum_is_refused():
     """Two sites: each would see the other's update."""
     few = made.Round(PLAN, NAMES[:2])
 
-    with pytest.raises(CohortTooSmall, match="2 organisations"):
+    with pytest.raises(CohortTooSmall, match="a cohort of 2"):
         check(*few.parts())
+
+
+def test_a_cohort_below_the_quorum_is_refused():
+    """A number that everybody has signed: a coordinator drops no site below it."""
+    plan = made.plan(quorum=4)
+    few = made.Round(plan, NAMES[:3])
+
+    with pytest.raises(CohortTooSmall, match="quorum of 4"):
+        check(*few.parts(), plan=plan)
 
 
 def test_sybils_of_one_organisation_count_once():
@@ -212,7 +222,7 @@ def test_chunks_of_another_root_are_refused_unopened(whole):
     fewer = made.Round(PLAN, NAMES[:3])
 
     with pytest.raises(RootMismatch):
-        module.reveal(PLAN, Frozen(whole.cohort, whole.sum), Untouchable(), fewer.chunks)
+        opened(PLAN, Frozen(whole.cohort, whole.sum), Untouchable(), fewer.chunks)
 
 
 @pytest.mark.parametrize("chunks", [(), slice(0, 1), slice(0, 2)])
@@ -222,13 +232,13 @@ def test_another_number_of_chunks_is_refused(whole, chunks):
     shown = (*whole.chunks, whole.chunks[0]) if chunks == slice(0, 2) else shown
 
     with pytest.raises(MalformedMessage):
-        module.reveal(PLAN, Frozen(whole.cohort, whole.sum), Untouchable(), shown)
+        opened(PLAN, Frozen(whole.cohort, whole.sum), Untouchable(), shown)
 
 
 def test_swapped_chunks_are_refused(whole):
     """Each chunk says its place."""
     with pytest.raises(MalformedMessage):
-        module.reveal(PLAN, Frozen(whole.cohort, whole.sum), Untouchable(), whole.chunks[::-1])
+        opened(PLAN, Frozen(whole.cohort, whole.sum), Untouchable(), whole.chunks[::-1])
 
 
 class Untouchable:
@@ -243,13 +253,14 @@ def test_a_contribution_under_another_key_is_found_and_not_attributed():
     other = make_cohort_key(made.PARAMETERS)
 
     def chunks(name):
-        return made.protected(made.update(name), other if name == "delta" else made.cohort_key())
+        pair = other if name == "delta" else made.cohort_key()
+        return made.protected(made.update(name), pair, made.mask(name))
 
     spoiled = made.Round(PLAN, NAMES, chunks)
     frozen = check(*spoiled.parts())
 
     with pytest.raises(SumOffGrid, match="cannot be told") as found:
-        module.reveal(PLAN, frozen, revealer(), spoiled.chunks)
+        opened(PLAN, frozen, spoiled.revealer(), spoiled.chunks)
     assert not any(name in str(found.value) for name in NAMES)
 
 
@@ -257,15 +268,20 @@ def test_a_value_beyond_what_the_cohort_can_add_up_to_is_refused():
     """A site's protector refuses it; one that encrypts it all the same is found here."""
     largest = made.PARAMETERS.largest_value
     values = np.full(made.DIMENSION, largest, np.int64)
-    chunks = made.protected(values, made.cohort_key())
+    masked, plain = (
+        made.protected(values, made.cohort_key(), mask)
+        for mask in (made.mask("amber"), made.NoMask())
+    )
     combiner = CkksCombiner(made.PARAMETERS, made.DIMENSION)
-    twice = tuple(combiner.combine(at, [chunk, chunk]) for at, chunk in enumerate(chunks))
+    twice = tuple(
+        combiner.combine(at, both) for at, both in enumerate(zip(masked, plain, strict=True))
+    )
     total = made.Round(PLAN, NAMES[:1]).sum
     total = replaced(total, root=made.root_of(twice))
     alone = made.Round(PLAN, NAMES[:1]).cohort
 
     with pytest.raises(SumOffGrid, match="beyond what 1 sites"):
-        module.reveal(PLAN, Frozen(alone, total), revealer(), twice)
+        opened(PLAN, Frozen(alone, total), made.revealer(NAMES[:1]), twice)
 
 
 def test_a_cohort_beyond_the_parameters_is_refused(whole):
@@ -274,20 +290,66 @@ def test_a_cohort_beyond_the_parameters_is_refused(whole):
     frozen = Frozen(replaced(whole.cohort, entries=entries), whole.sum)
 
     with pytest.raises(UnsafeParameters):
-        module.reveal(PLAN, frozen, revealer(), whole.chunks)
+        opened(PLAN, frozen, made.revealer((*NAMES, NAMES[0])), whole.chunks)
 
 
-def test_a_single_opener_can_open_a_single_ciphertext_if_the_coordinator_gives_it_one():
+def test_another_number_of_masks_than_the_cohorts_is_refused(whole):
+    """One too few would open nothing; that it is the opener's own mistake is said."""
+    frozen = Frozen(whole.cohort, whole.sum)
+
+    with pytest.raises(UnsafeParameters, match="3 masks for a cohort of 4"):
+        opened(PLAN, frozen, made.revealer(NAMES[:3]), whole.chunks)
+
+
+def one_site_as_the_sum():
+    """Delta's ciphertexts alone, under a manifest that the coordinator signs for four sites."""
+    shown, chunks = made.Round(PLAN, NAMES), made.payloads("delta")
+    total = replaced(shown.sum, root=made.root_of(chunks))
+    return check(*shown.parts()[:2], made.by_coordinator(total)), chunks
+
+
+def test_one_sites_ciphertext_does_not_open_as_the_cohorts_sum():
+    """Without an auditor, every check passes; the masks of the other three do not fit."""
+    frozen, chunks = one_site_as_the_sum()
+
+    with pytest.raises(SumOffGrid):
+        opened(PLAN, frozen, made.revealer(NAMES), chunks)
+
+
+def test_without_masks_one_sites_ciphertext_opens_as_the_cohorts_sum():
+    """The control: it is the masks that refuse it, and nothing else."""
+    with made.without_masks():
+        frozen, chunks = one_site_as_the_sum()
+
+        assert np.array_equal(opened(PLAN, frozen, made.revealer(NAMES), chunks), UPDATE)
+
+
+def test_an_opener_that_leaves_the_protocol_opens_what_the_coordinator_gives_it():
     """Not protected, and said so in the threat model: opener and store together open one site.
 
-    Without an auditor a sum is what the coordinator says: this one is delta's update alone.
+    An opener has every site's mask. One that takes off delta's alone opens delta's ciphertext.
     """
-    lone = CkksProtector(made.PARAMETERS, made.DIMENSION, made.cohort_key().public)
-    chunks = tuple(
-        lone.protect(at, made.update("delta")[at * 4096 : (at + 1) * 4096]) for at in range(2)
-    )
-    shown = made.Round(PLAN, NAMES)
-    total = replaced(shown.sum, root=made.root_of(chunks))
-    frozen = check(*shown.parts()[:2], made.by_coordinator(total))
+    leaving, chunks = made.revealer(["delta"]), made.payloads("delta")
 
-    assert np.array_equal(module.reveal(PLAN, frozen, revealer(), chunks), made.update("delta"))
+    alone = [leaving.reveal(at, chunk, 1) for at, chunk in enumerate(chunks)]
+
+    assert np.array_equal(np.concatenate(alone), UPDATE)
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_every_chunk_is_opened_before_a_sum_is_refused(whole, bad):
+    """How long an opener takes to refuse does not say which chunk was off the grid."""
+    opened = []
+
+    class Off:
+        def reveal(self, chunk, total, cohort):
+            opened.append(chunk)
+            if chunk == bad:
+                raise SumOffGrid(f"chunk {chunk}")
+            return np.ones(PLAN.parameters().geometry(made.DIMENSION).values_in(chunk), int)
+
+    given = module.reveal(PLAN, check(*whole.parts()), Off(), whole.chunks)
+
+    with pytest.raises(SumOffGrid, match=f"chunk {bad}"):
+        list(given)
+    assert opened == [0, 1]

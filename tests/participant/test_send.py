@@ -17,6 +17,7 @@ from privacy.errors import (
     StoreUnavailable,
 )
 from privacy.failpoints import Failpoints
+from privacy.identifiers import sha256_hex
 from privacy.records import Contribution, Receipt, digest_of
 from privacy.signing import public_bytes
 from tests.participant import signed_round as made
@@ -66,7 +67,7 @@ def outbox(tmp_path):
     folder = outbox.start()
     for index, chunk in enumerate(made.payloads("amber")):
         write_durably(folder / f"{index:08d}", chunk)
-    outbox.finish(SIGNED)
+    outbox.finish(SIGNED, made.sealed_mask(made.plan(), "amber").seals)
     return outbox
 
 
@@ -88,8 +89,11 @@ async def test_everything_arrives_and_the_receipt_comes_back(outbox):
 
     assert canonical.decode(receipt.body, Receipt) == RECEIPT
     assert [door.chunks[at] for at in (0, 1)] == list(made.payloads("amber"))
-    header = pb.BeginContributionRequest.FromString(door.begun[0]).header
-    assert canonical.decode(header.body, Contribution) == HEADER
+    begun = pb.BeginContributionRequest.FromString(door.begun[0])
+    header = canonical.decode(begun.header.body, Contribution)
+    assert header == HEADER
+    assert [sha256_hex(each) for each in begun.sealed_masks] == [m.sealed for m in header.masks]
+    assert len(begun.sealed_masks) == len(made.OPENERS)
 
 
 async def test_only_what_is_missing_is_sent(outbox):
@@ -187,7 +191,7 @@ async def test_the_bytes_are_counted_with_their_frames(outbox):
         sender = Sender(coordinator, public_bytes(made.COORDINATOR_KEY), Failpoints())
         await sender.send(outbox, SIGNED)
 
-    payload = sum(map(len, made.payloads("amber")))
+    payload = sum(map(len, (*made.payloads("amber"), *outbox.masks(len(made.OPENERS)))))
     assert payload < sender._count < payload + 2000
 
 
@@ -240,3 +244,15 @@ async def test_a_coordinator_that_stops_in_an_upload_is_not_waited_for(outbox, m
     await send(door, outbox)
 
     assert [door.chunks[at] for at in (0, 1)] == list(made.payloads("amber"))
+
+
+async def test_progress_is_said_while_it_goes_on(outbox, monkeypatch):
+    """Of the whole contribution, from where it goes on."""
+    monkeypatch.setattr("participant.pace.SAY_EVERY_SECONDS", 0)
+    said = []
+    monkeypatch.setattr("participant.pace.log.info", lambda event, **of: said.append((event, of)))
+
+    await send(Door(have=1), outbox)
+
+    ((event, fields),) = said
+    assert (event, fields["round"], fields["chunks"], fields["of"]) == ("sending", 1, 2, 2)

@@ -30,7 +30,18 @@ ROUND = RoundView(
     sealed_model="",
     agreed=(),
 )
-PHASES = ("keying", "keyed", "open", "aggregating", "opening", "done", "aborted", "", "new")
+PHASES = (
+    "keying",
+    "keyed",
+    "open",
+    "aggregating",
+    "auditing",
+    "opening",
+    "done",
+    "aborted",
+    "",
+    "new",
+)
 
 
 def todo(name, standing=None, **changes):

@@ -10,7 +10,8 @@ from privacy.records import PURPOSES, Contribution, digest_of
 from tests.participant import signed_round as made
 
 PLAN = made.plan()
-HEADER = contribution(PLAN, "amber", made.header_of(PLAN, "amber").pieces)
+MASK = made.sealed_mask(PLAN, "amber")
+HEADER = contribution(PLAN, "amber", made.header_of(PLAN, "amber").pieces, MASK)
 PUBLIC = made.keys("amber").signing_public
 
 
@@ -18,6 +19,8 @@ def test_the_header_names_what_it_was_made_for():
     """All of it from the plan, nothing from the coordinator's mouth."""
     assert (HEADER.federation, HEADER.round) == ("oncology", 1)
     assert (HEADER.plan, HEADER.key_record) == (PLAN.digest(), PLAN.terms.key_record)
+    assert (HEADER.mask, HEADER.masks) == (MASK.commitment, MASK.named)
+    assert [each.opener for each in HEADER.masks] == list(PLAN.terms.openers)
     assert isinstance(HEADER.claim, SelfComposed)
     assert HEADER.claim.count == 6
     assert isinstance(HEADER.claim.event, PoissonSampled)
@@ -37,6 +40,6 @@ def test_the_signature_is_the_participants_for_this_purpose():
 
 def test_another_plan_is_another_contribution():
     """With the same bytes in it."""
-    other = contribution(made.plan(clip="19"), "amber", HEADER.pieces)
+    other = contribution(made.plan(clip="19"), "amber", HEADER.pieces, MASK)
 
     assert digest_of(other) != digest_of(HEADER)

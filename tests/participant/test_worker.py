@@ -1,16 +1,19 @@
 """The worker is another process; errors cross by their codes, and updates not at all."""
 
 import ast
+import hashlib
 import inspect
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 
 from participant import worker as module
-from participant.reveal import Frozen
+from participant.frozen import Frozen
 from participant.worker import AnyOrder, AnyReply, Key, Worker, error_of, serve
 from privacy import errors
 from privacy.errors import (
@@ -29,7 +32,7 @@ PLAN = made.plan()
 
 @pytest.fixture(scope="module")
 def broken():
-    worker = Worker(tiny_site.misbehave, "")
+    worker = Worker(tiny_site.misbehave, "", Path("models"))
     yield worker
     worker.stop()
 
@@ -37,7 +40,7 @@ def broken():
 async def test_an_error_crosses_with_its_family_and_words(broken):
     """The agent decides by the family whether to decline or to retry."""
     with pytest.raises(UpdateOutOfRange, match="3 of 5000 values"):
-        await broken.train(PLAN, np.zeros(2))
+        await broken.train(PLAN)
 
 
 async def test_a_librarys_words_do_not_cross(broken):
@@ -50,15 +53,30 @@ async def test_a_librarys_words_do_not_cross(broken):
     assert "4711" not in str(caught.value)
 
 
-async def test_arrays_cross_bit_for_bit(broken):
-    """As bytes of a stated type."""
+async def test_models_and_sums_cross_by_name_only(broken):
+    """What the worker is told is where they are, what it says is what they hash to."""
     shapes, first = await broken.describe("text", 40, 1)
     whole = made.Round(PLAN, made.OPENERS)
-    total = await broken.reveal(PLAN, Frozen(whole.cohort, whole.sum), b"", whole.chunks)
+    frozen = Frozen(whole.cohort, whole.sum)
+    model = await broken.reveal(PLAN, frozen, b"", (), Path("chunks"))
 
-    assert shapes == (("weight", (2,)),)
-    assert first.tobytes() == np.array([1.5, -0.0]).tobytes()
-    assert total.tolist() == [2**62, -(2**62), 0]
+    assert (shapes, first) == ((("weight", (2,)),), "1" * 64)
+    said = f"chunks models {whole.sum.root}".encode()
+    assert model == hashlib.sha256(said).hexdigest()
+
+
+async def test_progress_reaches_the_log_before_the_answer(broken, monkeypatch):
+    """Minutes of work must not look like none."""
+    said = []
+    monkeypatch.setattr(
+        "participant.pace.log.info", lambda event, **more: said.append((event, more))
+    )
+    whole = made.Round(PLAN, made.OPENERS)
+
+    await broken.reveal(PLAN, Frozen(whole.cohort, whole.sum), b"", (), Path("chunks"))
+
+    common = {"round": 1, "of": 4, "mib_per_second": 12.5, "seconds_left": 1.0}
+    assert said == [("opening", {**common, "chunks": chunk}) for chunk in (1, 2, 3)]
 
 
 async def test_a_dead_worker_is_started_again(broken, tmp_path):
@@ -66,10 +84,27 @@ async def test_a_dead_worker_is_started_again(broken, tmp_path):
     with pytest.raises(PeerUnreachable, match="started again"):
         await broken.check_key(made.PARAMETERS, b"", b"")
     with pytest.raises(PeerUnreachable):
-        await broken.protect(PLAN, b"", str(tmp_path / "marker"))
+        await broken.protect(PLAN, b"", b"", str(tmp_path / "marker"))
 
     with pytest.raises(UpdateOutOfRange, match="second worker answers"):
-        await broken.protect(PLAN, b"", str(tmp_path / "marker"))
+        await broken.protect(PLAN, b"", b"", str(tmp_path / "marker"))
+
+
+async def test_what_a_dead_worker_left_half_written_is_gone_when_the_next_one_starts(tmp_path):
+    """Each try would leave a model's size on the disk; what this process writes stays."""
+    worker = Worker(tiny_site.misbehave, "", tmp_path)
+    mine = f".{os.getpid()}-0.draft"
+    try:
+        with pytest.raises(PeerUnreachable):
+            await worker.check_key(made.PARAMETERS, b"", b"")
+        for name in (mine, ".1-0.draft", "f" * 64):
+            (tmp_path / name).touch()
+
+        await worker.describe("text", 40, 1)
+    finally:
+        worker.stop()
+
+    assert {path.name for path in tmp_path.iterdir()} == {mine, "f" * 64}
 
 
 async def test_the_worker_is_spawned_and_not_forked(broken):
@@ -85,7 +120,7 @@ async def test_the_worker_is_spawned_and_not_forked(broken):
 
 async def test_a_site_that_cannot_be_loaded_is_the_operators_error():
     """Told with the first order, whatever it is."""
-    worker = Worker(serve, "tests.participant.tiny_site:NoSuchSite")
+    worker = Worker(serve, "tests.participant.tiny_site:NoSuchSite", Path("models"))
     try:
         with pytest.raises(ConfigError, match="NoSuchSite"):
             await worker.describe("text", 40, 1)
@@ -108,7 +143,7 @@ def test_an_unknown_code_is_no_known_error():
 
 
 def test_nothing_that_crosses_can_hold_an_update():
-    """Every field of every order and reply: plans, models, keys, protected or summed chunks."""
+    """Every field of bytes in every order and reply: plans, keys, masks. No model, no sum."""
     fields = {
         f"{kind.__name__}.{field.name}": field.type
         for kind in (*AnyOrder.__args__, *AnyReply.__args__)
@@ -119,17 +154,15 @@ def test_nothing_that_crosses_can_hold_an_update():
     assert blobs == {
         "CheckKey.public",
         "CheckKey.secret",
-        "Described.first_model",
         "Key.public",
         "Key.secret",
-        "Opened.total",
         "Privatise.plan",
+        "Protect.mask",
         "Protect.plan",
         "Protect.public_key",
-        "Reveal.chunks",
+        "Reveal.masks",
         "Reveal.plan",
         "Reveal.secret",
-        "Train.model",
         "Train.plan",
     }
 
@@ -152,11 +185,12 @@ def test_a_key_on_its_way_does_not_print():
 
 
 def test_an_order_with_a_secret_does_not_print_it():
-    """Neither the secret nor the key it belongs to."""
+    """Neither the secret of a key or a mask, nor the key it belongs to."""
     secret = b"the cohort's secret"
     orders = [
+        module.Protect(b"plan", b"public", secret, "folder"),
         module.CheckKey(made.PARAMETERS, b"public", secret),
-        module.Reveal(b"plan", *frozen_parts(), secret, (b"chunk",)),
+        module.Reveal(b"plan", *frozen_parts(), secret, (secret,), "chunks", "models"),
     ]
 
     for order in orders:
@@ -180,3 +214,69 @@ async def test_a_worker_leaves_no_core_file(broken):
 
     (line,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
     assert line.split()[4:6] == ["0", "0"]
+
+
+async def test_a_worker_encrypts_in_processes_of_its_own(tmp_path):
+    """A daemon may have none; they are gone when the update is protected."""
+    worker = Worker(tiny_site.pooling, "", tmp_path / "models")
+    try:
+        piece = await worker.protect(PLAN, made.cohort_key().public, bytes(32), str(tmp_path))
+        left = Path(f"/proc/{worker._process.pid}/task/{worker._process.pid}/children").read_text()
+    finally:
+        worker.stop()
+
+    chunks = [(tmp_path / f"{at:08d}").read_bytes() for at in range(2)]
+    assert piece.root == made.root_of(chunks)
+    assert left == ""
+
+
+AGENT = """
+import asyncio
+from pathlib import Path
+from participant.worker import Worker
+from tests.participant import tiny_site
+if __name__ == "__main__":
+    worker = Worker(tiny_site.misbehave, "", Path("models"))
+    asyncio.run(worker.describe("text", 1, 1))
+    print(worker._process.pid, flush=True)
+    {end}
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "code"), [("pass", 0), ("raise SystemExit(3)", 3), ("import os; os._exit(4)", 4)]
+)
+def test_an_agent_that_ends_without_a_word_leaves_no_worker(tmp_path, end, code):
+    """Nor does it wait for one: it is not a daemon, and would be waited for."""
+    program = tmp_path / "agent.py"
+    program.write_text(AGENT.format(end=end))
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+
+    done = subprocess.run(
+        [sys.executable, program],
+        check=False,
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+
+    assert done.returncode == code
+    assert gone(int(done.stdout))
+
+
+def gone(pid):
+    for _ in range(100):
+        if b"spawn_main" not in command(pid):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def command(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

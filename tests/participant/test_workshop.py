@@ -5,16 +5,33 @@ import os
 import numpy as np
 import pytest
 
+from participant.frozen import Frozen
+from participant.models import Models
 from participant.outbox import Outbox
-from participant.reveal import Frozen
+from participant.site import initial_vector
 from participant.workshop import Workshop
-from privacy.errors import ConfigError, IllegalEvent, MalformedMessage, UpdateOutOfRange
+from privacy.errors import (
+    ConfigError,
+    IllegalEvent,
+    MalformedMessage,
+    NotYet,
+    UpdateOutOfRange,
+)
 from privacy.plan import pack
-from privacy.records import Cohort, Sum, digest_of
+from privacy.records import digest_of
 from tests.participant import signed_round as made
+from tests.participant.agent_at_work import next_model
 from tests.participant.tiny_site import TinySite
 
 PLAN = made.plan()
+PUBLIC, MASK = made.cohort_key().public, made.mask_secret("amber")
+
+
+@pytest.fixture
+def models(tmp_path):
+    models = Models(tmp_path / "models")
+    models.keep(made.SHAPES, made.FIRST)
+    return models
 
 
 @pytest.fixture
@@ -22,29 +39,58 @@ def workshop():
     return Workshop(TinySite(), os.urandom)
 
 
-def test_an_update_is_protected_and_forgotten(workshop, tmp_path):
+def test_an_update_is_protected_and_forgotten(workshop, models, tmp_path):
     """Once protected, nothing of it is left in the worker's hands."""
     folder = Outbox(tmp_path, 1).start()
-    first = workshop.first_model("text")
-    workshop.train(pack(PLAN), first.tobytes())
+    workshop.train(pack(PLAN), models.folder)
     assert workshop._update is not None
     workshop.privatise(pack(PLAN))
     assert workshop._update is None
     integers = workshop._integers.copy()
 
-    piece = workshop.protect(pack(PLAN), made.cohort_key().public, str(folder))
+    piece = workshop.protect(pack(PLAN), PUBLIC, MASK, folder)
 
     assert workshop._integers is None
     chunks = tuple((folder / f"{at:08d}").read_bytes() for at in range(2))
     assert piece.root == made.root_of(chunks)
     assert piece.length == sum(map(len, chunks))
-    assert np.array_equal(opened(workshop, chunks), integers)
+    assert np.array_equal(opened(chunks), integers)
 
 
-def opened(workshop, chunks):
-    cohort = Cohort("oncology", 1, PLAN.digest(), (None,))
-    total = Sum("oncology", 1, PLAN.digest(), "0" * 64, 1, made.root_of(chunks), 2, 0)
-    return workshop.reveal(pack(PLAN), Frozen(cohort, total), made.cohort_key().secret, chunks)
+def opened(chunks):
+    revealer = made.revealer(["amber"])
+    return np.concatenate([revealer.reveal(at, chunk, 1) for at, chunk in enumerate(chunks)])
+
+
+def test_a_sum_becomes_the_next_model(workshop, models, tmp_path):
+    """By way of files: the sum's chunks in one folder, both models in another."""
+    whole = made.Round(PLAN, made.TRAINERS)
+    for index, chunk in enumerate(whole.chunks):
+        (tmp_path / f"{index:08d}").write_bytes(chunk)
+    frozen, secret = Frozen(whole.cohort, whole.sum), made.cohort_key().secret
+
+    workshop.shapes = lambda: made.SHAPES
+    masks = [made.mask_secret(name) for name in made.TRAINERS]
+    digest = workshop.reveal(pack(PLAN), frozen, secret, masks, tmp_path, models.folder)
+
+    assert models.vector(digest).tobytes() == next_model(whole).tobytes()
+    assert digest == made.model_digest(made.SHAPES, next_model(whole))
+
+
+def test_the_first_model_is_kept_under_its_digest(workshop, models):
+    """Everybody derives the same one from the same text."""
+    digest = workshop.first_model("text", models.folder)
+
+    vector = initial_vector(TinySite(), "text")
+    assert models.vector(digest).tobytes() == vector.tobytes()
+    assert digest == made.model_digest(workshop.shapes(), vector)
+
+
+def test_no_training_starts_from_a_model_that_is_not_there(workshop, tmp_path):
+    """It is waited for."""
+    with pytest.raises(NotYet, match="not here yet"):
+        workshop.train(pack(PLAN), tmp_path / "nothing")
+    assert workshop._update is None
 
 
 def test_nothing_is_privatised_or_protected_out_of_order(workshop, tmp_path):
@@ -52,11 +98,11 @@ def test_nothing_is_privatised_or_protected_out_of_order(workshop, tmp_path):
     with pytest.raises(IllegalEvent):
         workshop.privatise(pack(PLAN))
     with pytest.raises(IllegalEvent):
-        workshop.protect(pack(PLAN), made.cohort_key().public, str(tmp_path))
+        workshop.protect(pack(PLAN), PUBLIC, MASK, tmp_path)
     workshop._integers = made.update("amber")
-    workshop.protect(pack(PLAN), made.cohort_key().public, str(Outbox(tmp_path, 1).start()))
+    workshop.protect(pack(PLAN), PUBLIC, MASK, Outbox(tmp_path, 1).start())
     with pytest.raises(IllegalEvent):
-        workshop.protect(pack(PLAN), made.cohort_key().public, str(tmp_path))
+        workshop.protect(pack(PLAN), PUBLIC, MASK, tmp_path)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -3,11 +3,11 @@
 import hashlib
 import os
 from multiprocessing.connection import Connection
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
+from participant.pace import Progress
 from participant.worker import serve_workshop
 from privacy.errors import UpdateOutOfRange
 
@@ -38,6 +38,18 @@ def misbehave(connection: Connection, site: str) -> None:
     serve_workshop(connection, lambda: SimpleNamespace(**BROKEN))
 
 
+def pooling(connection: Connection, site: str) -> None:
+    """Serve a workshop that has an update, and encrypts it in two processes, however short."""
+
+    def make():
+        from participant import protect, workshop  # noqa: PLC0415 - as `serve` does
+
+        protect.POOL_FROM_VALUES, protect.os.sched_getaffinity = 0, lambda pid: {0, 1}
+        return workshop.Workshop(None, os.urandom, _integers=np.arange(5000))
+
+    serve_workshop(connection, make)
+
+
 def _not_finite(*_):
     raise UpdateOutOfRange("3 of 5000 values are not finite")
 
@@ -50,12 +62,17 @@ def _die(*_):
     os._exit(1)
 
 
-def _once(plan, public_key, folder):
-    marker = Path(folder)
-    if not marker.exists():
-        marker.write_text("died once")
+def _once(plan, public_key, mask, folder, say):
+    if not folder.exists():
+        folder.write_text("died once")
         os._exit(1)
     raise UpdateOutOfRange("the second worker answers")
+
+
+def _reveal(plan, frozen, secret, masks, chunks, models, say):
+    for chunk in range(1, 4):
+        say(Progress(chunk, 4, 12.5, 1.0))
+    return hashlib.sha256(f"{chunks} {models} {frozen.sum.root}".encode()).hexdigest()
 
 
 BROKEN = {
@@ -65,6 +82,6 @@ BROKEN = {
     "protect": _once,
     "require_records": lambda records, records_per_unit: None,
     "shapes": lambda: (("weight", (2,)),),
-    "first_model": lambda text: np.array([1.5, -0.0]),
-    "reveal": lambda plan, frozen, secret, chunks: np.array([2**62, -(2**62), 0]),
+    "first_model": lambda text, models: "1" * 64,
+    "reveal": _reveal,
 }

@@ -102,6 +102,7 @@ SPECIFICATION = KeySpecification(
     scale_log2=32,
     value_bits=24,
     cohort_max=4,
+    values_per_half=1,
     ciphertexts_per_chunk=1,
     openers=OPENERS,
 )
@@ -131,7 +132,9 @@ TERMS = Terms(
     release=None,
     roster=roster().digest(),
     key_record=digest_of(KEY_RECORD),
-    scheme=CkksTerms(degree=4096, scale_log2=32, ciphertexts_per_chunk=1, cohort_max=4),
+    scheme=CkksTerms(
+        degree=4096, scale_log2=32, values_per_half=1, ciphertexts_per_chunk=1, cohort_max=4
+    ),
     clip="20",
     cohort_minimum=3,
     quorum=3,
@@ -153,6 +156,8 @@ CONTRIBUTION = Contribution(
     participant="amber",
     pieces=(Piece(COORDINATOR, CKKS, filler("root"), chunks=4, length=245_880),),
     claim=from_json(privacy_event(TRAINING)),
+    mask=filler("mask of amber"),
+    masks=tuple(SealedSecret(name, filler(f"mask of amber for {name}")) for name in OPENERS),
 )
 
 RECEIPT = Receipt(

@@ -4,7 +4,7 @@ import pytest
 
 from privacy.canonical import encode
 from privacy.documents import Signed, check_agreement, check_signer, pack, unpack
-from privacy.errors import InvalidSignature, WrongIdentity
+from privacy.errors import InvalidSignature, MalformedMessage, WrongIdentity
 from privacy.signing import Purpose, sign
 from tests.privacy.example_round import OPENERS, RELEASE, roster, signing_key
 
@@ -30,6 +30,30 @@ def test_a_document_comes_back_from_the_store_as_it_was_put_there() -> None:
 
     assert unpack(stored) == Signed(BODY, dict(document.signatures))
     assert stored == pack(signed("amber", "birch"))
+
+
+STORED = pack(signed("amber", "birch"))
+FIRST, SECOND = (STORED.index(name) for name in (b"\xa5amber", b"\xa5birch"))
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(STORED[:-1], id="cut short"),
+        pytest.param(STORED + b"\xc0", id="something behind it"),
+        pytest.param(STORED[:FIRST] + STORED[SECOND:] + STORED[FIRST:SECOND], id="another order"),
+        pytest.param(STORED[:SECOND] + STORED[FIRST:SECOND], id="a signer twice"),
+        pytest.param(STORED.replace(b"\xa5amber", b"\xd9\x05amber"), id="a longer spelling"),
+        pytest.param(STORED.replace(b"\xa5amber", b"\xa5\xff\xffber"), id="a name that is no text"),
+        pytest.param(STORED.replace(b"signatures", b"signaturez"), id="another field"),
+        pytest.param(b"\x91" * 100_000, id="a hundred thousand lists"),
+    ],
+)
+def test_stored_bytes_that_pack_does_not_make_are_refused(stored: bytes) -> None:
+    """A damaged store is said to be damaged, and one document has one form in it."""
+    with pytest.raises(MalformedMessage, match="stored document"):
+        unpack(stored)
 
 
 def test_a_signer_is_found_under_its_own_key() -> None:

@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from participant import agree, keying
+from participant import agree, keying, masking
 from privacy import canonical, plan
 from privacy.errors import MalformedMessage
 from privacy.ledger import LedgerState, Row, follow
 from privacy.limbs import Layout, decode_chunk, encode_chunk
 from privacy.merkle import chunk_root, leaf_digest, piece_root
-from privacy.records import SealedSecret, Wrap, digest_of
+from privacy.records import SealedModel, SealedSecret, Wrap, digest_of
+from privacy.schemes import fields
+from privacy.schemes.masks import Mask
 from privacy.sealing import HpkeKeyPair, Sealed, ciphertext_digest, seal, seal_context, seal_stream
 from privacy.signing import transcript
-from privacy.vectors import model_digest
+from privacy.vectors import ModelDigest, model_digest
 from tests import formats_by_hand as hand
 from tests.privacy import example_round as example
 
@@ -50,6 +52,29 @@ def test_a_transcript_is_that_of_the_file() -> None:
     assert transcript("veilsum/plan/1", b"", b"ab").hex() == VECTORS["transcript"]
 
 
+def test_a_mask_is_that_of_the_file() -> None:
+    """A second implementation masks, commits and seals alike."""
+    of = VECTORS["mask"]
+    secret, context = bytes.fromhex(of["secret"]), bytes.fromhex(example.PLAN.digest())
+    mask = Mask(example.PLAN.parameters(), secret, context)
+
+    for chunk in (0, 7):
+        words = mask.words(chunk, 1)[0, :3]
+        assert [str(word) for word in words] == of[f"words_of_chunk_{chunk}"]
+    info = bytes.fromhex(of["info"])
+    fields = (example.FEDERATION, "1", example.PLAN.digest(), "amber", "birch")
+    assert seal_context(Sealed.MASK, *(each.encode() for each in fields)) == info
+    header = replace(
+        example.CONTRIBUTION,
+        mask=of["commitment"],
+        masks=(
+            SealedSecret("birch", sha256(sealed := seal(PAIR.public, info, secret)).hexdigest()),
+        ),
+    )
+    opened = masking.open_masks(example.PLAN, [header], {"amber": sealed}, "birch", PAIR)
+    assert opened == (secret,)
+
+
 def test_leaves_and_roots_are_those_of_the_file() -> None:
     """Whoever adds words can check a leaf."""
     of, roots = VECTORS["merkle"], [root(chunk) for chunk in range(3)]
@@ -69,6 +94,26 @@ def test_a_container_is_that_of_the_file() -> None:
     assert sha256(packed).hexdigest() == of["sha256_of_chunk_1"]
     assert packed == hand.container(1)
     assert np.array_equal(decode_chunk(LAYOUT, 1, 2, hand.container(1)), words(1))
+
+
+def test_values_side_by_side_are_those_of_the_file() -> None:
+    """Width and carries: a negative value borrows from the one above it, and gets it back."""
+    of = VECTORS["packing"]
+    low, high, joined = ([_numbers(row) for row in of[name]] for name in ("low", "high", "joined"))
+    largest = 2 ** (of["value_bits"] - 1) - 1
+
+    assert fields.width_of(largest, of["cohort_max"]) == of["width"]
+    for rows in zip(low, high, joined, strict=True):
+        assert np.array_equal(fields.join(np.stack(rows[:2]), of["width"]), rows[2])
+    assert np.array_equal(np.array(of["times"]) @ np.stack(joined), _numbers(of["sum_of_joined"]))
+    assert np.array_equal(
+        fields.split(_numbers(of["sum_of_joined"]), of["width"], 2),
+        np.stack([_numbers(row) for row in of["sums"]]),
+    )
+
+
+def _numbers(row: str) -> np.ndarray:
+    return np.array(row.split(), np.int64)
 
 
 def test_a_plan_is_that_of_the_file() -> None:
@@ -145,7 +190,14 @@ def test_a_model_opens_under_the_contexts_of_the_page_only() -> None:
             wraps=(Wrap("birch", seal(PAIR.public, key_info, hand.CONTENT_KEY)),),
         )
 
-        check(lambda e=envelope, c=chunks: agree.open_model(e, c, "birch", PAIR, SHAPES))
+        check(lambda e=envelope, c=chunks: _open_model(e, c))
+
+
+def _open_model(envelope: SealedModel, chunks: list[bytes]) -> None:
+    unsealing = agree.Unsealing(envelope, "birch", PAIR, ModelDigest(SHAPES))
+    for chunk in chunks:
+        unsealing.take(chunk)
+    unsealing.finish()
 
 
 def _opens(act: Callable[[], object]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from privacy.errors import MalformedMessage
-from privacy.initial import initial_vector
+from privacy.initial import initial_parts, initial_vector
 from privacy.vectors import model_digest, unflatten
 
 SHAPES = (("layer.weight", (64, 25)), ("layer.bias", (64,)), ("norm.weight", (64,)))
@@ -47,3 +47,19 @@ def test_another_text_is_another_model():
     assert initial_vector(SHAPES, "a")[0] != initial_vector(SHAPES, "b")[0]
     with pytest.raises(MalformedMessage):
         initial_vector(SHAPES, "")
+
+
+def test_the_parts_are_those_of_one_stream():
+    """A tensor longer than what is drawn at once, and others behind it."""
+    shapes = (("bias", (3,)), ("long.weight", (100_003, 1)), ("last.weight", (2, 2)))
+    size = 3 + 100_003 + 4
+    stream = hashlib.shake_256(b"veilsum/initial-model/1:text").digest(8 * size)
+    words = np.frombuffer(stream, "<u8") >> np.uint64(11)
+    expected = words.astype(np.float64) / 2**52 - 1
+    expected[:3], expected[-4:] = 0.0, expected[-4:] / np.sqrt(2)
+
+    parts = list(initial_parts(shapes, "text"))
+
+    assert np.concatenate(parts).tobytes() == expected.tobytes()
+    assert max(part.size for part in parts) == 1 << 16
+    assert initial_vector(shapes, "text").tobytes() == expected.tobytes()

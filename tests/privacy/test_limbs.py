@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from privacy.errors import MalformedMessage, UnsafeParameters
 from privacy.limbs import PUBLIC_KEY, Layout, decode_chunk, encode_chunk, pack, unpack
 
-LAYOUT = Layout(degree=16, moduli=(0xFFFFFFFFFFFC001, 97))
+MODULUS = 0xFFFFFFFFFFFC001
+LAYOUT = Layout(degree=16, moduli=(MODULUS, 97))
 COUNT = 3
 
 
@@ -37,7 +38,7 @@ def test_packing_is_the_integer_of_all_words_side_by_side(width: int, raw: list[
 
 
 @pytest.mark.parametrize("width", range(1, 64))
-@pytest.mark.parametrize("count", [1, 7, 64, 131])
+@pytest.mark.parametrize("count", [1, 7, 64, 131, 1000])
 def test_every_width_carries_full_words(width: int, count: int) -> None:
     """All bits set, and any bits set, at every place a word can start in a byte."""
     full = np.full(count, (1 << width) - 1, np.uint64)
@@ -84,6 +85,59 @@ def test_what_is_encoded_decodes_to_itself(seed: int, count: int, chunk: int) ->
     assert np.array_equal(decoded, value)
     assert encode_chunk(LAYOUT, chunk, decoded) == payload
     assert len(payload) == LAYOUT.chunk_bytes(count)
+
+
+@pytest.mark.parametrize(
+    "moduli",
+    [(MODULUS,), (MODULUS, 97), (97, MODULUS, (1 << 50) - 27), ((1 << 63) - 25, 3, 1 << 32)],
+    ids=len,
+)
+@pytest.mark.parametrize("degree", [8, 16, 512])
+def test_residues_follow_each_other_whatever_the_moduli(
+    moduli: tuple[int, ...], degree: int
+) -> None:
+    """Ciphertext by ciphertext, polynomial by polynomial, modulus by modulus, to the bit.
+
+    Checked against Python's long integers, run by run.
+    """
+    layout = Layout(degree, moduli, polynomials=3)
+    value = words(degree, layout, 2)
+
+    payload = encode_chunk(layout, 9, value)
+
+    runs = [
+        sum(int(word) << at * q.bit_length() for at, word in enumerate(run)).to_bytes(
+            degree * q.bit_length() // 8, "little"
+        )
+        for ciphertext in value
+        for polynomial in ciphertext
+        for run, q in zip(polynomial, moduli, strict=True)
+    ]
+    assert payload == layout.header(9, 2) + b"".join(runs)
+    assert np.array_equal(decode_chunk(layout, 9, 2, payload), value)
+
+
+def test_an_array_may_be_written_over_again_and_again() -> None:
+    """Whoever adds many contributions decodes all of them into one array."""
+    array = np.full(LAYOUT.shape(COUNT), 2**64 - 1, np.uint64)
+
+    for seed in range(3):
+        decoded = decode_chunk(LAYOUT, 7, COUNT, encode_chunk(LAYOUT, 7, words(seed)), array)
+
+        assert decoded is array
+        assert np.array_equal(array, words(seed))
+
+
+def test_what_is_decoded_into_an_array_is_checked_as_ever() -> None:
+    """Also where an earlier container has left residues that are canonical."""
+    array = words()
+    changed = bytearray(PAYLOAD)
+    changed[LAYOUT.header_bytes : LAYOUT.header_bytes + 8] = b"\xff" * 8
+
+    with pytest.raises(MalformedMessage, match="not below"):
+        decode_chunk(LAYOUT, 7, COUNT, bytes(changed), array)
+    with pytest.raises(MalformedMessage, match="bytes, expected"):
+        decode_chunk(LAYOUT, 7, COUNT, PAYLOAD[:-1], array)
 
 
 @given(st.integers(0, 8 * len(PAYLOAD) - 1))

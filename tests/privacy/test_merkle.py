@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from privacy.errors import MalformedMessage, RootMismatch
 from privacy.merkle import (
+    GrowingTree,
     chunk_leaves,
     chunk_root,
     inclusion_path,
@@ -150,3 +151,27 @@ def test_a_chunk_without_words_is_refused(shape: tuple[int, ...]) -> None:
     """Nothing has no root."""
     with pytest.raises(MalformedMessage):
         chunk_leaves(0, np.zeros(shape, np.uint64))
+
+
+@given(st.integers(1, 300))
+@settings(deadline=None, max_examples=80)
+def test_a_tree_that_grows_has_the_same_root_at_every_size(count: int) -> None:
+    """Whoever cannot keep all nodes gets the root that whoever can gets."""
+    nodes = [sha256(struct.pack(">I", at)).digest() for at in range(count)]
+    tree = GrowingTree()
+
+    for node in nodes:
+        tree.add(node)
+
+    assert tree.root() == tree_root(nodes)
+    assert len(tree._full) == count.bit_count()
+
+
+def test_a_growing_tree_refuses_what_a_tree_refuses() -> None:
+    """No node, and none of another length."""
+    tree = GrowingTree()
+
+    with pytest.raises(MalformedMessage):
+        tree.root()
+    with pytest.raises(MalformedMessage):
+        tree.add(b"short")

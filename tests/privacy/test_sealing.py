@@ -1,5 +1,6 @@
 """A seal opens for its reader, in its place and its order, or not at all."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -15,8 +16,11 @@ from privacy.sealing import (
     CHUNK_OVERHEAD,
     PUBLIC_KEY_BYTES,
     SEAL_OVERHEAD,
+    CiphertextDigest,
     HpkeKeyPair,
     Sealed,
+    StreamOpener,
+    ciphertext_digest,
     new_content_key,
     open_sealed,
     open_stream,
@@ -217,3 +221,37 @@ def test_two_contexts_share_no_key_stream():
     second = next(seal_stream(KEY, CONTEXT + b"x", [bytes(64)]))
 
     assert first[:64] != second[:64]
+
+
+def test_chunks_that_come_one_by_one_open_as_a_stream_does():
+    """For a reader that knows which one is the last."""
+    sealed = list(seal_stream(KEY, CONTEXT, CHUNKS))
+    opener = StreamOpener(KEY, CONTEXT)
+
+    opened_here = [opener.unseal(chunk, last=at == 2) for at, chunk in enumerate(sealed)]
+
+    assert opened_here == CHUNKS == opened(sealed)
+
+
+@pytest.mark.parametrize(
+    ("order", "last"), [((1,), 2), ((0, 0), 2), ((0, 2), 2), ((0, 1), 1), ((0, 1, 2), 3)]
+)
+def test_chunks_that_come_one_by_one_open_at_their_place_only(order, last):
+    """Moved, repeated, left out, or the last that is none."""
+    sealed = list(seal_stream(KEY, CONTEXT, CHUNKS))
+    opener = StreamOpener(KEY, CONTEXT)
+
+    for at, chunk in enumerate(order[:-1]):
+        opener.unseal(sealed[chunk], last=at == last)
+    with pytest.raises(MalformedMessage, match=f"chunk {len(order) - 1} does not open"):
+        opener.unseal(sealed[order[-1]], last=len(order) - 1 == last)
+
+
+def test_the_digest_of_chunks_one_by_one_is_that_of_the_stream():
+    """SHA-256 over the SHA-256 of each."""
+    digest = CiphertextDigest()
+    for chunk in CHUNKS:
+        digest.update(chunk)
+
+    inner = b"".join(hashlib.sha256(chunk).digest() for chunk in CHUNKS)
+    assert digest.hexdigest() == ciphertext_digest(CHUNKS) == hashlib.sha256(inner).hexdigest()

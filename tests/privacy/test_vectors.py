@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from privacy.errors import MalformedMessage, UpdateOutOfRange
-from privacy.vectors import dimension, flatten, model_digest, shapes_of, unflatten
+from privacy.vectors import (
+    ModelDigest,
+    dimension,
+    flatten,
+    model_digest,
+    shapes_of,
+    unflatten,
+)
 
 SHAPES = (("a", (2, 3)), ("b", ()), ("c", (4,)))
 
@@ -113,3 +120,44 @@ def test_equal_models_have_equal_digests():
     zeros, negative = np.zeros(11), np.full(11, -0.0)
 
     assert model_digest(SHAPES, zeros) == model_digest(SHAPES, negative)
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [5, 6], list(range(1, 11))])
+def test_a_model_in_parts_has_the_digest_of_the_whole(cuts):
+    """However it is cut, and across the borders of tensors."""
+    digest = ModelDigest(SHAPES)
+
+    for part in np.split(a_vector(), cuts):
+        digest.update(part)
+
+    assert digest.hexdigest() == model_digest(SHAPES, a_vector())
+
+
+def test_a_long_model_is_hashed_as_one():
+    """It is hashed in parts inside; the bytes are those of the page."""
+    vector = np.cos(np.arange(200_001.0))
+    tag = b"veilsum/model/1"
+    head = struct.pack(">Q", len(tag)) + tag + struct.pack(">QQ", 1, 1) + b"w"
+    head += struct.pack(">QQ", 1, vector.size)
+
+    expected = hashlib.sha256(head + vector.astype("<f8").tobytes()).hexdigest()
+    assert model_digest((("w", (200_001,)),), vector) == expected
+
+
+def test_a_model_in_parts_is_whole_or_has_no_digest():
+    """Neither a value less nor one more."""
+    digest = ModelDigest(SHAPES)
+    digest.update(a_vector()[:10])
+
+    with pytest.raises(MalformedMessage, match="10 values, the model has 11"):
+        digest.hexdigest()
+    with pytest.raises(MalformedMessage, match="more than the 11 values"):
+        digest.update(a_vector()[:2])
+    digest.update(a_vector()[10:])
+    assert digest.hexdigest() == model_digest(SHAPES, a_vector())
+
+
+def test_a_part_that_is_not_finite_is_refused():
+    """At once, not at the end."""
+    with pytest.raises(UpdateOutOfRange):
+        ModelDigest(SHAPES).update(np.array([0.0, np.nan]))

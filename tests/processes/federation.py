@@ -26,12 +26,13 @@ from privacy.grid import Grid
 from privacy.initial import initial_vector
 from privacy.ledger import Row
 from privacy.records import Record
-from privacy.roster import Roster
+from privacy.roster import Role, Roster
 from privacy.vectors import dimension, model_digest
-from veilsum.demo.children import Children, children
-from veilsum.demo.federation import Places, found
-from veilsum.demo.observe import Observer, events, observe
+from veilsum.demo.federation import Places
 from veilsum.demo.witness import FOLDER, noted
+from veilsum.federation.children import Children, children
+from veilsum.federation.founding import found
+from veilsum.federation.observe import Observer, events, observe
 
 from .alive import MARK, left_after, new_mark
 
@@ -95,6 +96,11 @@ class Federation:
         if witnessed:
             command = ["veilsum.demo.hospital_process"]
         self._start(name, command, self.places.site(name) / "site.toml", failpoints)
+
+    def start_auditor(self, name: str, failpoints: str = "") -> None:
+        """Start the auditor."""
+        command = ["veilsum", "auditor", "serve", "--config"]
+        self._start(name, command, self.places.site(name) / "auditor.toml", failpoints)
 
     def start(self) -> None:
         """Start everybody, with no failpoint."""
@@ -259,23 +265,31 @@ def federation(
     sites: Sequence[str] = ("site-a", "site-b", "site-c"),
     *,
     policies: Mapping[str, Mapping[str, object]] | None = None,
+    auditor: str = "",
     **rounds: object,
 ) -> Iterator[Federation]:
     """Found a federation in `folder`; nothing runs yet, and nothing is left running at the end.
 
     Args:
         policies: lines of a site's policy, where a test wants others.
+        auditor: name of a member that audits every round, after those of the sites in order.
         rounds: settings of the coordinator's `rounds`, where a test wants others.
     """
     places = Places(folder)
     for name in sites:
         init(places.site(name), NAME, name, f"Organisation {name}", chain=False)
-    roster = found(places, NAME, sites)
+    if auditor:
+        init(places.site(auditor), NAME, auditor, "Organisation of the auditor", role=Role.AUDITOR)
+        rounds = {"auditor": auditor, **rounds}
+    roster = found(places, NAME, [*sites, auditor] if auditor else sites)
     with children(places.logs) as family:
         made = Federation(places, family, tuple(sites), roster, _free_port())
         made._config.write_text(tomlkit.dumps(_coordinator(made, rounds)))
         for name in sites:
             made.configure(name, **(policies or {}).get(name, {}))
+        if auditor:
+            body = tomlkit.dumps(_auditor(made, auditor)).encode()
+            (places.site(auditor) / "auditor.toml").write_bytes(body)
         try:
             yield made
         finally:
@@ -337,6 +351,12 @@ def _coordinator(made: Federation, rounds: Mapping[str, object]) -> dict[str, ob
             "training": TRAINING,
         },
     }
+
+
+def _auditor(made: Federation, name: str) -> dict[str, object]:
+    policy = {"roster": made.roster.digest(), "schemes": ["ckks/1"], "smallest_cohort": 2}
+    files = {key: each for key, each in _site(made, name, {}).items() if key != "dataset"}
+    return {**files, "policy": policy}
 
 
 def _site(made: Federation, name: str, policy: Mapping[str, object]) -> dict[str, object]:

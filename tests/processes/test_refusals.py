@@ -39,6 +39,8 @@ def over(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
         made.wait_for_committed(1, "site-a", "site-b", "site-c")
         # Both openers are needed, so the second round waits for those who are started again.
         made.send("site-b", signal.SIGSTOP)
+        # Before that, site-d would come back to the first round under its new name.
+        made.wait_for_log("coordinator", "round_stepped", round=1, phase="opening")
         made.kill("site-c")
         made.start_site("site-c")
         made.kill("site-d")

@@ -14,6 +14,8 @@ WRITES = (
     "begin_upload",
     "record_chunk",
     "commit_upload",
+    "record_sum_chunk",
+    "forget_sum",
 )
 
 

@@ -5,16 +5,18 @@ from functools import lru_cache
 
 import numpy as np
 
+from coordinator import object_names as names
 from coordinator.round import Phase, Round
 from privacy import documents
 from privacy.errors import VeilsumError
 from privacy.limbs import encode_chunk
 from privacy.schemes.ckks_parameters import MODULUS_4096
 from privacy.signing import Purpose
-from tests.fakes import LAYOUT, words
+from tests.fakes import AUDITOR, LAYOUT, SITES, words
 from tests.simulation.world import World
 
 ORDER = list(Phase)
+OPENED = (Phase.OPENING, Phase.DONE)
 WRITTEN_ONCE = ("plan", "cohort", "sum")
 
 
@@ -23,19 +25,19 @@ class Violated(AssertionError):
 
 
 def sum_over_exactly_the_cohort(world: World, current: Round) -> None:
-    """I1: the stored sum is that of the frozen cohort, to the last bit."""
-    if not current.sum:
+    """I1: the stored sum is that of the frozen cohort, to the last bit, until it is erased."""
+    if not current.sum or current.is_over():
         return
     seeds = tuple(world.oracle.seeds[entry.contribution] for entry in current.committed)
     for chunk in range(2):
-        stored = world.federation.service.sum_chunk(current.number, chunk)
+        stored = world.federation.objects.get(names.sum_chunk(current.number, chunk))
         _require(stored == _sum(seeds, chunk), f"chunk {chunk} is another sum")
 
 
 def each_contribution_at_most_once(world: World, current: Round) -> None:
     """I2: a site is in the cohort once, with the first contribution it began."""
-    names = [entry.participant for entry in current.committed]
-    _require(names == sorted(set(names)), f"cohort {names}")
+    members = [entry.participant for entry in current.committed]
+    _require(members == sorted(set(members)), f"cohort {members}")
     for entry in current.committed:
         # A begin whose answer was lost in a crash is known to the store alone.
         first = world.oracle.first.get((current.number, entry.participant), entry.contribution)
@@ -55,7 +57,7 @@ def a_release_has_its_signatures(world: World, current: Round) -> None:
     if current.phase is not Phase.DONE:
         return
     roster, rules = world.federation.roster, current.rules
-    signed = world.federation.service.release(current.number)
+    signed = world.federation.service.models.release(current.number)
     documents.check_agreement(signed, Purpose.RELEASE, rules.openers, rules.agreement, roster)
 
 
@@ -80,9 +82,52 @@ def nothing_goes_backwards(world: World, current: Round) -> None:
 
 def a_receipt_is_kept(world: World, current: Round) -> None:
     """I7: whoever has a receipt is in the cohort."""
-    names = {entry.participant for entry in current.committed}
+    members = {entry.participant for entry in current.committed}
     given = {who for number, who in world.oracle.receipts if number == current.number}
-    _require(given <= names, f"receipts of {sorted(given - names)}")
+    _require(given <= members, f"receipts of {sorted(given - members)}")
+
+
+def no_sum_leaves_unaudited(world: World, current: Round) -> None:
+    """I9: where there is an auditor, openers get a sum that it signed, or none.
+
+    And nobody but the auditor is ever handed a contribution.
+    """
+    number, auditor = current.number, current.rules.auditor
+    sums = world.federation.service.sums
+    for member in SITES:
+        given = _is_given(lambda who=member: sums.to_audit(who, number, 0))
+        given |= _is_given(lambda who=member: sums.contribution(who, number, SITES[0], 0))
+        _require(not given, f"{member} is handed contributions")
+    vouched = not auditor or current.sum in world.oracle.vouched
+    for opener in current.rules.openers:
+        given = _is_given(lambda who=opener: sums.chunk(who, number, 0))
+        given |= _is_given(lambda who=opener: sums.manifest(who, number))
+        _require(vouched or not given, f"{opener} is handed a sum without a countersignature")
+        _require(given == (current.phase in OPENED), f"{opener} is handed a sum: {given}")
+        if given and auditor:
+            key = world.federation.roster.member(auditor).signing_key
+            documents.check_signer(sums.manifest(opener, number), Purpose.SUM, auditor, key)
+
+
+def masks_are_taken_off_by_openers(world: World, current: Round) -> None:
+    """I10: each opener of an open sum is handed what its cohort sealed to it, and nobody else is.
+
+    Who signs a released model has been handed exactly that.
+    """
+    number, openers = current.number, current.rules.openers
+    for name in (*SITES, AUDITOR):
+        opens = name in openers and current.phase in OPENED
+        expected = _sealed_to(world, current, name) if opens else None
+        handed = _handed(lambda who=name: world.federation.service.sums.masks(who, number))
+        is_erased = current.phase is Phase.DONE and handed is None
+        _require(handed == expected or is_erased, f"{name} is handed other seals")
+        answers = world.oracle.handed.get((number, name), set())
+        _require(not answers or name in openers, f"{name} was handed seals")
+        _require(
+            all(each == _sealed_to(world, current, name) for each in answers),
+            f"{name} was handed other seals",
+        )
+        _require(bool(answers) or name not in current.agreed, f"{name} signed and saw no mask")
 
 
 INVARIANTS: Mapping[str, Callable[[World, Round], None]] = {
@@ -92,6 +137,8 @@ INVARIANTS: Mapping[str, Callable[[World, Round], None]] = {
     "I4": a_release_has_its_signatures,
     "I5": nothing_goes_backwards,
     "I7": a_receipt_is_kept,
+    "I9": no_sum_leaves_unaudited,
+    "I10": masks_are_taken_off_by_openers,
 }
 
 
@@ -131,6 +178,38 @@ def check_over(world: World) -> None:
     """
     over = f"rounds {_going_on(world)} do not end, halted: {world.federation.service.halted()}"
     _require(world.is_over(), f"I6: members came back, and {over}")
+
+
+def check_erased(world: World) -> None:
+    """I11: when all is over, no contribution, no sealed mask and no sum is left.
+
+    Raises:
+        Violated: something is.
+    """
+    for number in world.rounds:
+        for folder in (names.contributions(number), names.sums(number)):
+            left = world.federation.objects.names(folder)
+            _require(left == [], f"I11: {left} are left")
+
+
+def _sealed_to(world: World, current: Round, opener: str) -> tuple[tuple[str, bytes], ...]:
+    seals = world.oracle.seals
+    return tuple((each.participant, seals[each.contribution][opener]) for each in current.committed)
+
+
+def _handed(ask: Callable[[], list[tuple[str, bytes]]]) -> tuple[tuple[str, bytes], ...] | None:
+    try:
+        return tuple(ask())
+    except VeilsumError:
+        return None
+
+
+def _is_given(ask: Callable[[], object]) -> bool:
+    try:
+        ask()
+    except VeilsumError:
+        return False
+    return True
 
 
 def _going_on(world: World) -> list[str]:

@@ -69,11 +69,15 @@ class Refuse(Operation):
 
 @dataclass(frozen=True)
 class Begin(Operation):
-    """A site begins its upload; another `variant` is another contribution."""
+    """A site begins its upload; another `variant` is another contribution.
+
+    `swapped` seals are in another order than the header says, which no honest site sends.
+    """
 
     who: str
     round: int
     variant: int = 0
+    swapped: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,25 @@ class Commit(Operation):
 
 
 @dataclass(frozen=True)
+class Countersign(Operation):
+    """Somebody signs the sum as its auditor; `forged` is by another key."""
+
+    who: str
+    round: int
+    forged: bool = False
+
+
+@dataclass(frozen=True)
+class Fetch(Operation):
+    """Somebody asks for the sealed masks that it would take off the sum."""
+
+    who: str
+    round: int
+
+
+@dataclass(frozen=True)
 class Seal(Operation):
-    """An opener seals a model and sends it, whole or cut off after so many chunks."""
+    """An opener that has the masks seals a model and sends it, or so many chunks of it."""
 
     who: str
     round: int
@@ -105,7 +126,7 @@ class Seal(Operation):
 
 @dataclass(frozen=True)
 class SignRelease(Operation):
-    """An opener signs the release there is."""
+    """An opener that has the masks signs the release there is."""
 
     who: str
     round: int

@@ -1,16 +1,17 @@
 """Federations that live through anything, one for each seed.
 
 A seed decides everything: who is reliable, who contradicts itself, who dies and comes
-back, when the coordinator is killed and its disk is full. The same seed is the same history.
+back, whether there is an auditor, when the coordinator is killed and its disk is full. The
+same seed is the same history.
 """
 
 import random
 from dataclasses import dataclass
 
 from coordinator.round import Phase, Round
-from tests.fakes import ABANDON_SECONDS, OPENERS, PROGRESS_SECONDS, SITES
+from tests.fakes import ABANDON_SECONDS, AUDITOR, OPENERS, PROGRESS_SECONDS
 from tests.simulation import operations as ops
-from tests.simulation.invariants import Violated, check, check_over, check_quiet
+from tests.simulation.invariants import Violated, check, check_erased, check_over, check_quiet
 from tests.simulation.world import World, live
 
 LONGEST_HISTORY = 600
@@ -25,8 +26,11 @@ PLACES = (
     "effect.after_aggregate",
     "effect.before_erase",
     "effect.after_erase",
+    "accept.before_masks",
     "accept.before_chunk",
     "accept.after_chunk",
+    "fold.before_row",
+    "fold.after_row",
 )
 
 
@@ -41,12 +45,13 @@ class Characters:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one seed."""
+    """What came of one seed; `reasons` are those for which rounds were aborted."""
 
     seed: int
     rounds: int
     released: int
     restarts: int
+    reasons: frozenset[str]
     history: tuple[ops.Operation, ...]
     failure: str = ""
 
@@ -54,7 +59,8 @@ class Outcome:
 def live_through(seed: int) -> Outcome:
     """Return what came of a seed; no failure is what all of them should show."""
     chance = random.Random(seed)  # a history, not a secret
-    world, characters, history = World(), _characters(chance), []
+    world = World(AUDITOR if seed % 3 == 1 else None)
+    characters, history = _characters(chance, world.members), []
     failure = ""
     try:
         for _ in range(LONGEST_HISTORY):
@@ -65,13 +71,16 @@ def live_through(seed: int) -> Outcome:
                 break
         _fall_silent(world, history)
         _come_back(world, history)
+        _all(world, history, [ops.Tick()])
+        check_erased(world)
     except Violated as violated:
         failure = str(violated)
     except Exception as error:
         failure = f"I8: {type(error).__name__}: {error}"
     rounds = world.rounds.values()
     released = sum(each.phase is Phase.DONE for each in rounds)
-    return Outcome(seed, len(rounds), released, world.restarts, tuple(history), failure)
+    reasons = frozenset(each.reason for each in rounds if each.reason)
+    return Outcome(seed, len(rounds), released, world.restarts, reasons, tuple(history), failure)
 
 
 def _fall_silent(world: World, history: list[ops.Operation]) -> None:
@@ -100,30 +109,30 @@ def _all(world: World, history: list[ops.Operation], operations: list[ops.Operat
         check(world)
 
 
-def _characters(chance: random.Random) -> Characters:
-    diligence = {name: chance.choice([1.0, 1.0, 1.0, 1.0, 0.9, 0.7, 0.3, 0.0]) for name in SITES}
-    liars = frozenset(name for name in SITES if chance.random() < 0.2)
+def _characters(chance: random.Random, members: tuple[str, ...]) -> Characters:
+    diligence = {name: chance.choice([1.0, 1.0, 1.0, 1.0, 0.9, 0.7, 0.3, 0.0]) for name in members}
+    liars = frozenset(name for name in members if chance.random() < 0.2)
     return Characters(diligence, liars, chance.choice([0.0, 0.02, 0.1]))
 
 
 def _next(chance: random.Random, characters: Characters, world: World) -> ops.Operation:
     if chance.random() < characters.trouble:
-        return _trouble(chance)
+        return _trouble(chance, world.members)
     rounds = live(world)
-    who = chance.choice(SITES)
+    who = chance.choice(world.members)
     if not rounds or chance.random() < 0.25:
         return ops.Tick()
     if chance.random() > characters.diligence[who]:
         return ops.Advance(chance.choice([0.1, 0.5, 1.0]))
     going_on = [each for each in rounds if not each.is_over()]
     current = chance.choice(going_on if going_on and chance.random() < 0.9 else rounds)
-    honest = current.phase is Phase.OPEN and who not in characters.liars
+    honest = current.phase is Phase.OPEN and who not in characters.liars and who != AUDITOR
     if honest and chance.random() < 0.8:
         return world.next_of(who, current.number)
     return _work(chance, who, who in characters.liars, current)
 
 
-def _trouble(chance: random.Random) -> ops.Operation:
+def _trouble(chance: random.Random, members: tuple[str, ...]) -> ops.Operation:
     match chance.randrange(4):
         case 0:
             return ops.Crash(chance.choice(PLACES), chance.choice([1, 1, 2, 3]))
@@ -132,14 +141,18 @@ def _trouble(chance: random.Random) -> ops.Operation:
         case 2:
             return ops.Advance(chance.choice([PROGRESS_SECONDS, ABANDON_SECONDS]))
         case _:
-            return ops.Heartbeat(chance.choice(SITES), chance.randint(1, 4))
+            return ops.Heartbeat(chance.choice(members), chance.randint(1, 4))
 
 
 def _work(chance: random.Random, who: str, lies: bool, current: Round) -> ops.Operation:
     number = current.number
+    if current.phase is Phase.AUDITING:
+        return _audit(chance, who, lies, number)
     variant = chance.randint(1, 2) if lies and chance.random() < 0.5 else 0
     if current.phase is Phase.OPEN and chance.random() < 0.85:
-        return _contribute(chance, who, number, variant)
+        return _contribute(chance, who, lies, number, variant)
+    if current.phase is Phase.OPENING and chance.random() < 0.1:
+        return ops.Fetch(who, number)  # who opens nothing may not, and tries
     if who not in OPENERS:
         return ops.Heartbeat(who, number)
     if lies and chance.random() < 0.05:
@@ -154,10 +167,22 @@ def _work(chance: random.Random, who: str, lies: bool, current: Round) -> ops.Op
     return ops.SignKey(who, number)
 
 
-def _contribute(chance: random.Random, who: str, number: int, variant: int) -> ops.Operation:
+def _audit(chance: random.Random, who: str, lies: bool, number: int) -> ops.Operation:
+    # Openers may not, and try; a lying auditor refuses a good sum or sends another's signature.
+    if lies and chance.random() < 0.3:
+        return ops.Refuse(who, number)
+    forged = lies and chance.random() < 0.5
+    waiting = chance.choice((ops.Heartbeat(who, number), ops.Fetch(who, number)))
+    return chance.choice((ops.Countersign(who, number, forged), waiting))
+
+
+def _contribute(
+    chance: random.Random, who: str, lies: bool, number: int, variant: int
+) -> ops.Operation:
+    swapped = lies and chance.random() < 0.25
     return chance.choice(
         (
-            ops.Begin(who, number, variant),
+            ops.Begin(who, number, variant, swapped),
             ops.Put(who, number, 0, variant),
             ops.Put(who, number, 1, variant),
             ops.Commit(who, number),

@@ -7,10 +7,13 @@ import structlog
 from msgspec.structs import replace
 
 from coordinator import round as machine
-from coordinator.aggregate import aggregate
+from coordinator.accept import Uploads
+from coordinator.aggregate import Fold
+from coordinator.archive import Archive
 from coordinator.round import Phase
-from coordinator.service import Service
+from coordinator.sums import Sums
 from privacy.records import Cohort
+from tests.coordinator.memory_store import MemoryObjects
 from tests.simulation.run import live_through
 
 KEPT = (12, 14, 17)
@@ -50,7 +53,7 @@ def first_failure(seeds=60):
 
 
 def test_a_sum_of_fewer_would_be_seen(monkeypatch):
-    monkeypatch.setattr("coordinator.service.aggregate", _without_the_last)
+    monkeypatch.setattr(Fold, "aggregate", _without_the_last)
 
     assert first_failure().startswith("I1")
 
@@ -74,13 +77,13 @@ def test_a_sum_below_quorum_would_be_seen(monkeypatch):
         )
 
     _rewrite(monkeypatch, (Phase.OPEN, machine.Quiet), close)
-    monkeypatch.setattr("coordinator.service.close.cohort", _cohort_of_any_size)
+    monkeypatch.setattr("coordinator.folding.close.cohort", _cohort_of_any_size)
 
     assert first_failure().startswith("I3")
 
 
 def test_a_release_without_signatures_would_be_seen(monkeypatch):
-    monkeypatch.setattr(Service, "_keep_signature", lambda *_: None)
+    monkeypatch.setattr(Archive, "keep_signature", lambda *_: None)
 
     assert first_failure().startswith("I4")
 
@@ -128,6 +131,90 @@ def test_a_receipt_that_is_not_kept_would_be_seen(monkeypatch):
     assert first_failure().startswith("I7")
 
 
+def test_a_sum_that_is_opened_without_the_auditors_word_would_be_seen(monkeypatch):
+    """As if an auditor that is gone were a reason to do without."""
+
+    def go_on(current, event):
+        return replace(current, phase=Phase.OPENING), ()
+
+    _rewrite(monkeypatch, (Phase.AUDITING, machine.Quiet), go_on)
+
+    assert first_failure().startswith("I9")
+
+
+def test_a_sum_that_is_given_out_before_the_countersignature_would_be_seen(monkeypatch):
+    monkeypatch.setattr("coordinator.sums._check_answered", lambda *_: None)
+
+    assert first_failure().startswith("I9")
+
+
+def test_a_countersignature_that_nobody_checks_would_be_seen(monkeypatch):
+    """Anybody could then speak for the auditor."""
+    monkeypatch.setattr("coordinator.sums.check_signer", lambda *_: None)
+
+    assert first_failure(200).startswith("I9")
+
+
+def test_contributions_in_other_hands_than_the_auditors_would_be_seen(monkeypatch):
+    monkeypatch.setattr(Sums, "_audited", lambda sums, _, number: sums.rounds.get(number))
+
+    assert first_failure().startswith("I9")
+
+
+def test_a_round_that_waits_for_its_auditor_for_ever_would_be_seen(monkeypatch):
+    _rewrite(monkeypatch, (Phase.AUDITING, machine.Quiet), lambda current, _: (current, ()))
+
+    assert first_failure(200).startswith("I6")
+
+
+def test_seals_that_nobody_checks_would_be_seen(monkeypatch):
+    monkeypatch.setattr("coordinator.contributions.verify.mask_seals", lambda *_: None)
+
+    assert first_failure().startswith("I10")
+
+
+def test_a_contribution_that_counts_without_its_seals_would_be_seen(monkeypatch):
+    """Its site died, or the coordinator, between the upload's row and them."""
+    monkeypatch.setattr(Uploads, "_require_masks", lambda *_: None)
+
+    assert first_failure(400).startswith("I10")
+
+
+def test_seals_in_other_hands_than_their_openers_would_be_seen(monkeypatch):
+    def to_anybody(sums, _, number, masks=Sums.masks):
+        return masks(sums, sums.rounds.get(number).rules.openers[0], number)
+
+    monkeypatch.setattr(Sums, "masks", to_anybody)
+
+    assert first_failure().startswith("I10")
+
+
+def test_seals_of_others_than_the_cohort_would_be_seen(monkeypatch):
+    def without_the_last(sums, caller, number, masks=Sums.masks):
+        return masks(sums, caller, number)[:-1]
+
+    monkeypatch.setattr(Sums, "masks", without_the_last)
+
+    assert first_failure().startswith("I10")
+
+
+def test_contributions_that_outlive_their_round_would_be_seen(monkeypatch):
+    monkeypatch.setattr(MemoryObjects, "delete_prefix", lambda *_: None)
+
+    assert first_failure().startswith("I11")
+
+
+def test_rounds_are_audited_refused_and_given_up_on():
+    """The simulation comes to each of the ends that an audit can have."""
+    outcomes = [live_through(seed) for seed in range(1, 150, 3)]
+
+    assert [each for each in outcomes if each.failure] == []
+    assert sum(each.released for each in outcomes) > len(outcomes)
+    reasons = set().union(*(each.reasons for each in outcomes))
+    assert "the auditor auditor refuses the sum: sum_off_grid" in reasons
+    assert "the auditor auditor neither signed nor refused" in reasons
+
+
 def test_a_coordinator_that_breaks_would_be_seen(monkeypatch):
     def broken(current, event):
         raise ZeroDivisionError("a bug")
@@ -141,8 +228,8 @@ def _rewrite(monkeypatch, place, transition):
     monkeypatch.setitem(machine.TRANSITIONS, place, transition)
 
 
-def _without_the_last(combiner, objects, number, roots, chunks):
-    return aggregate(combiner, objects, number, dict(list(roots.items())[:-1]), chunks)
+def _without_the_last(fold, plan, cohort, whole=Fold.aggregate):
+    return whole(fold, plan, replace(cohort, entries=cohort.entries[:-1]))
 
 
 def _cohort_of_any_size(current, plan, roster):

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from coordinator.round import Phase, Round
-from privacy.errors import StoreUnavailable, VeilsumError
+from privacy.errors import NotYet, StoreUnavailable, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.records import digest_of
 from tests import fakes
 from tests.coordinator.memory_store import MemoryObjects, MemoryStore
-from tests.fakes import Federation, ManualClock, chunk_of, contribution, envelope, signed_by
+from tests.fakes import Federation, ManualClock, contribution, envelope, signed_by
 from tests.simulation import operations as ops
 from tests.simulation.faulty import Disk
 
@@ -18,11 +18,19 @@ WANTED = 3
 
 @dataclass
 class Oracle:
-    """What an onlooker knows, who sees every answer and remembers all of them."""
+    """What an onlooker knows, who sees every answer and remembers all of them.
+
+    `vouched` are the sums that the auditor itself has signed, whether or not it was told that
+    its signature arrived; `seals` what each contribution sealed to whom; `handed` the seals
+    that each opener was handed of a round.
+    """
 
     first: dict[tuple[int, str], str] = field(default_factory=dict)
     seeds: dict[str, str] = field(default_factory=dict)
+    seals: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    handed: dict[tuple[int, str], set[tuple[tuple[str, bytes], ...]]] = field(default_factory=dict)
     receipts: set[tuple[int, str]] = field(default_factory=set)
+    vouched: set[str] = field(default_factory=set)
     seen: dict[int, Round] = field(default_factory=dict)
     checked: set[tuple[int, str]] = field(default_factory=set)
 
@@ -30,22 +38,24 @@ class Oracle:
 class World:
     """One federation that is told what happens to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, auditor: str | None = None) -> None:
+        self.members = (*fakes.SITES, *([auditor] if auditor else []))
         self.disk = Disk()
         self.oracle = Oracle()
         self.clock = ManualClock()
         self.federation = Federation(
-            settings=fakes.make_settings(wanted=WANTED),
+            settings=fakes.make_settings(wanted=WANTED, auditor=auditor),
             clock=self.clock,
             store=self.disk.guard(MemoryStore()),
             objects=self.disk.guard(MemoryObjects()),
         )
         self.restarts = 0
+        self.told_to_begin: set[tuple[int, str]] = set()
 
     @property
     def rounds(self) -> dict[int, Round]:
         """The rounds as the coordinator has them now."""
-        return dict(self.federation.service.rounds())
+        return dict(self.federation.service.rounds.all())
 
     def apply(self, operation: ops.Operation) -> None:
         """Let `operation` happen; a refusal is an answer, anything else is a failure."""
@@ -72,11 +82,15 @@ class World:
     def next_of(self, who: str, number: int) -> ops.Operation:
         """Return what a site that has lost track does next: it asks how far it has come."""
         try:
-            offset = self.federation.service.offset(who, number)
+            offset = self.federation.service.contributions.offset(who, number)
         except VeilsumError:
             return ops.Begin(who, number)
         chunks = offset.chunks[0]
-        return ops.Put(who, number, chunks) if chunks < 2 else ops.Commit(who, number)
+        if chunks < 2:
+            return ops.Put(who, number, chunks)
+        # A coordinator that died in a begin has the row, and no seals: it says so at the commit.
+        told = (number, who) in self.told_to_begin
+        return ops.Begin(who, number) if told else ops.Commit(who, number)
 
     def is_over(self) -> bool:
         """Return whether every round has ended, and none will follow."""
@@ -99,6 +113,8 @@ class World:
             return [ops.SignKey(each, number) for each in openers]
         if current.phase is Phase.OPEN:
             return [self.next_of(each, number) for each in sorted(current.waits_for())]
+        if current.phase is Phase.AUDITING:
+            return [ops.Countersign(current.rules.auditor, number)]
         if current.phase is Phase.OPENING and not current.sealed_model:
             return [ops.Seal(current.whose_turn(), number)]
         if current.phase is Phase.OPENING:
@@ -114,13 +130,15 @@ class World:
         self.clock.advance(operation.seconds)
 
     def _crash(self, operation: ops.Crash) -> None:
-        self.federation.service.failpoints = fakes.crash_at(operation.place, operation.count)
+        # In place: the parts of the running service share one set of failpoints.
+        armed = fakes.crash_at(operation.place, operation.count)
+        vars(self.federation.service.failpoints).update(vars(armed))
 
     def _disk_full(self, operation: ops.DiskFull) -> None:
         self.disk.failing = operation.count
 
     def _heartbeat(self, operation: ops.Heartbeat) -> None:
-        self.federation.service.worked(operation.who, operation.round)
+        self.federation.service.rounds.worked(operation.who, operation.round)
 
     def _offer_key(self, operation: ops.OfferKey) -> None:
         self.federation.offer_key(operation.who, operation.round)
@@ -134,36 +152,63 @@ class World:
     def _begin(self, operation: ops.Begin) -> None:
         plan, _ = self.federation.service.plan(operation.round)
         seed = _seed(operation.who, operation.round, operation.variant)
-        header = contribution(plan, operation.who, seed)
+        header, seals = contribution(plan, operation.who, seed), fakes.mask_seals(plan, seed)
         self.oracle.seeds[digest_of(header)] = seed
-        self.federation.service.begin(operation.who, signed_by(operation.who, header))
+        self.oracle.seals[digest_of(header)] = dict(zip(plan.terms.openers, seals, strict=True))
+        self.federation.service.contributions.begin(
+            operation.who,
+            signed_by(operation.who, header),
+            seals[::-1] if operation.swapped else seals,
+        )
         self.oracle.first.setdefault((operation.round, operation.who), digest_of(header))
+        self.told_to_begin.discard((operation.round, operation.who))
 
     def _put(self, operation: ops.Put) -> None:
         seed = _seed(operation.who, operation.round, operation.variant)
-        payload = chunk_of(seed, operation.chunk)
-        service = self.federation.service
-        service.put_chunk(operation.who, operation.round, 0, operation.chunk, payload)
+        self.federation.put_chunk(operation.who, operation.round, operation.chunk, seed)
 
     def _commit(self, operation: ops.Commit) -> None:
-        self.federation.service.commit(operation.who, operation.round)
+        try:
+            self.federation.service.contributions.commit(operation.who, operation.round)
+        except NotYet:
+            self.told_to_begin.add((operation.round, operation.who))
+            raise
         self.oracle.receipts.add((operation.round, operation.who))
 
+    def _countersign(self, operation: ops.Countersign) -> None:
+        number, current = operation.round, self.rounds[operation.round]
+        if operation.who == current.rules.auditor and not operation.forged:
+            self.oracle.vouched.add(current.sum)
+        key = fakes.OPENERS[0] if operation.forged else operation.who
+        self.federation.countersign(number, operation.who, key)
+
+    def _fetch(self, operation: ops.Fetch | ops.Seal | ops.SignRelease) -> None:
+        place = operation.round, operation.who
+        handed = self.federation.service.sums.masks(operation.who, operation.round)
+        self.oracle.handed.setdefault(place, set()).add(tuple(handed))
+
+    def _open(self, operation: ops.Seal | ops.SignRelease) -> None:
+        # Who has opened the sum keeps what it made of it, and asks for nothing again.
+        if (operation.round, operation.who) not in self.oracle.handed:
+            self._fetch(operation)
+
     def _seal(self, operation: ops.Seal) -> None:
+        self._open(operation)
         service, number = self.federation.service, operation.round
         plan, total = service.plan(number)[0], self.rounds[number].sum
         made = envelope(plan, self.federation.roster, total, operation.who)
         signed = signed_by(operation.who, made)
-        sealed = service.begin_model(operation.who, signed)
+        sealed = service.models.begin(operation.who, signed)
         chunks = fakes.model_chunks(plan.arithmetic.dimension)
         for at, chunk in enumerate(chunks[: operation.chunks]):
-            service.put_model_chunk(sealed, at, chunk)
+            service.models.put_chunk(sealed, at, chunk)
         if operation.chunks < len(chunks):
-            service.drop_model(sealed)
+            service.models.drop(sealed)
         else:
-            service.finish_model(sealed, signed)
+            service.models.finish(sealed, signed)
 
     def _sign_release(self, operation: ops.SignRelease) -> None:
+        self._open(operation)
         self.federation.sign_release(operation.who, operation.round)
 
     _actions: dict[type, Callable] = {  # noqa: RUF012
@@ -178,6 +223,8 @@ class World:
         ops.Begin: _begin,
         ops.Put: _put,
         ops.Commit: _commit,
+        ops.Countersign: _countersign,
+        ops.Fetch: _fetch,
         ops.Seal: _seal,
         ops.SignRelease: _sign_release,
     }

@@ -1,5 +1,6 @@
 """Veilsum's CKKS and the reference, as roles that can be measured."""
 
+import os
 import tempfile
 from dataclasses import replace
 from functools import partial
@@ -9,13 +10,18 @@ import msgspec
 
 from privacy.schemes.base import Geometry
 from privacy.schemes.ckks import CkksProtector, CkksRevealer, CohortKey, make_cohort_key
-from privacy.schemes.ckks_parameters import CkksParameters, largest_scale
+from privacy.schemes.ckks_parameters import (
+    CkksParameters,
+    fitting,
+    guard_log2_probability,
+)
 from privacy.schemes.ckks_sum import CkksCombiner
+from privacy.schemes.masks import MASK_SECRET_BYTES, Mask
 
 from . import reference
 from .measure import measure
 from .own_process import in_own_process
-from .report import Costs, Reference, Symmetric
+from .report import Arithmetic, Costs, Reference, Symmetric
 from .stages import Roles, protect
 from .workload import Workload
 
@@ -24,6 +30,7 @@ _MOST_DISTINCT = 8
 _REFERENCE_PARAMETERS = 1_000_000
 _REFERENCE_PARTICIPANTS = 2
 _CIPHERTEXTS_PER_CHUNK = 17
+_CONTEXT = b"veilsum bench"
 
 
 def parameters_for(participants: int, value_bits: int) -> CkksParameters:
@@ -32,11 +39,22 @@ def parameters_for(participants: int, value_bits: int) -> CkksParameters:
     Raises:
         UnsafeParameters: none fit them.
     """
-    return CkksParameters(
-        scale_log2=largest_scale(value_bits=value_bits, cohort_max=participants),
+    return fitting(
         value_bits=value_bits,
         cohort_max=participants,
         ciphertexts_per_chunk=_CIPHERTEXTS_PER_CHUNK,
+    )
+
+
+def arithmetic_of(parameters: CkksParameters) -> Arithmetic:
+    """Return what a report says of the parameters."""
+    return Arithmetic(
+        degree=parameters.degree,
+        modulus_bits=parameters.modulus.bit_length(),
+        scale_log2=parameters.scale_log2,
+        values_per_half=parameters.values_per_half,
+        values_per_ciphertext=parameters.values_per_ciphertext,
+        guard_log2_probability=guard_log2_probability(parameters),
     )
 
 
@@ -52,12 +70,29 @@ def workload_for(parameters: CkksParameters, dimension: int) -> Workload:
 
 
 def roles_under(parameters: CkksParameters, dimension: int, key: CohortKey) -> Roles:
-    """Return the roles under one cohort key; each is given only what it may hold."""
+    """Return the roles under one cohort key; each is given only what it may hold.
+
+    All contributions have one mask, which an opener takes off once for each all the same.
+    """
+    mask = os.urandom(MASK_SECRET_BYTES)
     return Roles(
-        partial(CkksProtector, parameters, dimension, key.public),
+        partial(_protector, parameters, dimension, key.public, mask),
         partial(CkksCombiner, parameters, dimension),
-        partial(CkksRevealer, parameters, dimension, key.secret),
+        partial(_revealer, parameters, dimension, key.secret, mask),
     )
+
+
+def _protector(
+    parameters: CkksParameters, dimension: int, public: bytes, secret: bytes
+) -> CkksProtector:
+    return CkksProtector(parameters, dimension, public, Mask(parameters, secret, _CONTEXT))
+
+
+def _revealer(
+    parameters: CkksParameters, dimension: int, secret: bytes, mask: bytes
+) -> CkksRevealer:
+    masks = [Mask(parameters, mask, _CONTEXT)] * parameters.cohort_max
+    return CkksRevealer(parameters, dimension, secret, masks)
 
 
 def measure_ours(parameters: CkksParameters, workload: Workload) -> Costs:

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,12 +14,16 @@ class Machine(msgspec.Struct, frozen=True):
     """The processor, the cores this process may use, the versions, and how busy it was.
 
     Attributes:
+        day: the date, in UTC.
+        memory_gib: of the whole machine, rounded.
         load: mean number of running processes over the minute before the start; well above 0
             on a machine that was shared.
     """
 
+    day: str
     cpu: str
     cores: int
+    memory_gib: int
     system: str
     python: str
     numpy: str
@@ -29,8 +34,10 @@ class Machine(msgspec.Struct, frozen=True):
 def this_machine() -> Machine:
     """Describe the machine this runs on."""
     return Machine(
+        day=datetime.now(UTC).date().isoformat(),
         cpu=_processor(Path("/proc/cpuinfo")),
         cores=len(os.sched_getaffinity(0)),
+        memory_gib=round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / (1 << 30)),
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
         numpy=_installed("numpy"),

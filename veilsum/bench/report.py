@@ -57,6 +57,23 @@ class Reference(Costs, frozen=True, kw_only=True):
     symmetric: Symmetric
 
 
+class Arithmetic(msgspec.Struct, frozen=True):
+    """The scheme's parameters.
+
+    Attributes:
+        values_per_half: values side by side in each half of a slot.
+        guard_log2_probability: log2 of the bound on the probability that any value of a round
+            of 2^30 is so far off the grid that its opener refuses it.
+    """
+
+    degree: int
+    modulus_bits: int
+    scale_log2: int
+    values_per_half: int
+    values_per_ciphertext: int
+    guard_log2_probability: float
+
+
 class Ratio(msgspec.Struct, frozen=True):
     """Reference over Veilsum: above 1 where Veilsum needs less."""
 
@@ -71,7 +88,7 @@ class Report(Costs, frozen=True, kw_only=True):
 
     scheme: str
     value_bits: int
-    arithmetic: str
+    arithmetic: Arithmetic
     reference: Reference
     ratio: Ratio
     machine: Machine

@@ -1,20 +1,24 @@
 """`veilsum bench scheme`: what one scheme costs beside the reference, in one run."""
 
 import time
-from importlib.util import find_spec
 from typing import Final
 
 import msgspec
 
-from privacy.errors import ConfigError, MissingDependency
+from privacy.errors import ConfigError
 
+from . import screen, shares_screen
 from .machine import this_machine
 from .report import Report, ratio
+from .required import require
+from .shares_report import SharesReport
 
-SCHEMES: Final = ("ckks",)
+SCHEMES: Final = ("ckks", "shares")
 
 
-def run(*, scheme: str, parameters: int, participants: int, value_bits: int) -> Report:
+def run(
+    *, scheme: str, parameters: int, participants: int, value_bits: int
+) -> Report | SharesReport:
     """Measure the scheme and the reference on the same vectors.
 
     Args:
@@ -30,13 +34,30 @@ def run(*, scheme: str, parameters: int, participants: int, value_bits: int) -> 
     """
     if scheme not in SCHEMES:
         raise ConfigError(f"scheme {scheme!r} cannot be measured; one of: {', '.join(SCHEMES)}")
-    if find_spec("tenseal") is None:
-        raise MissingDependency("CKKS needs TenSEAL: pip install 'veilsum[ckks]'")
+    if scheme == "shares":
+        return _run_shares(parameters, participants, value_bits)
+    require("ckks", "tenseal")
     return _run_ckks(parameters, participants, value_bits)
+
+
+def show(report: Report | SharesReport) -> None:
+    """Print a report as a table."""
+    if isinstance(report, SharesReport):
+        shares_screen.show(report)
+    else:
+        screen.show(report)
+
+
+def _run_shares(dimension: int, participants: int, value_bits: int) -> SharesReport:
+    from .shares import run as run_shares  # noqa: PLC0415 - loads what CKKS does not need
+
+    require("shares", "crypten", "torch")
+    return run_shares(parameters=dimension, participants=participants, value_bits=value_bits)
 
 
 def _run_ckks(dimension: int, participants: int, value_bits: int) -> Report:
     from .ckks import (  # noqa: PLC0415 - loads TenSEAL
+        arithmetic_of,
         measure_ours,
         measure_reference,
         parameters_for,
@@ -51,10 +72,7 @@ def _run_ckks(dimension: int, participants: int, value_bits: int) -> Report:
         **msgspec.structs.asdict(ours),
         scheme="ckks",
         value_bits=value_bits,
-        arithmetic=(
-            f"degree {fitting.degree}, prime of {fitting.modulus.bit_length()} bits, "
-            f"scale 2^{fitting.scale_log2}, {fitting.values_per_ciphertext} values a ciphertext"
-        ),
+        arithmetic=arithmetic_of(fitting),
         reference=theirs,
         ratio=ratio(ours, theirs),
         machine=machine,

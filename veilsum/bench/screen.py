@@ -4,9 +4,12 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from .report import Costs, Report
+from .machine import Machine
+from .report import Arithmetic, Costs, Report
+from .shares_report import SharesReport
 
 WIDTH = 100
+HEADINGS = ("", "Veilsum", "reference", "ratio")
 
 _ROWS = (
     ("bytes per parameter, up", "bytes_per_parameter_up", "bytes_up"),
@@ -23,41 +26,65 @@ def show(report: Report, console: Console | None = None) -> None:
     """Print the report as a table, with what it was measured on."""
     out = console or Console(width=WIDTH, highlight=False)
     out.print(_table(report))
+    out.print(f"reference: {reference_in_words(report)}", markup=False)
+    out.print(f"ours: {described(report.arithmetic)}", markup=False)
+    out.print(f"{measured_on(report.machine)}; {report.seconds:.0f} s", markup=False)
+
+
+def reference_in_words(report: Report) -> str:
+    """Return what is compared with, and what it costs under a symmetric key."""
     symmetric = report.reference.symmetric
-    out.print(
-        f"reference: {report.reference.name}; with a symmetric key: "
+    return (
+        f"{report.reference.name}; with a symmetric key: "
         f"{symmetric.bytes_per_parameter_up:.2f} bytes up, "
-        f"{symmetric.protect_us_per_parameter:.3f} µs to protect",
-        markup=False,
+        f"{symmetric.protect_us_per_parameter:.3f} µs to protect"
     )
-    out.print(f"ours: {report.arithmetic}", markup=False)
-    machine = report.machine
-    out.print(
-        f"{machine.cpu}, {machine.cores} cores, {machine.system}, load {machine.load}; Python "
-        f"{machine.python}, NumPy {machine.numpy}, TenSEAL {machine.tenseal}; "
-        f"{report.seconds:.0f} s",
-        markup=False,
+
+
+def described(arithmetic: Arithmetic) -> str:
+    """Return the scheme's parameters in words."""
+    return (
+        f"degree {arithmetic.degree}, prime of {arithmetic.modulus_bits} bits, "
+        f"scale 2^{arithmetic.scale_log2}, {arithmetic.values_per_half} in each half of a slot, "
+        f"{arithmetic.values_per_ciphertext} values a ciphertext; a round beyond the "
+        f"guard has probability 2^{arithmetic.guard_log2_probability:.0f} at most"
     )
+
+
+def measured_on(machine: Machine) -> str:
+    """Return the machine in words."""
+    return (
+        f"{machine.day}, {machine.cpu}, {machine.cores} cores, {machine.memory_gib} GiB, "
+        f"{machine.system}, load {machine.load}; Python {machine.python}, NumPy {machine.numpy}, "
+        f"TenSEAL {machine.tenseal}"
+    )
+
+
+def rows(report: Report | SharesReport) -> list[tuple[str, str, str, str]]:
+    """Return what is compared, row by row: label, Veilsum, reference, ratio."""
+    theirs = report.reference
+    found = [
+        ("parameters", f"{report.parameters:,}", f"{theirs.parameters:,}", ""),
+        ("contributions (made)", _made(report), _made(theirs), ""),
+    ]
+    for label, key, over in _ROWS:
+        times = f"{getattr(report.ratio, over):.1f}" if over else ""
+        found.append((label, _figure(report, key), _figure(theirs, key), times))
+    for role in msgspec.structs.fields(report.peak_rss_mib):
+        ours, other = (getattr(costs.peak_rss_mib, role.name) for costs in (report, theirs))
+        label = f"peak memory, {role.name.replace('_', ' ')}, MiB"
+        found.append((label, f"{ours:.0f}", f"{other:.0f}", ""))
+    return [*found, ("exact", _yes(report), _yes(theirs), "")]
 
 
 def _table(report: Report) -> Table:
     table = Table(
         title=f"{report.scheme}, values of {report.value_bits} bits", title_justify="left"
     )
-    for name in ("", "Veilsum", "reference", "ratio"):
+    for name in HEADINGS:
         table.add_column(name, justify="right" if name else "left")
-    table.add_row("parameters", f"{report.parameters:,}", f"{report.reference.parameters:,}", "")
-    table.add_row("contributions (made)", _made(report), _made(report.reference), "")
-    for label, key, over in _ROWS:
-        times = f"{getattr(report.ratio, over):.1f}" if over else ""
-        table.add_row(label, _figure(report, key), _figure(report.reference, key), times)
-    for role in msgspec.structs.fields(report.peak_rss_mib):
-        ours, theirs = (
-            getattr(costs.peak_rss_mib, role.name) for costs in (report, report.reference)
-        )
-        label = f"peak memory, {role.name.replace('_', ' ')}, MiB"
-        table.add_row(label, f"{ours:.0f}", f"{theirs:.0f}", "")
-    table.add_row("exact", _yes(report), _yes(report.reference), "")
+    for row in rows(report):
+        table.add_row(*row)
     return table
 
 

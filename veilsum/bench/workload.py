@@ -27,14 +27,8 @@ class Workload:
 
     def values(self, vector: int, chunk: int) -> Integers:
         """Return one chunk of one vector, shape (values_in(chunk),)."""
-        count = self.geometry.values_in(chunk)
         key = hashlib.sha256(f"veilsum bench/1 vector {vector}".encode()).digest()
-        # Each chunk starts at a counter of its own, far from all others'.
-        start = modes.CTR((chunk << 64).to_bytes(16, "big"))
-        stream = Cipher(algorithms.AES(key), start).encryptor().update(bytes(8 * count))
-        words = np.frombuffer(stream, "<u8") % np.uint64(2 * self.largest + 1)
-        values: Integers = words.astype(np.int64) - self.largest
-        return values
+        return uniform(key, chunk, self.geometry.values_in(chunk), self.largest)
 
     def total(self, chunk: int) -> Integers:
         """Return one chunk of the plaintext sum, shape (values_in(chunk),)."""
@@ -46,3 +40,17 @@ class Workload:
     def times(self, vector: int) -> int:
         """How many contributions are that vector's."""
         return len(range(vector, self.participants, self.distinct))
+
+
+def uniform(key: bytes, part: int, count: int, largest: int) -> Integers:
+    """Return part `part` of a stream of integers from -largest to largest, shape (count,).
+
+    Args:
+        key: 32 bytes; they are no secret, the same key gives the same integers everywhere.
+    """
+    # Each part starts at a counter of its own, far from all others'.
+    start = modes.CTR((part << 64).to_bytes(16, "big"))
+    stream = Cipher(algorithms.AES(key), start).encryptor().update(bytes(8 * count))
+    words = np.frombuffer(stream, "<u8") % np.uint64(2 * largest + 1)
+    values: Integers = words.astype(np.int64) - largest
+    return values

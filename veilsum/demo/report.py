@@ -14,11 +14,29 @@ class SiteRound(msgspec.Struct, frozen=True):
     killed_at: str = ""
 
 
+class Audited(msgspec.Struct, frozen=True):
+    """What the auditor's own signed report says of one round.
+
+    Attributes:
+        equal: it has added the contributions again, and got the round's sum.
+        contributions, bytes: what it has added.
+        seconds: how long that took.
+    """
+
+    auditor: str
+    equal: bool
+    contributions: int
+    bytes: int
+    seconds: float
+
+
 class RoundReport(msgspec.Struct, frozen=True):
     """One round: its cohort, and how far the opened sum is from the plaintext sum.
 
     `difference` is the largest absolute difference over all values and openers, in
     grid steps, and None where an opener's or a site's witness has noted nothing.
+    `countersigned` names the auditors whose signature is on the sum; `audited` is None
+    where the auditor has written no report.
     """
 
     number: int
@@ -27,6 +45,18 @@ class RoundReport(msgspec.Struct, frozen=True):
     openings: int
     sites: tuple[SiteRound, ...]
     agreed: tuple[str, ...]
+    countersigned: tuple[str, ...] = ()
+    audited: Audited | None = None
+
+    @property
+    def was_audited(self) -> bool:
+        """Whether the auditor has added the whole cohort again, and signed that very sum."""
+        return (
+            self.audited is not None
+            and self.audited.equal
+            and self.audited.contributions == len(self.cohort)
+            and self.audited.auditor in self.countersigned
+        )
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -62,6 +92,11 @@ class Report(msgspec.Struct, frozen=True):
         )
 
     @property
+    def audited(self) -> bool:
+        """Whether every round's sum was added again and countersigned by the auditor."""
+        return bool(self.rounds) and all(each.was_audited for each in self.rounds)
+
+    @property
     def cohort_sizes(self) -> tuple[int, ...]:
         """How many sites are in each round's sum."""
         return tuple(len(each.cohort) for each in self.rounds)
@@ -75,6 +110,7 @@ class Report(msgspec.Struct, frozen=True):
         """Return each claim the demo makes, and whether it held."""
         return {
             "every sum is exactly the plaintext sum": self.exact,
+            "every sum was added again, and countersigned, by the auditor": self.audited,
             f"cohorts are {self.wanted_cohorts}": self.cohort_sizes == self.wanted_cohorts,
             "every trainer holds the model that the openers agreed on": len(self.holders)
             == len(self.epsilon),
@@ -82,7 +118,7 @@ class Report(msgspec.Struct, frozen=True):
             f"epsilon is at most {self.epsilon_limit:g} at every site": all(
                 0 < value <= self.epsilon_limit for value in self.epsilon.values()
             ),
-            "an upload takes at most 16 bytes a parameter": 0 < self.bytes_per_parameter_up <= 16,
+            "an upload takes at most 8 bytes a parameter": 0 < self.bytes_per_parameter_up <= 8,
             "the whole escrow is paid out": sum(int(v) for v in self.payouts.values())
             == self.escrow,
         }
@@ -93,6 +129,7 @@ class Report(msgspec.Struct, frozen=True):
             "rounds": len(self.rounds),
             "scheme": "ckks",
             "exact": self.exact,
+            "audited": self.audited,
             "cohort_sizes": list(self.cohort_sizes),
             "accuracy": self.accuracy,
             "accuracy_alone": dict(self.accuracy_alone),

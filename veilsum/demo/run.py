@@ -1,61 +1,49 @@
-"""The demo, step by step: set up, three rounds, one kill, settlement, checks."""
+"""The demo, step by step: set up, three rounds, one kill, settlement, and what was found."""
 
 import json
-import os
+import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from coordinator.round import Phase, Round
-from participant.config import read
-from participant.ledger import SiteLedger
-from participant.memory import Memory
-from participant.payout import Paid
-from privacy import canonical
-from privacy.budget import SpendLimits
 from privacy.errors import ConfigError
 from privacy.failpoints import VARIABLE
+from privacy.roster import Roster
+from privacy.schemes.ckks_parameters import fitting
 from privacy.vectors import dimension
+from veilsum.federation.audits import Audits
+from veilsum.federation.children import Children, children
+from veilsum.federation.founding import found
+from veilsum.federation.observe import Observer, observe
+from veilsum.process import stopped_by_sigterm
 
 from . import settings as agreed
 from .chain import embedded_chain
-from .children import Children, children
 from .federation import (
+    AUDITOR,
+    FEDERATION,
     HOSPITALS,
+    KILL_ROUND,
     KILLED,
-    OPENERS,
     Places,
+    configure_auditor,
     configure_coordinator,
     configure_site,
-    found,
     init_arguments,
+    members,
 )
-from .network import accuracy
-from .observe import Observer, events, observe
-from .report import Report, RoundReport, SiteRound
+from .findings import Kill, find
+from .report import Report
 from .screen import Progress, show
 from .settlement import Programme, open_programme
-from .witness import FOLDER, noted
+from .witness import FOLDER
 
-WANTED_COHORTS = (4, 3, 4)
-KILL_ROUND = 2
-# Round one sends four chunks; the sixth passage is the second chunk of round two.
-FAILPOINT = "send.after_chunk:6=pause"
+# Round one sends two chunks; the third passage is the first chunk of round two.
+FAILPOINT = "send.after_chunk:3=pause"
 STEP_SECONDS = 120.0
-
-
-@dataclass(frozen=True)
-class Kill:
-    """How far the upload was when its site was killed."""
-
-    durable_chunks: int
-    chunks: int
 
 
 def main(*, as_json: bool, rpc: str, state: Path | None) -> int:
@@ -69,9 +57,9 @@ def main(*, as_json: bool, rpc: str, state: Path | None) -> int:
     Raises:
         ConfigError: a process of the demo failed; its log says why.
     """
-    root = _new_folder(state)
     progress = Progress(sys.stderr)
-    report = _run(Places(root), rpc, progress)
+    with stopped_by_sigterm(), _folder(state) as root:
+        report = _run(Places(root), rpc, progress)
     if as_json:
         sys.stdout.write(json.dumps(report.to_json()) + "\n")
     else:
@@ -82,33 +70,38 @@ def main(*, as_json: bool, rpc: str, state: Path | None) -> int:
 def _run(places: Places, rpc: str, progress: Progress) -> Report:
     started = time.monotonic()
     with children(places.logs) as family, _chain(rpc) as url:
-        programme = _set_up(places, family, url, progress)
+        roster, programme = _set_up(places, family, url, progress)
         observer = observe(places.database)
         kill = _rounds(places, family, observer, progress)
         _wait_for_settlement(family, progress)
         rounds = observer.rounds()
     progress.step("judging the models")
-    return _report(places, programme, rounds, kill, started)
+    audits = Audits(places, roster, observer)
+    return find(places, programme, audits, rounds, kill, started)
 
 
-def _set_up(places: Places, family: Children, url: str, progress: Progress) -> Programme:
-    progress.step("four hospitals make their keys, each in its own process")
-    for name in HOSPITALS:
+def _set_up(
+    places: Places, family: Children, url: str, progress: Progress
+) -> tuple[Roster, Programme]:
+    progress.step("four hospitals and an auditor make their keys, each in its own process")
+    for name in members():
         family.start(f"init-{name}", init_arguments(places, name))
     family.wait_for(
-        "keys", lambda: all(family.has_ended(f"init-{name}") for name in HOSPITALS), STEP_SECONDS
+        "keys", lambda: all(family.has_ended(f"init-{name}") for name in members()), STEP_SECONDS
     )
     family.check()
     progress.step("certificates, roster, escrow")
-    roster = found(places)
+    roster = found(places, FEDERATION, members())
     sites = {name: places.site(name) for name in HOSPITALS}
     programme = open_programme(url, places.coordinator, sites, roster)
-    progress.step("one coordinator and four hospitals start")
+    progress.step("one coordinator, one auditor and four hospitals start")
     address = _start_coordinator(places, family, programme)
+    auditor = configure_auditor(places, roster, address)
+    family.start(AUDITOR, ["veilsum", "auditor", "serve", "--config", str(auditor)])
     for name in HOSPITALS:
         configure_site(places, name, address, roster.digest(), programme)
         _start_hospital(places, family, name, FAILPOINT if name == KILLED else "")
-    return programme
+    return roster, programme
 
 
 def _start_coordinator(places: Places, family: Children, programme: Programme) -> str:
@@ -142,12 +135,12 @@ def _rounds(places: Places, family: Children, observer: Observer, progress: Prog
 
 
 def _kill_during_upload(family: Children, observer: Observer, progress: Progress) -> Kill:
-    chunks = -(-dimension(agreed.DEMO_SHAPES) // 4096)
+    chunks = _chunks()
 
     def durable() -> int:
         return observer.durable_chunks(KILL_ROUND, KILLED)
 
-    family.wait_for(f"the second chunk of {KILLED}", lambda: durable() >= 2, STEP_SECONDS)
+    family.wait_for(f"the first chunk of {KILLED}", lambda: durable() >= 1, STEP_SECONDS)
     offset = durable()
     if not 0 < offset < chunks:
         raise ConfigError(f"{KILLED} has {offset} of {chunks} chunks there: nothing to interrupt")
@@ -156,18 +149,24 @@ def _kill_during_upload(family: Children, observer: Observer, progress: Progress
     return Kill(offset, chunks)
 
 
+def _chunks() -> int:
+    """Return how many chunks an upload has, one ciphertext in each."""
+    parameters = fitting(value_bits=agreed.DEMO_GRID.value_bits, cohort_max=len(HOSPITALS))
+    return parameters.geometry(dimension(agreed.DEMO_SHAPES)).chunks
+
+
 def _wait_for_release(
     family: Children, observer: Observer, number: int, progress: Progress
 ) -> None:
     family.wait_for(f"round {number}", lambda: observer.released() >= number, STEP_SECONDS)
-    cohort = [e.participant for e in observer.rounds()[number].committed]
-    progress.step(f"round {number}: a sum of {len(cohort)} sites, opened, agreed, sealed")
+    cohort = observer.rounds()[number].committed
+    progress.step(f"round {number}: a sum of {len(cohort)} sites, audited, opened, agreed, sealed")
 
 
 def _wait_for_settlement(family: Children, progress: Progress) -> None:
     progress.step("settlement: every hospital claims its part")
     family.wait_for(
-        "claims", lambda: all(family.has_ended(name) for name in HOSPITALS), STEP_SECONDS
+        "claims", lambda: all(family.has_ended(name) for name in members()), STEP_SECONDS
     )
     family.check()
 
@@ -181,112 +180,16 @@ def _chain(rpc: str) -> Iterator[str]:
         yield url
 
 
-def _report(
-    places: Places, programme: Programme, rounds: Mapping[int, Round], kill: Kill, started: float
-) -> Report:
-    # Judging needs torch; the rounds have been run without it in this process.
-    from .baselines import accuracy_alone, accuracy_pooled  # noqa: PLC0415
-
-    done = [rounds[number] for number in sorted(rounds) if rounds[number].phase is Phase.DONE]
-    models = {name: _model_of(places, name) for name in HOSPITALS}
-    digest, vector = models[OPENERS[0]]
-    payouts = {name: _paid(places, name) for name in HOSPITALS}
-    settled = events(places.logs / "coordinator.log", "settled")
-    spent = {name: _epsilon(places, name) for name in HOSPITALS}
-    pooled = accuracy_pooled()
-    alone = {name: accuracy_alone(name, os.urandom) for name in HOSPITALS}
-    return Report(
-        rounds=tuple(_round_report(places, each, kill) for each in done),
-        parameters=dimension(agreed.DEMO_SHAPES),
-        accuracy=accuracy(vector),
-        accuracy_alone=alone,
-        accuracy_pooled=pooled,
-        epsilon={name: value for name, (value, _) in spent.items()},
-        epsilon_left={name: left for name, (_, left) in spent.items()},
-        delta=agreed.DELTA,
-        bytes_up=_bytes_up(places),
-        model_digest=digest,
-        holders=tuple(name for name, (theirs, _) in models.items() if theirs == digest),
-        transaction=str(settled[-1]["transaction"]) if settled else "",
-        payouts=payouts,
-        escrow=programme.escrow,
-        keys=str(places.roster),
-        state_dir=str(places.root),
-        logs=str(places.logs),
-        seconds=time.monotonic() - started,
-        wanted_cohorts=WANTED_COHORTS,
-        epsilon_limit=float(agreed.EPSILON_LIMIT),
-        killed=KILLED,
-    )
-
-
-def _round_report(places: Places, current: Round, kill: Kill) -> RoundReport:
-    cohort = tuple(entry.participant for entry in current.committed)
-    killed = f"{kill.durable_chunks} of {kill.chunks} chunks sent"
-    sites = tuple(
-        SiteRound(
-            name,
-            name in cohort,
-            killed if (name, current.number) == (KILLED, KILL_ROUND) else "",
-        )
-        for name in HOSPITALS
-    )
-    difference, openings = _difference(places, current.number, cohort)
-    return RoundReport(current.number, cohort, difference, openings, sites, current.agreed)
-
-
-def _difference(places: Places, number: int, cohort: tuple[str, ...]) -> tuple[int | None, int]:
-    """Return how far the opened sums are from the plaintext sum, and how many there are."""
-    updates = [noted(places.witness(name), number, "update") for name in cohort]
-    sums = [noted(places.witness(name), number, "sum") for name in OPENERS]
-    opened = [each for each in sums if each is not None]
-    if not opened or any(each is None for each in updates):
-        return None, len(opened)
-    plain = np.sum([each for each in updates if each is not None], axis=0)
-    return max(int(np.max(np.abs(each - plain))) for each in opened), len(opened)
-
-
-def _model_of(
-    places: Places, name: str
-) -> tuple[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
-    memory = Memory(places.site(name))
-    release = memory.newest_release()
-    vector = memory.model(release[2]) if release else None
-    memory.close()
-    if release is None or vector is None:
-        raise ConfigError(f"{name} holds no released model; look into {places.logs}")
-    return release[2], vector
-
-
-def _epsilon(places: Places, name: str) -> tuple[float, float]:
-    config = read(places.site(name) / "site.toml")
-    limits = config.policy
-    ledger = SiteLedger(
-        places.site(name) / "ledger.sqlite",
-        time.time,
-        site=name,
-        limits=SpendLimits(limits.delta, limits.epsilon_for_life, limits.epsilon_per_round),
-    )
-    ledger.verify_chain()
-    dataset = config.dataset.id
-    result = ledger.spent_epsilon(dataset, float(limits.delta)), ledger.remaining(dataset)
-    ledger.close()
-    return result
-
-
-def _paid(places: Places, name: str) -> str:
-    path = places.site(name) / "payout.json"
-    return canonical.decode(path.read_bytes(), Paid).cumulative if path.exists() else "0"
-
-
-def _bytes_up(places: Places) -> int:
-    """Return the bytes of the largest contribution that was sent without interruption."""
-    sent = [
-        int(str(event["bytes"]))
-        for name in OPENERS
-        for event in events(places.logs / f"{name}.log", "contribution_sent")
-    ]
-    return max(sent, default=0)
+@contextmanager
+def _folder(state: Path | None) -> Iterator[Path]:
+    """Give a folder that stays; a temporary one is gone if the demo is stopped before its end."""
+    root = _new_folder(state)
+    try:
+        yield root
+    except (KeyboardInterrupt, SystemExit):
+        if state is None:
+            shutil.rmtree(root, ignore_errors=True)
+        raise
 
 
 def _new_folder(state: Path | None) -> Path:

@@ -39,8 +39,8 @@ def show(report: Report, console: Console | None = None) -> None:
     for claim, held in report.checks().items():
         out.print(f"  [{'green' if held else 'red'}]{'yes' if held else 'NO '}[/]  {claim}")
     out.print(
-        "\nWho can open what: the coordinator, nothing. An opener, the sum; an opener together "
-        "with the coordinator's store, one site's update while its round's key lives. "
+        "\nWho can open what: the coordinator and the auditor, nothing. An opener, the sum; an "
+        "opener together with one of those two, one site's update while its round's key lives. "
         "See docs/threat-model.md.",
         style="dim",
     )
@@ -85,6 +85,23 @@ def _did(each: RoundReport, killed: set[str]) -> list[str]:
     return done
 
 
+def _audit(report: Report) -> list[str]:
+    """Say who countersigned which rounds' sums, and what was added again for it."""
+    rounds: dict[str, list[str]] = {}
+    for each in report.rounds:
+        signers = ", ".join(each.countersigned) or "NOBODY"
+        rounds.setdefault(signers, []).append(str(each.number))
+    lines = [
+        f"sums of rounds {', '.join(numbers)} countersigned by {signers}"
+        for signers, numbers in rounds.items()
+    ]
+    audited = [each.audited for each in report.rounds if each.audited is not None]
+    contributions, size = sum(a.contributions for a in audited), sum(a.bytes for a in audited)
+    seconds = sum(each.seconds for each in audited)
+    lines.append(f"{contributions} contributions added again, {size:,} bytes in {seconds:.2f} s")
+    return [f"{'' if at else 'Audit':13}{line}" for at, line in enumerate(lines)]
+
+
 def _sites(report: Report) -> Table:
     table = Table(title="Sites", title_justify="left")
     table.add_column("site")
@@ -110,6 +127,7 @@ def _facts(report: Report) -> list[str]:
         f"{report.accuracy_pooled:.3f}  (held-out patients)",
         f"Privacy      unit: patient, add or remove one, delta {report.delta}; "
         f"limit for life epsilon {report.epsilon_limit:g}",
+        *_audit(report),
         f"Upload       {up:.2f} bytes a parameter, all messages counted; plain float32 takes "
         f"{_FLOAT32_BYTES}",
         f"Model        {report.model_digest}",

@@ -25,8 +25,12 @@ EPSILON_LIMIT = "3"
 UPDATE_CLIP = "20"
 """L2 bound of a whole update. Its noise alone is 17.2 long (2.75 · sqrt(6 · 16,353) / 50)."""
 
-DEMO_GRID = Grid(fraction_bits=18, value_bits=24)
-"""Steps of 2^-18 within ±32, which `UPDATE_CLIP` cannot leave."""
+DEMO_GRID = Grid(fraction_bits=11, value_bits=17)
+"""Steps of 2^-11 within ±32, which `UPDATE_CLIP` cannot leave.
+
+So few bits that two values go into each half of a slot; and a step is a 276th of the noise on
+a value, which is 0.135 (2.75 · sqrt(6) / 50).
+"""
 
 SERVER_LEARNING_RATE = "1"
 
@@ -34,7 +38,7 @@ MODEL_SEED_TEXT = "veilsum demo model 1"
 """The public text that the first global model is expanded from."""
 
 HIDDEN = 511
-"""Hidden units; 30 · 511 + 511 + 511 + 1 = 16,353 parameters, four ciphertexts."""
+"""Hidden units; 30 · 511 + 511 + 511 + 1 = 16,353 parameters, two ciphertexts."""
 
 DEMO_SHAPES: Shapes = (
     ("hidden.weight", (HIDDEN, 30)),

@@ -57,21 +57,18 @@ def serve(connection: Connection, site_name: str) -> None:
 
     def make() -> "Workshop":
         # The agent's process imports this file too, and needs none of what the worker needs.
+        from participant.protect import ckks_protector  # noqa: PLC0415
         from participant.site import load_site  # noqa: PLC0415
-        from participant.workshop import (  # noqa: PLC0415
-            Workshop,
-            ckks_protector,
-            ckks_revealer,
-        )
+        from participant.workshop import Workshop, ckks_revealer  # noqa: PLC0415
 
         return Workshop(
             load_site(site_name),
             os.urandom,
-            protector=lambda plan, key: WitnessedProtector(
-                ckks_protector(plan, key), _place(folder, plan)
+            protector=lambda plan, key, mask: WitnessedProtector(
+                ckks_protector(plan, key, mask), _place(folder, plan)
             ),
-            revealer=lambda plan, secret: WitnessedRevealer(
-                ckks_revealer(plan, secret), _place(folder, plan)
+            revealer=lambda plan, secret, masks: WitnessedRevealer(
+                ckks_revealer(plan, secret, masks), _place(folder, plan)
             ),
         )
 

@@ -45,6 +45,21 @@ class CohortServiceStub:
                 request_serializer=veilsum_dot_v1_dot_cohort__pb2.GetSumRequest.SerializeToString,
                 response_deserializer=veilsum_dot_v1_dot_cohort__pb2.GetSumResponse.FromString,
                 _registered_method=True)
+        self.GetMasks = channel.unary_stream(
+                '/veilsum.v1.CohortService/GetMasks',
+                request_serializer=veilsum_dot_v1_dot_cohort__pb2.GetMasksRequest.SerializeToString,
+                response_deserializer=veilsum_dot_v1_dot_cohort__pb2.GetMasksResponse.FromString,
+                _registered_method=True)
+        self.GetContributions = channel.unary_stream(
+                '/veilsum.v1.CohortService/GetContributions',
+                request_serializer=veilsum_dot_v1_dot_cohort__pb2.GetContributionsRequest.SerializeToString,
+                response_deserializer=veilsum_dot_v1_dot_cohort__pb2.GetContributionsResponse.FromString,
+                _registered_method=True)
+        self.CountersignSum = channel.unary_unary(
+                '/veilsum.v1.CohortService/CountersignSum',
+                request_serializer=veilsum_dot_v1_dot_cohort__pb2.CountersignSumRequest.SerializeToString,
+                response_deserializer=veilsum_dot_v1_dot_cohort__pb2.CountersignSumResponse.FromString,
+                _registered_method=True)
 
 
 class CohortServiceServicer:
@@ -65,6 +80,28 @@ class CohortServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMasks(self, request, context):
+        """The secrets of the cohort's masks, each sealed to the caller by its site.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetContributions(self, request, context):
+        """Every contribution of the cohort, to be added again: chunk by chunk, and of each chunk
+        one payload for each entry of the cohort, in its order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountersignSum(self, request, context):
+        """The auditor's signature on the manifest of the sum.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CohortServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +114,21 @@ def add_CohortServiceServicer_to_server(servicer, server):
                     servicer.GetSum,
                     request_deserializer=veilsum_dot_v1_dot_cohort__pb2.GetSumRequest.FromString,
                     response_serializer=veilsum_dot_v1_dot_cohort__pb2.GetSumResponse.SerializeToString,
+            ),
+            'GetMasks': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetMasks,
+                    request_deserializer=veilsum_dot_v1_dot_cohort__pb2.GetMasksRequest.FromString,
+                    response_serializer=veilsum_dot_v1_dot_cohort__pb2.GetMasksResponse.SerializeToString,
+            ),
+            'GetContributions': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetContributions,
+                    request_deserializer=veilsum_dot_v1_dot_cohort__pb2.GetContributionsRequest.FromString,
+                    response_serializer=veilsum_dot_v1_dot_cohort__pb2.GetContributionsResponse.SerializeToString,
+            ),
+            'CountersignSum': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountersignSum,
+                    request_deserializer=veilsum_dot_v1_dot_cohort__pb2.CountersignSumRequest.FromString,
+                    response_serializer=veilsum_dot_v1_dot_cohort__pb2.CountersignSumResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +186,87 @@ class CohortService:
             '/veilsum.v1.CohortService/GetSum',
             veilsum_dot_v1_dot_cohort__pb2.GetSumRequest.SerializeToString,
             veilsum_dot_v1_dot_cohort__pb2.GetSumResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMasks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/veilsum.v1.CohortService/GetMasks',
+            veilsum_dot_v1_dot_cohort__pb2.GetMasksRequest.SerializeToString,
+            veilsum_dot_v1_dot_cohort__pb2.GetMasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetContributions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/veilsum.v1.CohortService/GetContributions',
+            veilsum_dot_v1_dot_cohort__pb2.GetContributionsRequest.SerializeToString,
+            veilsum_dot_v1_dot_cohort__pb2.GetContributionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountersignSum(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/veilsum.v1.CohortService/CountersignSum',
+            veilsum_dot_v1_dot_cohort__pb2.CountersignSumRequest.SerializeToString,
+            veilsum_dot_v1_dot_cohort__pb2.CountersignSumResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,14 @@ class CohortServiceStub:
     """The signed cohort, and the signed header of every contribution in it."""
     GetSum: _grpc.UnaryStreamMultiCallable[_cohort_pb2.GetSumRequest, _cohort_pb2.GetSumResponse]
     """The protected sum, chunk by chunk; its signed manifest comes first."""
+    GetMasks: _grpc.UnaryStreamMultiCallable[_cohort_pb2.GetMasksRequest, _cohort_pb2.GetMasksResponse]
+    """The secrets of the cohort's masks, each sealed to the caller by its site."""
+    GetContributions: _grpc.UnaryStreamMultiCallable[_cohort_pb2.GetContributionsRequest, _cohort_pb2.GetContributionsResponse]
+    """Every contribution of the cohort, to be added again: chunk by chunk, and of each chunk
+    one payload for each entry of the cohort, in its order.
+    """
+    CountersignSum: _grpc.UnaryUnaryMultiCallable[_cohort_pb2.CountersignSumRequest, _cohort_pb2.CountersignSumResponse]
+    """The auditor's signature on the manifest of the sum."""
 
 @_typing.type_check_only
 class CohortServiceAsyncStub(CohortServiceStub):
@@ -47,6 +55,14 @@ class CohortServiceAsyncStub(CohortServiceStub):
     """The signed cohort, and the signed header of every contribution in it."""
     GetSum: _aio.UnaryStreamMultiCallable[_cohort_pb2.GetSumRequest, _cohort_pb2.GetSumResponse]  # type: ignore[assignment]
     """The protected sum, chunk by chunk; its signed manifest comes first."""
+    GetMasks: _aio.UnaryStreamMultiCallable[_cohort_pb2.GetMasksRequest, _cohort_pb2.GetMasksResponse]  # type: ignore[assignment]
+    """The secrets of the cohort's masks, each sealed to the caller by its site."""
+    GetContributions: _aio.UnaryStreamMultiCallable[_cohort_pb2.GetContributionsRequest, _cohort_pb2.GetContributionsResponse]  # type: ignore[assignment]
+    """Every contribution of the cohort, to be added again: chunk by chunk, and of each chunk
+    one payload for each entry of the cohort, in its order.
+    """
+    CountersignSum: _aio.UnaryUnaryMultiCallable[_cohort_pb2.CountersignSumRequest, _cohort_pb2.CountersignSumResponse]  # type: ignore[assignment]
+    """The auditor's signature on the manifest of the sum."""
 
 class CohortServiceServicer(metaclass=_abc_1.ABCMeta):
     """The frozen cohort and its sum."""
@@ -66,5 +82,31 @@ class CohortServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_cohort_pb2.GetSumResponse], _abc.AsyncIterator[_cohort_pb2.GetSumResponse]]:
         """The protected sum, chunk by chunk; its signed manifest comes first."""
+
+    @_abc_1.abstractmethod
+    def GetMasks(
+        self,
+        request: _cohort_pb2.GetMasksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_cohort_pb2.GetMasksResponse], _abc.AsyncIterator[_cohort_pb2.GetMasksResponse]]:
+        """The secrets of the cohort's masks, each sealed to the caller by its site."""
+
+    @_abc_1.abstractmethod
+    def GetContributions(
+        self,
+        request: _cohort_pb2.GetContributionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_cohort_pb2.GetContributionsResponse], _abc.AsyncIterator[_cohort_pb2.GetContributionsResponse]]:
+        """Every contribution of the cohort, to be added again: chunk by chunk, and of each chunk
+        one payload for each entry of the cohort, in its order.
+        """
+
+    @_abc_1.abstractmethod
+    def CountersignSum(
+        self,
+        request: _cohort_pb2.CountersignSumRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cohort_pb2.CountersignSumResponse, _abc.Awaitable[_cohort_pb2.CountersignSumResponse]]:
+        """The auditor's signature on the manifest of the sum."""
 
 def add_CohortServiceServicer_to_server(servicer: CohortServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -49,12 +49,17 @@ Global___PutSealedModelRequest: _TypeAlias = PutSealedModelRequest  # noqa: Y015
 class PutSealedModelResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    chunks: _builtins.int
+    """Chunks that are durable."""
     def __init__(
         self,
+        *,
+        chunks: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -65,15 +70,19 @@ class GetSealedModelRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ROUND_FIELD_NUMBER: _builtins.int
+    FROM_CHUNK_FIELD_NUMBER: _builtins.int
     round: _builtins.int
+    from_chunk: _builtins.int
+    """The first chunk to send."""
     def __init__(
         self,
         *,
         round: _builtins.int = ...,
+        from_chunk: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["round", b"round"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_chunk", b"from_chunk", "round", b"round"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -85,24 +94,65 @@ class GetSealedModelResponse(_message.Message):
 
     ENVELOPE_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
+    WRAPS_FIELD_NUMBER: _builtins.int
     chunk: _builtins.bytes
     @_builtins.property
     def envelope(self) -> _document_pb2.SignedDocument: ...
+    @_builtins.property
+    def wraps(self) -> _document_pb2.SignedDocument:
+        """Signed by the trainer that made the wraps."""
+
     def __init__(
         self,
         *,
         envelope: _document_pb2.SignedDocument | None = ...,
         chunk: _builtins.bytes = ...,
+        wraps: _document_pb2.SignedDocument | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "envelope", b"envelope", "part", b"part"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "envelope", b"envelope", "part", b"part", "wraps", b"wraps"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "envelope", b"envelope", "part", b"part"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "envelope", b"envelope", "part", b"part", "wraps", b"wraps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["envelope", "chunk"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["envelope", "chunk", "wraps"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___GetSealedModelResponse: _TypeAlias = GetSealedModelResponse  # noqa: Y015
+
+@_typing.final
+class PutWrapsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WRAPS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def wraps(self) -> _document_pb2.SignedDocument: ...
+    def __init__(
+        self,
+        *,
+        wraps: _document_pb2.SignedDocument | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["wraps", b"wraps"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["wraps", b"wraps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutWrapsRequest: _TypeAlias = PutWrapsRequest  # noqa: Y015
+
+@_typing.final
+class PutWrapsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutWrapsResponse: _TypeAlias = PutWrapsResponse  # noqa: Y015
 
 @_typing.final
 class SignReleaseRequest(_message.Message):

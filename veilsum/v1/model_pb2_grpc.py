@@ -35,7 +35,7 @@ class ModelServiceStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.PutSealedModel = channel.stream_unary(
+        self.PutSealedModel = channel.stream_stream(
                 '/veilsum.v1.ModelService/PutSealedModel',
                 request_serializer=veilsum_dot_v1_dot_model__pb2.PutSealedModelRequest.SerializeToString,
                 response_deserializer=veilsum_dot_v1_dot_model__pb2.PutSealedModelResponse.FromString,
@@ -44,6 +44,11 @@ class ModelServiceStub:
                 '/veilsum.v1.ModelService/GetSealedModel',
                 request_serializer=veilsum_dot_v1_dot_model__pb2.GetSealedModelRequest.SerializeToString,
                 response_deserializer=veilsum_dot_v1_dot_model__pb2.GetSealedModelResponse.FromString,
+                _registered_method=True)
+        self.PutWraps = channel.unary_unary(
+                '/veilsum.v1.ModelService/PutWraps',
+                request_serializer=veilsum_dot_v1_dot_model__pb2.PutWrapsRequest.SerializeToString,
+                response_deserializer=veilsum_dot_v1_dot_model__pb2.PutWrapsResponse.FromString,
                 _registered_method=True)
         self.SignRelease = channel.unary_unary(
                 '/veilsum.v1.ModelService/SignRelease',
@@ -63,13 +68,21 @@ class ModelServiceServicer:
 
     def PutSealedModel(self, request_iterator, context):
         """The sealed model of a round, from the opener whose turn it is.
+        Each part is answered when it is durable; the whole counts when the stream ends well.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetSealedModel(self, request, context):
-        """The sealed model of a round: envelope first, then chunks.
+        """The sealed model of a round: envelope first, then wraps made later, then chunks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutWraps(self, request, context):
+        """The content key of a released model, sealed for members that its envelope leaves out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -92,7 +105,7 @@ class ModelServiceServicer:
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'PutSealedModel': grpc.stream_unary_rpc_method_handler(
+            'PutSealedModel': grpc.stream_stream_rpc_method_handler(
                     servicer.PutSealedModel,
                     request_deserializer=veilsum_dot_v1_dot_model__pb2.PutSealedModelRequest.FromString,
                     response_serializer=veilsum_dot_v1_dot_model__pb2.PutSealedModelResponse.SerializeToString,
@@ -101,6 +114,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.GetSealedModel,
                     request_deserializer=veilsum_dot_v1_dot_model__pb2.GetSealedModelRequest.FromString,
                     response_serializer=veilsum_dot_v1_dot_model__pb2.GetSealedModelResponse.SerializeToString,
+            ),
+            'PutWraps': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutWraps,
+                    request_deserializer=veilsum_dot_v1_dot_model__pb2.PutWrapsRequest.FromString,
+                    response_serializer=veilsum_dot_v1_dot_model__pb2.PutWrapsResponse.SerializeToString,
             ),
             'SignRelease': grpc.unary_unary_rpc_method_handler(
                     servicer.SignRelease,
@@ -135,7 +153,7 @@ class ModelService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.stream_unary(
+        return grpc.experimental.stream_stream(
             request_iterator,
             target,
             '/veilsum.v1.ModelService/PutSealedModel',
@@ -168,6 +186,33 @@ class ModelService:
             '/veilsum.v1.ModelService/GetSealedModel',
             veilsum_dot_v1_dot_model__pb2.GetSealedModelRequest.SerializeToString,
             veilsum_dot_v1_dot_model__pb2.GetSealedModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutWraps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/veilsum.v1.ModelService/PutWraps',
+            veilsum_dot_v1_dot_model__pb2.PutWrapsRequest.SerializeToString,
+            veilsum_dot_v1_dot_model__pb2.PutWrapsResponse.FromString,
             options,
             channel_credentials,
             insecure,

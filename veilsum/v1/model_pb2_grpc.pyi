@@ -33,10 +33,14 @@ class ModelServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ModelServiceAsyncStub: ...
-    PutSealedModel: _grpc.StreamUnaryMultiCallable[_model_pb2.PutSealedModelRequest, _model_pb2.PutSealedModelResponse]
-    """The sealed model of a round, from the opener whose turn it is."""
+    PutSealedModel: _grpc.StreamStreamMultiCallable[_model_pb2.PutSealedModelRequest, _model_pb2.PutSealedModelResponse]
+    """The sealed model of a round, from the opener whose turn it is.
+    Each part is answered when it is durable; the whole counts when the stream ends well.
+    """
     GetSealedModel: _grpc.UnaryStreamMultiCallable[_model_pb2.GetSealedModelRequest, _model_pb2.GetSealedModelResponse]
-    """The sealed model of a round: envelope first, then chunks."""
+    """The sealed model of a round: envelope first, then wraps made later, then chunks."""
+    PutWraps: _grpc.UnaryUnaryMultiCallable[_model_pb2.PutWrapsRequest, _model_pb2.PutWrapsResponse]
+    """The content key of a released model, sealed for members that its envelope leaves out."""
     SignRelease: _grpc.UnaryUnaryMultiCallable[_model_pb2.SignReleaseRequest, _model_pb2.SignReleaseResponse]
     """An opener's signature on the release."""
     GetRelease: _grpc.UnaryUnaryMultiCallable[_model_pb2.GetReleaseRequest, _model_pb2.GetReleaseResponse]
@@ -47,10 +51,14 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Models that the coordinator stores and cannot open."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    PutSealedModel: _aio.StreamUnaryMultiCallable[_model_pb2.PutSealedModelRequest, _model_pb2.PutSealedModelResponse]  # type: ignore[assignment]
-    """The sealed model of a round, from the opener whose turn it is."""
+    PutSealedModel: _aio.StreamStreamMultiCallable[_model_pb2.PutSealedModelRequest, _model_pb2.PutSealedModelResponse]  # type: ignore[assignment]
+    """The sealed model of a round, from the opener whose turn it is.
+    Each part is answered when it is durable; the whole counts when the stream ends well.
+    """
     GetSealedModel: _aio.UnaryStreamMultiCallable[_model_pb2.GetSealedModelRequest, _model_pb2.GetSealedModelResponse]  # type: ignore[assignment]
-    """The sealed model of a round: envelope first, then chunks."""
+    """The sealed model of a round: envelope first, then wraps made later, then chunks."""
+    PutWraps: _aio.UnaryUnaryMultiCallable[_model_pb2.PutWrapsRequest, _model_pb2.PutWrapsResponse]  # type: ignore[assignment]
+    """The content key of a released model, sealed for members that its envelope leaves out."""
     SignRelease: _aio.UnaryUnaryMultiCallable[_model_pb2.SignReleaseRequest, _model_pb2.SignReleaseResponse]  # type: ignore[assignment]
     """An opener's signature on the release."""
     GetRelease: _aio.UnaryUnaryMultiCallable[_model_pb2.GetReleaseRequest, _model_pb2.GetReleaseResponse]  # type: ignore[assignment]
@@ -64,8 +72,10 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request_iterator: _MaybeAsyncIterator[_model_pb2.PutSealedModelRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_model_pb2.PutSealedModelResponse, _abc.Awaitable[_model_pb2.PutSealedModelResponse]]:
-        """The sealed model of a round, from the opener whose turn it is."""
+    ) -> _typing.Union[_abc.Iterator[_model_pb2.PutSealedModelResponse], _abc.AsyncIterator[_model_pb2.PutSealedModelResponse]]:
+        """The sealed model of a round, from the opener whose turn it is.
+        Each part is answered when it is durable; the whole counts when the stream ends well.
+        """
 
     @_abc_1.abstractmethod
     def GetSealedModel(
@@ -73,7 +83,15 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.GetSealedModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_model_pb2.GetSealedModelResponse], _abc.AsyncIterator[_model_pb2.GetSealedModelResponse]]:
-        """The sealed model of a round: envelope first, then chunks."""
+        """The sealed model of a round: envelope first, then wraps made later, then chunks."""
+
+    @_abc_1.abstractmethod
+    def PutWraps(
+        self,
+        request: _model_pb2.PutWrapsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.PutWrapsResponse, _abc.Awaitable[_model_pb2.PutWrapsResponse]]:
+        """The content key of a released model, sealed for members that its envelope leaves out."""
 
     @_abc_1.abstractmethod
     def SignRelease(

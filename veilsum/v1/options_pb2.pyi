@@ -5,6 +5,7 @@ Who may call a method: declared beside the method, enforced by the server."""
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
@@ -33,6 +34,8 @@ class _CallerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Caller.ValueTy
     """A member with the role of a trainer."""
     CALLER_OPENER: _Caller.ValueType  # 4
     """A trainer that the round names as an opener."""
+    CALLER_AUDITOR: _Caller.ValueType  # 5
+    """A member with the role of an auditor, and not that of a trainer."""
 
 class Caller(_Caller, metaclass=_CallerEnumTypeWrapper):
     """A caller's role, taken from its certificate and the roster, never from a message."""
@@ -46,8 +49,12 @@ CALLER_TRAINER: Caller.ValueType  # 3
 """A member with the role of a trainer."""
 CALLER_OPENER: Caller.ValueType  # 4
 """A trainer that the round names as an opener."""
+CALLER_AUDITOR: Caller.ValueType  # 5
+"""A member with the role of an auditor, and not that of a trainer."""
 Global___Caller: _TypeAlias = Caller  # noqa: Y015
 
 CALLER_FIELD_NUMBER: _builtins.int
-caller: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Caller.ValueType]
-"""The role that may call the method. The server does not start if one lacks it."""
+caller: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _containers.RepeatedScalarFieldContainer[Global___Caller.ValueType]]
+"""The roles that may call the method: any one of them is enough. The server does not
+start if a method names none.
+"""

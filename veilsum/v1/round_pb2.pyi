@@ -34,6 +34,8 @@ class _PhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Phase.ValueType
     PHASE_OPENING: _Phase.ValueType  # 5
     PHASE_DONE: _Phase.ValueType  # 6
     PHASE_ABORTED: _Phase.ValueType  # 7
+    PHASE_AUDITING: _Phase.ValueType  # 8
+    """Between AGGREGATING and OPENING, where the plan names an auditor."""
 
 class Phase(_Phase, metaclass=_PhaseEnumTypeWrapper):
     """The phase of a round; see docs/protocol.md."""
@@ -46,6 +48,8 @@ PHASE_AGGREGATING: Phase.ValueType  # 4
 PHASE_OPENING: Phase.ValueType  # 5
 PHASE_DONE: Phase.ValueType  # 6
 PHASE_ABORTED: Phase.ValueType  # 7
+PHASE_AUDITING: Phase.ValueType  # 8
+"""Between AGGREGATING and OPENING, where the plan names an auditor."""
 Global___Phase: _TypeAlias = Phase  # noqa: Y015
 
 @_typing.final
@@ -97,6 +101,7 @@ class RoundStatus(_message.Message):
     AGREED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     KEY_SIGNERS_FIELD_NUMBER: _builtins.int
+    AUDITOR_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     phase: Global___Phase.ValueType
     turn: _builtins.str
@@ -110,6 +115,8 @@ class RoundStatus(_message.Message):
     """Digest of the sealed model, once there is one."""
     reason: _builtins.str
     """Why the round was aborted."""
+    auditor: _builtins.str
+    """Who countersigns the sum before anybody opens it; empty for nobody."""
     @_builtins.property
     def openers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -138,10 +145,11 @@ class RoundStatus(_message.Message):
         agreed: _abc.Iterable[_builtins.str] | None = ...,
         reason: _builtins.str = ...,
         key_signers: _abc.Iterable[_builtins.str] | None = ...,
+        auditor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed", b"agreed", "cohort", b"cohort", "committed", b"committed", "key_record", b"key_record", "key_signers", b"key_signers", "number", b"number", "openers", b"openers", "phase", b"phase", "plan", b"plan", "reason", b"reason", "sealed_model", b"sealed_model", "sum", b"sum", "turn", b"turn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed", b"agreed", "auditor", b"auditor", "cohort", b"cohort", "committed", b"committed", "key_record", b"key_record", "key_signers", b"key_signers", "number", b"number", "openers", b"openers", "phase", b"phase", "plan", b"plan", "reason", b"reason", "sealed_model", b"sealed_model", "sum", b"sum", "turn", b"turn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

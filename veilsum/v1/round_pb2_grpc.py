@@ -100,7 +100,7 @@ class RoundServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RefuseRound(self, request, context):
-        """An opener's word that a key, or a sum, is not what it must be.
+        """An opener's or the auditor's word that a key, or a sum, is not what it must be.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

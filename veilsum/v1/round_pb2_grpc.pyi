@@ -42,7 +42,7 @@ class RoundServiceStub:
     SignKey: _grpc.UnaryUnaryMultiCallable[_round_pb2.SignKeyRequest, _round_pb2.SignKeyResponse]
     """An opener's signature on the key record, after its own checks."""
     RefuseRound: _grpc.UnaryUnaryMultiCallable[_round_pb2.RefuseRoundRequest, _round_pb2.RefuseRoundResponse]
-    """An opener's word that a key, or a sum, is not what it must be."""
+    """An opener's or the auditor's word that a key, or a sum, is not what it must be."""
     GetPlan: _grpc.UnaryUnaryMultiCallable[_round_pb2.GetPlanRequest, _round_pb2.GetPlanResponse]
     """The signed plan of a round that has one."""
 
@@ -60,7 +60,7 @@ class RoundServiceAsyncStub(RoundServiceStub):
     SignKey: _aio.UnaryUnaryMultiCallable[_round_pb2.SignKeyRequest, _round_pb2.SignKeyResponse]  # type: ignore[assignment]
     """An opener's signature on the key record, after its own checks."""
     RefuseRound: _aio.UnaryUnaryMultiCallable[_round_pb2.RefuseRoundRequest, _round_pb2.RefuseRoundResponse]  # type: ignore[assignment]
-    """An opener's word that a key, or a sum, is not what it must be."""
+    """An opener's or the auditor's word that a key, or a sum, is not what it must be."""
     GetPlan: _aio.UnaryUnaryMultiCallable[_round_pb2.GetPlanRequest, _round_pb2.GetPlanResponse]  # type: ignore[assignment]
     """The signed plan of a round that has one."""
 
@@ -105,7 +105,7 @@ class RoundServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _round_pb2.RefuseRoundRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_round_pb2.RefuseRoundResponse, _abc.Awaitable[_round_pb2.RefuseRoundResponse]]:
-        """An opener's word that a key, or a sum, is not what it must be."""
+        """An opener's or the auditor's word that a key, or a sum, is not what it must be."""
 
     @_abc_1.abstractmethod
     def GetPlan(

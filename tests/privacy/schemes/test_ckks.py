@@ -3,17 +3,19 @@
 import base64
 import json
 import math
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tenseal import sealapi
 
 from privacy.errors import MalformedMessage, SumOffGrid, UnsafeParameters
 from privacy.limbs import PUBLIC_KEY, Layout, decode_chunk, encode_chunk
 from privacy.schemes import ckks, ring
 from privacy.schemes.ckks import (
-    CkksProtector,
     CkksRevealer,
     CohortKey,
     check_cohort_key,
@@ -27,6 +29,9 @@ from privacy.schemes.ckks_parameters import (
     CkksParameters,
 )
 from privacy.schemes.ckks_sum import CkksCombiner
+from privacy.schemes.masks import Mask
+from tests import ckks_golden
+from tests.privacy.schemes.masked import AnyCohort, Unmasked, protector
 
 PARAMETERS = CkksParameters(28, 24, 100)
 KEY_LAYOUT = Layout(4096, (MODULUS_4096,), marker=PUBLIC_KEY)
@@ -45,7 +50,7 @@ def other() -> CohortKey:
 
 
 def protect(key: CohortKey, values: np.ndarray = VALUES) -> bytes:
-    return CkksProtector(PARAMETERS, values.size, key.public).protect(0, values)
+    return protector(PARAMETERS, values.size, key.public).protect(0, values)
 
 
 def public_words(key: CohortKey) -> np.ndarray:
@@ -150,6 +155,30 @@ def test_noise_has_the_variance_of_the_derivation() -> None:
     assert np.max(np.abs(scaled)) < 8
 
 
+def test_what_a_key_was_made_and_checked_with_is_overwritten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The secret, and the error, which with the public key is the secret."""
+    kept, key_error, decode = [], ckks._key_error, ckks._decode_secret
+
+    def error_of(*given: object) -> np.ndarray:
+        kept.append(key_error(*given))
+        return kept[-1]
+
+    def decoded(*given: object) -> np.ndarray:
+        kept.append(decode(*given))
+        return kept[-1]
+
+    monkeypatch.setattr(ckks, "_key_error", error_of)
+    monkeypatch.setattr(ckks, "_decode_secret", decoded)
+
+    made = make_cohort_key(PARAMETERS)
+    check_cohort_key(PARAMETERS, made.public, made.secret)
+
+    assert len(kept) >= 4
+    assert not any(each.any() for each in kept)
+
+
 def test_keys_are_drawn_until_their_worst_slot_is_good() -> None:
     """One key in ten is not; the maker never hands one out, and a check refuses it."""
     seal = ckks._Seal(PARAMETERS)
@@ -192,7 +221,7 @@ def test_a_secret_that_is_not_ternary_is_refused(key: CohortKey) -> None:
 def test_a_secret_for_other_parameters_is_refused(key: CohortKey, cut: slice) -> None:
     """Marker, version, degree, modulus and length are all fixed."""
     with pytest.raises(MalformedMessage, match="not a cohort secret"):
-        CkksRevealer(PARAMETERS, 4096, key.secret[cut])
+        AnyCohort(PARAMETERS, 4096, key.secret[cut])
 
 
 def test_halves_of_two_pairs_are_refused(key: CohortKey, other: CohortKey) -> None:
@@ -263,9 +292,9 @@ def test_a_pair_of_our_own_making_passes() -> None:
 def test_a_public_key_in_another_form_is_refused(key: CohortKey, fault: slice) -> None:
     """It is a container of its own kind."""
     with pytest.raises(MalformedMessage):
-        CkksProtector(PARAMETERS, 4096, key.public[fault])
+        protector(PARAMETERS, 4096, key.public[fault])
     with pytest.raises(MalformedMessage, match="marker"):
-        CkksProtector(PARAMETERS, 4096, protect(key))
+        protector(PARAMETERS, 4096, protect(key))
 
 
 def test_another_key_opens_nothing(key: CohortKey, other: CohortKey) -> None:
@@ -273,7 +302,7 @@ def test_another_key_opens_nothing(key: CohortKey, other: CohortKey) -> None:
     total = COMBINER.combine(0, [protect(key), protect(key)])
 
     with pytest.raises(SumOffGrid, match="cannot be told"):
-        CkksRevealer(PARAMETERS, 4096, other.secret).reveal(0, total, 2)
+        AnyCohort(PARAMETERS, 4096, other.secret).reveal(0, total, 2)
 
 
 def test_one_contribution_under_another_key_spoils_the_sum(
@@ -286,16 +315,17 @@ def test_one_contribution_under_another_key_spoils_the_sum(
     total = COMBINER.combine(0, payloads)
 
     with pytest.raises(SumOffGrid, match="cannot be told"):
-        CkksRevealer(PARAMETERS, 4096, key.secret).reveal(0, total, 3)
+        AnyCohort(PARAMETERS, 4096, key.secret).reveal(0, total, 3)
 
 
 def test_a_sum_beyond_what_the_cohort_can_reach_is_refused(key: CohortKey) -> None:
-    """Two contributions announced as one, or one that left the grid."""
-    edge = np.full(4096, PARAMETERS.largest_value)
-    total = COMBINER.combine(0, [protect(key, edge), protect(key, edge)])
+    """One contribution that left the grid, here as two at its edge under one mask."""
+    edge, none = np.full(4096, PARAMETERS.largest_value), Unmasked(PARAMETERS)
+    payload = protector(PARAMETERS, 4096, key.public, none).protect(0, edge)
+    total = COMBINER.combine(0, [payload, payload])
 
     with pytest.raises(SumOffGrid, match="1 sites"):
-        CkksRevealer(PARAMETERS, 4096, key.secret).reveal(0, total, 1)
+        AnyCohort(PARAMETERS, 4096, key.secret, none).reveal(0, total, 1)
 
 
 @pytest.mark.parametrize("distance", [0.41, 0.5])
@@ -303,7 +333,7 @@ def test_a_value_between_two_steps_is_refused(key: CohortKey, distance: float) -
     """And one well inside the guard is rounded to its step."""
     seal = ckks._Seal(PARAMETERS)
     encryptor = seal.encryptor(public_words(key)[0, :, 0, :])
-    revealer = CkksRevealer(PARAMETERS, 4096, key.secret)
+    revealer = AnyCohort(PARAMETERS, 4096, key.secret, Unmasked(PARAMETERS))
     slots = np.zeros(2048, np.complex128)
 
     def total(value: complex) -> bytes:
@@ -321,7 +351,7 @@ def test_a_value_between_two_steps_is_refused(key: CohortKey, distance: float) -
 def test_a_cohort_beyond_the_parameters_is_not_opened(key: CohortKey, cohort: int) -> None:
     """Its sum may have wrapped."""
     with pytest.raises(UnsafeParameters):
-        CkksRevealer(PARAMETERS, 4096, key.secret).reveal(0, protect(key), cohort)
+        AnyCohort(PARAMETERS, 4096, key.secret).reveal(0, protect(key), cohort)
 
 
 def test_a_chunk_of_many_ciphertexts_is_exact(key: CohortKey) -> None:
@@ -331,12 +361,72 @@ def test_a_chunk_of_many_ciphertexts_is_exact(key: CohortKey) -> None:
     values = np.random.default_rng(4).integers(-(2**23) + 1, 2**23, dimension)
     combiner = CkksCombiner(parameters, dimension)
 
-    payload = CkksProtector(parameters, dimension, key.public).protect(0, values)
+    payload = protector(parameters, dimension, key.public).protect(0, values)
 
     total = combiner.combine(0, [payload] * 16)
     assert len(payload) <= 1 << 20
-    revealed = CkksRevealer(parameters, dimension, key.secret).reveal(0, total, 16)
+    revealed = AnyCohort(parameters, dimension, key.secret).reveal(0, total, 16)
     assert np.array_equal(revealed, 16 * values)
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=25)
+@pytest.mark.parametrize("per_half", [1, 2])
+def test_any_cut_of_any_vector_is_exact(key: CohortKey, per_half: int, data: st.DataObject) -> None:
+    """One value or two in a half, one ciphertext in a chunk or more, the last one short or full."""
+    scale, bits, most = {1: (28, 24, 100), 2: (21, 16, 8)}[per_half]
+    parameters = CkksParameters(scale, bits, most, per_half, data.draw(st.integers(1, 3)))
+    full = parameters.geometry(1).values_per_chunk
+    dimension = data.draw(st.integers(1, 20_000) | st.sampled_from([full, full + 1, 2 * full]))
+    draw = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    shape = (data.draw(st.integers(1, 3)), dimension)
+    edge = parameters.largest_value
+    updates = draw.choice([-edge, -1, 0, 1, edge], shape)
+    site = protector(parameters, dimension, key.public)
+    combiner, geometry = CkksCombiner(parameters, dimension), parameters.geometry(dimension)
+    revealer = AnyCohort(parameters, dimension, key.secret)
+
+    revealed = [
+        revealer.reveal(
+            chunk,
+            combiner.combine(chunk, (site.protect(chunk, u[cut]) for u in updates)),
+            len(updates),
+        )
+        for chunk, cut in ((each, geometry.span(each)) for each in range(geometry.chunks))
+    ]
+
+    assert np.array_equal(np.concatenate(revealed), np.sum(updates, axis=0))
+
+
+@pytest.mark.parametrize("where", [0, 4095, 4096, 8191])
+def test_each_value_has_its_own_place(key: CohortKey, where: int) -> None:
+    """The first N values are the low fields, in the order of the halves, then the high ones."""
+    parameters = CkksParameters(21, 16, 8, values_per_half=2)
+    values = np.zeros(8192, np.int64)
+    values[where] = 3
+    none = Unmasked(parameters)
+    revealer = AnyCohort(parameters, 8192, key.secret, none)
+    payload = protector(parameters, 8192, key.public, none).protect(0, values)
+
+    opened = np.rint(revealer._open(decode_chunk(parameters.layout, 0, 1, payload)[0]))
+
+    assert np.flatnonzero(opened).tolist() == [where % 4096]
+    assert opened[where % 4096] == (3 if where < 4096 else 3 * 2**19)
+
+
+def test_a_field_beyond_what_the_cohort_can_reach_is_refused(key: CohortKey) -> None:
+    """Its half as a whole is still within what a cohort's halves can be."""
+    parameters = CkksParameters(21, 16, 8, values_per_half=2)
+    seal, edge = ckks._Seal(parameters), parameters.largest_value
+    slots = np.zeros(2048, np.complex128)
+    slots[5] = edge + 1
+    words = seal.encrypt(seal.encryptor(public_words(key)[0, :, 0, :]), slots)
+    total = encode_chunk(parameters.layout, 0, words.reshape(1, 2, 1, 4096))
+    revealer = AnyCohort(parameters, 8192, key.secret, Unmasked(parameters))
+
+    assert revealer.reveal(0, total, 2)[5] == edge + 1
+    with pytest.raises(SumOffGrid, match="1 sites"):
+        revealer.reveal(0, total, 1)
 
 
 def test_a_sum_written_by_one_release_opens_under_another() -> None:
@@ -346,13 +436,53 @@ def test_a_sum_written_by_one_release_opens_under_another() -> None:
     parameters = CkksParameters(golden["scale_log2"], golden["value_bits"], golden["cohort_max"])
     index = np.arange(golden["dimension"])
     values = ((index * 1664525 + 1013904223) % (2**24 - 1) - (2**23 - 1))[4096:]
-    revealer = CkksRevealer(parameters, golden["dimension"], bytes.fromhex(golden["secret_hex"]))
+    masks = [
+        Mask(parameters, bytes.fromhex(each), bytes.fromhex(golden["mask_context_hex"]))
+        for each in golden["mask_secrets_hex"]
+    ]
+    secret = bytes.fromhex(golden["secret_hex"])
+    revealer = CkksRevealer(parameters, golden["dimension"], secret, masks)
 
     revealed = revealer.reveal(
         golden["chunk"], base64.b64decode(golden["total_base64"]), golden["cohort"]
     )
 
     assert np.array_equal(revealed, values + -values // 3)
+
+
+@pytest.mark.parametrize("release", ["0.3.16", "0.3.18"])
+def test_keys_and_sums_of_other_releases_are_used_with_this_one(release: str) -> None:
+    """SEAL's own bytes do not cross between these two; ours do, in both directions."""
+    path = Path(__file__).parents[2] / "vectors" / f"ckks_tenseal_{release}.json"
+    golden = json.loads(path.read_text())
+    parameters = ckks_golden.PARAMETERS
+    public, total = (base64.b64decode(golden[name]) for name in ("public", "total"))
+    secret = base64.b64decode(golden["secret"])
+    combiner = CkksCombiner(parameters, ckks_golden.DIMENSION)
+    masks, last = [ckks_golden.mask(site) for site in range(4)], ckks_golden.update(3)
+    three, four = (
+        CkksRevealer(parameters, ckks_golden.DIMENSION, secret, masks[:cohort]) for cohort in (3, 4)
+    )
+    ours = protector(parameters, ckks_golden.DIMENSION, public, masks[3]).protect(1, last)
+
+    check_cohort_key(parameters, public, secret)
+    opened = three.reveal(1, total, 3)
+    together = four.reveal(1, combiner.combine(1, [total, ours]), 4)
+
+    assert golden["release"] == release
+    assert sha256(opened.astype("<i8").tobytes()).hexdigest() == golden["sum_sha256"]
+    assert np.array_equal(opened, sum(ckks_golden.update(site) for site in range(3)))
+    assert np.array_equal(together, opened + last)
+
+
+def test_seals_table_is_the_classical_one_of_the_file() -> None:
+    """The file is read right: its other row is the one that SEAL was compiled with."""
+    path = Path(__file__).parents[2] / "vectors" / "he_standard.json"
+    classical = json.loads(path.read_text())["ternary_128_classic"]
+
+    for degree, bits in classical.items():
+        level = sealapi.SEC_LEVEL_TYPE.TC128
+        assert sealapi.CoeffModulus.MaxBitCount(int(degree), level) == bits
 
 
 @pytest.mark.parametrize(

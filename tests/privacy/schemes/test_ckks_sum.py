@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,6 +41,90 @@ def test_the_order_of_contributions_does_not_matter() -> None:
     parts = [payload(draw.integers(0, MODULUS_4096, 4096, np.uint64)) for _ in range(20)]
 
     assert COMBINER.combine(0, parts) == COMBINER.combine(0, parts[::-1])
+
+
+def residues(seed: int) -> np.ndarray:
+    draw = np.random.default_rng(seed)
+    return draw.integers(0, MODULUS_4096, (1, 2, 1, 4096), np.uint64)
+
+
+def expected(seeds: list[int]) -> bytes:
+    """Added up in integers that do not overflow."""
+    total = sum(residues(seed).astype(object) for seed in seeds) % MODULUS_4096
+    return encode_chunk(PARAMETERS.layout, 0, total.astype(np.uint64))
+
+
+def chunk(seed: int) -> bytes:
+    return encode_chunk(PARAMETERS.layout, 0, residues(seed))
+
+
+@pytest.mark.parametrize("cohort", [1, 2, 3, 16, 17, 50])
+def test_the_sum_is_that_of_all_of_any_residues(cohort: int) -> None:
+    """Each is decoded over the one before it, and none is lost or counted twice."""
+    seeds = list(range(cohort))
+
+    assert COMBINER.combine(0, map(chunk, seeds)) == expected(seeds)
+
+
+@pytest.mark.parametrize("bad", [b"", b"rotten", payload(1)[:-1], payload(1, second=0)], ids=len)
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_what_is_refused_is_not_added(bad: bytes, before: int) -> None:
+    """Neither whole nor in part, and what follows adds up as if it had not been there."""
+    addition = COMBINER.begin(0)
+    for seed in range(before):
+        addition.check_and_add(chunk(seed))
+
+    with pytest.raises(MalformedMessage):
+        addition.check_and_add(bad)
+    for seed in range(before, 4):
+        addition.check_and_add(chunk(seed))
+
+    assert addition.finish() == expected([0, 1, 2, 3])
+
+
+def test_a_residue_too_large_in_the_last_word_is_not_added() -> None:
+    """All the others have been decoded by then."""
+    addition = COMBINER.begin(0)
+    addition.add(chunk(0))
+    broken = bytearray(chunk(1))
+    broken[-8:] = b"\xff" * 8
+
+    with pytest.raises(MalformedMessage, match="not below"):
+        addition.add(bytes(broken))
+    addition.add(chunk(2))
+
+    assert addition.finish() == expected([0, 2])
+
+
+def test_a_sum_may_be_looked_at_and_grow() -> None:
+    """Looking at it makes its residues canonical, at whatever number of contributions."""
+    addition = COMBINER.begin(0)
+    for seed in range(40):
+        addition.add(chunk(seed))
+        if seed % 7 == 0:
+            assert addition.finish() == expected(list(range(seed + 1)))
+
+    assert addition.finish() == expected(list(range(40)))
+
+
+def test_an_addition_takes_two_arrays_whatever_the_cohort() -> None:
+    """Of 64 bits a residue; a third or a tenth contribution allocates nothing of that size."""
+    combiner = CkksCombiner(replace(PARAMETERS, ciphertexts_per_chunk=17), 17 * 4096)
+    big = encode_chunk(PARAMETERS.layout, 0, np.ones((17, 2, 1, 4096), np.uint64))
+    array = 17 * 2 * 4096 * 8
+    addition = combiner.begin(0)
+    addition.add(big)
+    addition.add(big)
+    tracemalloc.start()
+    try:
+        held, _ = tracemalloc.get_traced_memory()
+        for _ in range(8):
+            addition.add(big)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak - held < array / 4
 
 
 def test_contributions_are_taken_one_at_a_time() -> None:

@@ -1,5 +1,6 @@
 """One law, every scheme: what is revealed is exactly the sum of what was protected."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,45 +11,77 @@ from hypothesis import strategies as st
 from privacy.errors import CohortTooSmall, MalformedMessage, UpdateOutOfRange
 from privacy.merkle import piece_root
 from privacy.schemes.base import Combiner, Geometry, Integers, Protector, Revealer
-from privacy.schemes.ckks import CkksProtector, CkksRevealer, make_cohort_key
-from privacy.schemes.ckks_parameters import CkksParameters
+from privacy.schemes.ckks import make_cohort_key
+from privacy.schemes.ckks_parameters import CkksParameters, fitting
 from privacy.schemes.ckks_sum import CkksCombiner
 from privacy.schemes.plain import PlainCombiner, PlainProtector, PlainRevealer
+from privacy.schemes.shares_layout import SharesParameters
+from privacy.schemes.shares_opening import SharesRevealer
+from tests.privacy.schemes import masked
+from tests.privacy.schemes.three_seats import FreshProtector, ThreeSeats
 
-DIMENSION = 4096 + 50
-LARGEST = 2**23 - 1
+LAST = 50
+"""Values of the second chunk, which is short."""
 
 
 @dataclass(frozen=True)
 class Roles:
     geometry: Geometry
+    largest: int
     protector: Protector
     combiner: Combiner
     revealer: Revealer
 
 
 def _plain() -> Roles:
-    geometry = Geometry(DIMENSION, 4096)
+    geometry, largest = Geometry(4096 + LAST, 4096), 2**23 - 1
     return Roles(
         geometry,
-        PlainProtector(geometry, LARGEST),
+        largest,
+        PlainProtector(geometry, largest),
         PlainCombiner(geometry),
         PlainRevealer(geometry),
     )
 
 
-def _ckks() -> Roles:
-    parameters = CkksParameters(scale_log2=28, value_bits=24, cohort_max=100)
+def _ckks(parameters: CkksParameters) -> Roles:
+    dimension = parameters.geometry(1).values_per_chunk + LAST
     key = make_cohort_key(parameters)
     return Roles(
-        parameters.geometry(DIMENSION),
-        CkksProtector(parameters, DIMENSION, key.public),
-        CkksCombiner(parameters, DIMENSION),
-        CkksRevealer(parameters, DIMENSION, key.secret),
+        parameters.geometry(dimension),
+        parameters.largest_value,
+        masked.protector(parameters, dimension, key.public),
+        CkksCombiner(parameters, dimension),
+        masked.AnyCohort(parameters, dimension, key.secret),
     )
 
 
-@pytest.fixture(params=[_plain, _ckks], ids=["plain", "ckks"], scope="module")
+def _shares(parameters: SharesParameters) -> Roles:
+    dimension = parameters.geometry(1).values_per_chunk + LAST
+    return Roles(
+        parameters.geometry(dimension),
+        parameters.largest_value,
+        FreshProtector(parameters, dimension),
+        ThreeSeats(parameters, dimension),
+        SharesRevealer(parameters, dimension),
+    )
+
+
+SCHEMES = {
+    "plain": _plain,
+    "ckks": lambda: _ckks(CkksParameters(28, 24, 100)),
+    # Few bits, so that a hundred times the noise of one ciphertext still rounds away.
+    "ckks, two in a half": lambda: _ckks(fitting(value_bits=8, cohort_max=100)),
+    "ckks, two in a half, two in a chunk": lambda: _ckks(
+        fitting(value_bits=8, cohort_max=100, ciphertexts_per_chunk=2)
+    ),
+    "shares": lambda: _shares(SharesParameters(40, 100, 1, leaves_per_chunk=16)),
+    "shares, two in a word": lambda: _shares(SharesParameters(24, 100, 2, leaves_per_chunk=8)),
+    "shares, four in a word": lambda: _shares(SharesParameters(9, 100, 4, leaves_per_chunk=8)),
+}
+
+
+@pytest.fixture(params=SCHEMES.values(), ids=SCHEMES.keys(), scope="module")
 def roles(request: pytest.FixtureRequest) -> Roles:
     return request.param()
 
@@ -78,7 +111,9 @@ def reveal(roles: Roles, contributions: list[list[bytes]]) -> Integers:
 def test_the_sum_is_exact(roles: Roles, seeds: list[int]) -> None:
     """For any updates on the grid."""
     updates = [
-        np.random.default_rng(seed).integers(-LARGEST, LARGEST, DIMENSION, endpoint=True)
+        np.random.default_rng(seed).integers(
+            -roles.largest, roles.largest, roles.geometry.dimension, endpoint=True
+        )
         for seed in seeds
     ]
 
@@ -87,13 +122,15 @@ def test_the_sum_is_exact(roles: Roles, seeds: list[int]) -> None:
     assert np.array_equal(revealed, np.sum(updates, axis=0))
 
 
+# In units of the largest value, by index.
 EXTREMES = {
-    "all at +max": np.full(DIMENSION, LARGEST),
-    "all at -max": np.full(DIMENSION, -LARGEST),
-    "signs in turn": LARGEST * (1 - 2 * (np.arange(DIMENSION) % 2)),
-    "halves against each other": LARGEST * np.where(np.arange(DIMENSION) % 4096 < 2048, 1, -1),
-    "one at the edge": np.eye(1, DIMENSION, 17, dtype=np.int64)[0] * LARGEST,
-    "zero": np.zeros(DIMENSION, np.int64),
+    "all at +max": np.ones_like,
+    "all at -max": lambda index: -np.ones_like(index),
+    "signs in turn": lambda index: 1 - 2 * (index % 2),
+    "parts against each other": lambda index: np.where(index % 4096 < 2048, 1, -1),
+    "fields against each other": lambda index: np.where(index % 8192 < 4096, -1, 1),
+    "one at the edge": lambda index: (index == 17).astype(np.int64),
+    "zero": np.zeros_like,
 }
 
 
@@ -101,7 +138,7 @@ EXTREMES = {
 @pytest.mark.parametrize("name", EXTREMES)
 def test_the_extremes_of_any_cohort_are_exact(roles: Roles, name: str, cohort: int) -> None:
     """The same update again and again is the furthest that a sum can go."""
-    update = EXTREMES[name].astype(np.int64)
+    update = roles.largest * EXTREMES[name](np.arange(roles.geometry.dimension))
     contribution = protect(roles, update)
 
     revealed = reveal(roles, [contribution] * cohort)
@@ -111,7 +148,7 @@ def test_the_extremes_of_any_cohort_are_exact(roles: Roles, name: str, cohort: i
 
 def test_every_chunk_has_its_own_root(roles: Roles) -> None:
     """Who signs, who receives and who audits compute the same one."""
-    contribution = protect(roles, np.ones(DIMENSION, np.int64))
+    contribution = protect(roles, np.ones(roles.geometry.dimension, np.int64))
 
     roots = [roles.combiner.check(chunk, payload) for chunk, payload in enumerate(contribution)]
 
@@ -119,11 +156,20 @@ def test_every_chunk_has_its_own_root(roles: Roles) -> None:
     assert len({*roots, piece_root(roots)}) == 3
 
 
-@pytest.mark.parametrize("beyond", [LARGEST + 1, -LARGEST - 1, -(2**63), 2**63 - 1])
-def test_a_value_off_the_grid_is_not_protected(roles: Roles, beyond: int) -> None:
-    """It could wrap the sum of everybody."""
-    values = np.zeros(50, np.int64)
-    values[3] = beyond
+@pytest.mark.parametrize(
+    "beyond",
+    [
+        lambda largest: largest + 1,
+        lambda largest: -largest - 1,
+        lambda _: -(2**63),
+        lambda _: 2**63 - 1,
+    ],
+    ids=["above", "below", "smallest", "largest"],
+)
+def test_a_value_off_the_grid_is_not_protected(roles: Roles, beyond: Callable[[int], int]) -> None:
+    """It could wrap the sum of everybody, or run into another value."""
+    values = np.zeros(LAST, np.int64)
+    values[3] = beyond(roles.largest)
 
     with pytest.raises(UpdateOutOfRange):
         roles.protector.protect(1, values)
@@ -145,7 +191,7 @@ def test_there_is_no_chunk_after_the_last(roles: Roles) -> None:
 
 def test_a_cut_chunk_is_refused(roles: Roles) -> None:
     """At the door, in the sum, and when it is opened."""
-    payload = roles.protector.protect(1, np.zeros(50, np.int64))[:-1]
+    payload = roles.protector.protect(1, np.zeros(LAST, np.int64))[:-1]
 
     with pytest.raises(MalformedMessage):
         roles.combiner.check(1, payload)

@@ -1,0 +1,63 @@
+"""One chunk of a round's sum: what must be added, and its addition.
+
+A task is plain values and says nothing of where it is done; no ciphertext travels with it.
+"""
+
+from dataclasses import dataclass
+
+from privacy.errors import MalformedMessage, RootMismatch
+from privacy.schemes.ckks_parameters import CkksParameters
+from privacy.schemes.ckks_sum import Addition, CkksCombiner
+
+from . import object_names as names
+from .ports import ObjectStore, SumChunk
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTask:
+    """One chunk of a round's sum that is to be made, from what lies in the object store.
+
+    `inputs` are the cohort's participants, in order, each with the root (32 bytes) that its
+    chunk had when it came in.
+    """
+
+    round: int
+    chunk: int
+    inputs: tuple[tuple[str, bytes], ...]
+    parameters: CkksParameters
+    dimension: int
+
+
+def add_chunk(task: ChunkTask, objects: ObjectStore) -> SumChunk:
+    """Store one chunk of a sum, durably, and return what its row must say.
+
+    One contribution is held at a time.
+
+    Raises:
+        RootMismatch, NotYet: a contribution's chunk is not what was verified when it came in,
+            or is gone.
+        MalformedMessage: the sum hides nothing; someone contributed what cancels the others.
+        ConflictingContribution: another sum is stored in its place.
+        StoreUnavailable: the disk fails; the task can be done again.
+    """
+    combiner = CkksCombiner(task.parameters, task.dimension)
+    addition = combiner.begin(task.chunk)
+    for participant, expected in task.inputs:
+        name = names.contribution_chunk(task.round, participant, 0, task.chunk)
+        if _add(addition, objects.get(name)) != expected:
+            raise RootMismatch(
+                f"round {task.round}: chunk {task.chunk} of {participant} has changed since it was "
+                "accepted; the coordinator's operator must check its disk"
+            )
+    total = addition.finish()
+    # Read as its openers will read it, before it is written.
+    root = combiner.check(task.chunk, total)
+    objects.put(names.sum_chunk(task.round, task.chunk), total)
+    return SumChunk(task.chunk, root, len(total), len(task.inputs))
+
+
+def _add(addition: Addition, part: bytes) -> bytes:
+    try:
+        return addition.check_and_add(part)
+    except MalformedMessage:
+        return b""  # nothing malformed was ever accepted: it has changed

@@ -1,0 +1,128 @@
+"""Contributions: begun, sent in chunks, counted once, while the round is open."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from privacy import canonical
+from privacy.documents import Signed, pack
+from privacy.errors import IllegalEvent
+from privacy.failpoints import Failpoints
+from privacy.records import Contribution, Receipt, digest_of
+from privacy.schemes.ckks_sum import CkksCombiner
+
+from . import object_names as names
+from . import round as machine
+from . import verify
+from .accept import Offset, Uploads
+from .archive import Archive
+from .ports import ObjectStore, Store
+from .rosters import Rosters
+from .round import Phase
+from .rounds import Rounds
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What a trainer does for the round that is open."""
+
+    rounds: Rounds
+    archive: Archive
+    store: Store
+    objects: ObjectStore
+    rosters: Rosters
+    now: Callable[[], float]
+    failpoints: Failpoints
+    _uploads_of: dict[int, Uploads] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, sender: str, signed: Signed, masks: Sequence[bytes]) -> Offset:
+        """Open the upload of a contribution, or find it again.
+
+        Args:
+            masks: the secret of its mask, sealed to each opener of the plan.
+        """
+        number = canonical.decode(signed.body, Contribution).round
+        plan, roster = self.archive.plan(number), self.rosters.current()
+        header = verify.contribution(signed, sender, plan, roster)
+        verify.mask_seals(header, masks)
+        if not self._has_committed(number, sender, digest_of(header)):
+            self._require_open(number)
+        is_new = self.store.upload(number, sender) is None
+        uploads = self._uploads(number)
+        offset = uploads.begin(header, pack(signed))
+        if not offset.committed:  # of a round that is over they are erased for good
+            self.failpoints.hit("accept.before_masks")
+            uploads.keep_masks(header, masks)
+            self._withdraw_if_over(number)
+        if is_new:
+            log.info("contribution_begun", round=number, participant=sender)
+            self.rounds.progress.came_of_it(number)
+        return offset
+
+    def offset(self, sender: str, number: int) -> Offset:
+        """Return how much of the sender's upload is durable."""
+        return self._uploads(number).offset(sender)
+
+    def put_chunk(self, sender: str, number: int, piece: int, chunk: int, payload: bytes) -> int:
+        """Make one chunk durable, then say so."""
+        self._require_open(number)
+        self.failpoints.hit("accept.before_chunk")
+        uploads = self._uploads(number)
+        is_new = uploads.awaits(sender, piece, chunk)
+        chunks = uploads.put(sender, piece, chunk, payload)
+        self._withdraw_if_over(number)
+        self.failpoints.hit("accept.after_chunk")
+        if is_new:  # a chunk sent again is work, and nothing has come of it
+            self.rounds.progress.came_of_it(number)
+        return chunks
+
+    def commit(self, sender: str, number: int) -> Signed:
+        """Count a complete contribution, once, and return its receipt."""
+        entry, header = self._uploads(number).complete(sender)
+        if entry not in self.rounds.get(number).committed:
+            self._require_open(number)
+            self.store.commit_upload(number, sender)
+            self.rounds.apply(number, machine.Committed(entry))
+            log.info("contribution_accepted", round=number, participant=sender)
+        receipt = Receipt(
+            federation=header.federation,
+            round=number,
+            plan=header.plan,
+            participant=sender,
+            contribution=entry.contribution,
+        )
+        return self.archive.signed(receipt)
+
+    def forget(self, number: int) -> None:
+        """Forget what is remembered of a round that is over; the store keeps what counts."""
+        with self._lock:
+            self._uploads_of.pop(number, None)
+
+    def _require_open(self, number: int) -> None:
+        phase = self.rounds.get(number).phase
+        if phase is not Phase.OPEN:
+            raise IllegalEvent(f"round {number} is {phase}: no contribution is taken")
+
+    def _withdraw_if_over(self, number: int) -> None:
+        # The round may have ended, and been erased, while something of it was on its way to disk.
+        if self.rounds.get(number).is_over():
+            self.objects.delete_prefix(names.contributions(number))
+            self._require_open(number)
+
+    def _has_committed(self, number: int, sender: str, contribution: str) -> bool:
+        entries = self.rounds.get(number).committed
+        return (sender, contribution) in [(each.participant, each.contribution) for each in entries]
+
+    def _uploads(self, number: int) -> Uploads:
+        with self._lock:
+            if number not in self._uploads_of:
+                plan = self.archive.plan(number)
+                combiner = CkksCombiner(plan.parameters(), plan.arithmetic.dimension)
+                uploads = Uploads(self.store, self.objects, number, plan, combiner, self.now)
+                self._uploads_of[number] = uploads
+            return self._uploads_of[number]

@@ -1,0 +1,42 @@
+"""Rounds that another version of the coordinator has planned: ended at the start, by name."""
+
+import structlog
+
+from privacy import canonical
+from privacy.errors import MalformedMessage, SchemaMismatch, UnsafeParameters
+from privacy.records import KeyRecord
+
+from . import round as machine
+from .archive import Archive
+from .round import Round
+from .rounds import Rounds
+
+log = structlog.get_logger()
+
+
+def abandon_unreadable(rounds: Rounds, archive: Archive) -> None:
+    """End every round whose plan or key record this version cannot read; the next one goes on.
+
+    Asked once, before anything else: a plan that cannot be read would stop every start.
+    """
+    for current in [each for each in rounds.all().values() if not each.is_over()]:
+        try:
+            _read(current, archive)
+        except (SchemaMismatch, MalformedMessage, UnsafeParameters) as error:
+            reason = "it was planned by another version of the coordinator"
+            log.error(
+                "round_of_another_version",
+                round=current.number,
+                phase=current.phase,
+                who_acts="the coordinator's operator",
+                reason=f"{reason}, and cannot be read: {error}",
+                action="nothing now: a new round begins; next time upgrade between two rounds",
+            )
+            rounds.apply(current.number, machine.Abandoned(f"{reason}: {error}"))
+
+
+def _read(current: Round, archive: Archive) -> None:
+    if archive.has_plan(current.number):
+        archive.plan(current.number)
+    if current.key_record:
+        canonical.decode(archive.document("key", current.key_record).body, KeyRecord)

@@ -1,0 +1,164 @@
+"""An auditor's agent: it watches the rounds, and audits those whose plans name it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from privacy.errors import ConfigError, IllegalEvent, NotYet, Unavailable, VeilsumError
+from privacy.failpoints import Failpoints
+from privacy.roster import Roster
+from privacy.sealing import Entropy
+from veilsum.files import hold
+
+from . import policy as policies
+from .audit_memory import AuditMemory
+from .audit_report import Reports
+from .auditor import Auditor
+from .auditor_config import AuditorConfig
+from .connect import connect
+from .coordinator import Coordinator
+from .found import found
+from .keys import SiteKeys
+from .patience import Patience
+from .session import Audit, audits
+from .view import View
+
+log = structlog.get_logger()
+
+HEARTBEAT_SECONDS = 0.5
+IDLE_SECONDS = 2.0
+RETRY_SECONDS = 0.5
+
+
+@dataclass
+class AuditorAgent:
+    """One auditor at work; `run` returns when the programme is over."""
+
+    config: AuditorConfig
+    keys: SiteKeys = field(repr=False)
+    entropy: Entropy
+    failpoints: Failpoints
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._held = hold(self.config.state)
+        self._memory = AuditMemory(self.config.state)
+        self._reports = Reports(self.config.state / "reports", self.keys.signing)
+        self._reports.start()
+        self._view = View()
+        self._settled: frozenset[int] = frozenset()
+        self._changed = asyncio.Event()
+        self._patience = Patience(self.entropy)
+        self._retries: dict[int, Patience] = {}
+        self._refusing: set[int] = set()
+
+    async def run(self) -> None:
+        """Audit until the programme is over.
+
+        Raises:
+            ConfigError, ProtocolError, PrivacyError: this auditor cannot take part.
+        """
+        coordinator = connect(self.config.coordinator, self.keys)
+        try:
+            await self.serve(coordinator)
+        finally:
+            await coordinator.channel.close(None)
+            self._memory.close()
+
+    async def serve(self, coordinator: Coordinator) -> None:
+        """Audit what `coordinator` shows, until its programme is over."""
+        auditor = self._auditor(coordinator, await self._join(coordinator))
+        watching = asyncio.create_task(self._watch(coordinator))
+        try:
+            while self._todo() or not self._view.finished:
+                for task in self._todo():
+                    if await self._try(auditor, task.round):
+                        break
+                else:
+                    await self._wait(watching)
+        finally:
+            watching.cancel()
+
+    async def _join(self, coordinator: Coordinator) -> Roster:
+        me = self.config.participant
+        while True:
+            try:
+                roster = await found(coordinator, self.keys, me, self.config.policy.roster)
+                break
+            except Unavailable as error:
+                await self._patience.wait(error)
+        self._patience.reset()
+        policies.check_auditor(me, roster)
+        log.info("joined", participant=me, roster=roster.digest())
+        return roster
+
+    def _auditor(self, coordinator: Coordinator, roster: Roster) -> Auditor:
+        return Auditor(
+            self.config,
+            self.keys.signing,
+            coordinator,
+            roster,
+            self._reports,
+            Patience(self.entropy),
+            self.clock,
+            self.failpoints,
+        )
+
+    def _todo(self) -> tuple[Audit, ...]:
+        return audits(self._view, self.config.participant, self._settled)
+
+    async def _watch(self, coordinator: Coordinator) -> None:
+        while True:
+            try:
+                # A round waits as long as whoever it waits for says that it is at work.
+                working_on = [task.round for task in self._todo()]
+                wait = HEARTBEAT_SECONDS if working_on else IDLE_SECONDS
+                self._view = await coordinator.watch(self._view.revision, working_on, wait)
+                self._changed.set()
+                self._patience.reset()
+            except Unavailable as error:
+                await self._patience.wait(error)
+
+    async def _wait(self, watching: asyncio.Task[None]) -> None:
+        changed = asyncio.create_task(self._changed.wait())
+        done, _ = await asyncio.wait({changed, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if watching in done:
+            await watching  # raises what ended it
+        self._changed.clear()
+
+    async def _try(self, auditor: Auditor, number: int) -> bool:
+        """Sign the sum of a round, or refuse the round; return whether it is settled."""
+        try:
+            await self._sign_or_refuse(auditor, number)
+        except (NotYet, IllegalEvent) as error:
+            # The round has moved on, or has not come so far; the next view tells.
+            log.info("not_now", round=number, reason=str(error))
+            await asyncio.sleep(RETRY_SECONDS / 5)
+            return False
+        except Unavailable as error:
+            await self._retry(number).wait(error)
+            return False
+        self._settled |= {number}
+        self._retries.pop(number, None)
+        self._refusing.discard(number)
+        auditor.found.pop(number, None)
+        return True
+
+    def _retry(self, number: int) -> Patience:
+        fresh = Patience(self.entropy, "will_retry", {"round": number})
+        return self._retries.setdefault(number, fresh)
+
+    async def _sign_or_refuse(self, auditor: Auditor, number: int) -> None:
+        try:
+            await auditor.sign(number, self._memory)
+            log.info("countersigned", round=number)
+        except (NotYet, IllegalEvent, Unavailable, ConfigError):
+            raise
+        except VeilsumError as error:
+            if number not in self._refusing:
+                log.error("refused", round=number, code=error.code, reason=str(error))
+            self._refusing.add(number)
+            await auditor.coordinator.refuse(number, error.code)

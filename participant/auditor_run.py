@@ -1,0 +1,111 @@
+"""Run an auditor until it is stopped, or look at one round and say what is found."""
+
+import asyncio
+import os
+import signal
+import time
+
+import msgspec
+import structlog
+
+from privacy.errors import IllegalEvent, NotYet, VeilsumError
+from privacy.failpoints import Failpoints
+from privacy.records import AuditReport
+
+from . import policy as policies
+from .audit_report import Reports, SignedReport
+from .auditor import Auditor, refusal
+from .auditor_agent import AuditorAgent
+from .auditor_config import AuditorConfig
+from .connect import connect
+from .coordinator import Coordinator
+from .found import admitted
+from .keys import SiteKeys, load_keys
+from .patience import Patience
+
+log = structlog.get_logger()
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A signed report, and whether it was made just now or is the one kept from before."""
+
+    stored: bool
+    report: AuditReport
+    signature: bytes
+
+
+async def serve(config: AuditorConfig, failpoints: Failpoints) -> None:
+    """Audit rounds until the programme is over, or until SIGTERM or SIGINT.
+
+    Stopping loses nothing: a sum that was signed stays the only one of its round.
+
+    Raises:
+        ConfigError, InsecureKeyFile: this auditor's files are not what they must be.
+        ProtocolError, PrivacyError: this auditor cannot take part.
+    """
+    keys = load_keys(config.state / "keys")
+    working = asyncio.ensure_future(AuditorAgent(config, keys, os.urandom, failpoints).run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, working.cancel)
+    try:
+        await working
+    except asyncio.CancelledError:
+        log.info("stopped", participant=config.participant)
+
+
+async def audit_sum(config: AuditorConfig, number: int) -> Finding:
+    """Return what there is to say of a round's sum: of now, or the stored report.
+
+    Raises:
+        PolicyRefusal: the caller trains, or is no auditor for another reason; nothing
+            of the round is asked for.
+        IllegalEvent, NotYet: the contributions are not there, and neither is a report.
+    """
+    keys = load_keys(config.state / "keys")
+    coordinator = connect(config.coordinator, keys)
+    try:
+        return await look(config, keys, coordinator, number)
+    finally:
+        await coordinator.channel.close(None)
+
+
+async def look(
+    config: AuditorConfig, keys: SiteKeys, coordinator: Coordinator, number: int
+) -> Finding:
+    """Return what there is to say of a round, over one connection; as `audit_sum`."""
+    me = config.participant
+    roster = await admitted(coordinator, keys, me, config.policy.roster)
+    policies.check_auditor(me, roster)
+    reports = Reports(config.state / "reports", keys.signing)
+    patience = Patience(os.urandom)
+    auditor = Auditor(config, keys.signing, coordinator, roster, reports, patience, time.monotonic)
+    try:
+        return _finding(reports.signed(await auditor.check(number)), stored=False)
+    except (NotYet, IllegalEvent):
+        stored = reports.of(number)
+        if not stored:
+            raise
+    wrong = [each for each in stored if each.report.code]
+    return _finding((wrong or stored)[0], stored=True)
+
+
+def text_of(finding: Finding) -> str:
+    """Return a finding as a line for people."""
+    report = finding.report
+    when = "found before" if finding.stored else "found now"
+    if report.code:
+        return f"round {report.round}: {report.code}, {when}\n  {report.reason}"
+    return (
+        f"round {report.round}: the sum is that of its contributions, {when}\n"
+        f"  {report.contributions} contributions, {report.chunks} chunks, {report.length} bytes "
+        f"in {report.seconds} s\n  root {report.found}"
+    )
+
+
+def error_in(finding: Finding) -> VeilsumError | None:
+    """Return the error that a finding stands for, if something is wrong with the round."""
+    return refusal(finding.report) if finding.report.code else None
+
+
+def _finding(signed: SignedReport, *, stored: bool) -> Finding:
+    return Finding(stored, signed.report, signed.signature)

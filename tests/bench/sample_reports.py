@@ -1,0 +1,70 @@
+"""Reports with figures that nobody measured, to be shown, drawn and written."""
+
+from veilsum.bench.machine import Machine
+from veilsum.bench.report import Arithmetic, Costs, PeakMemory, Reference, Report, Symmetric, ratio
+from veilsum.bench.round_report import RoundReport
+from veilsum.bench.timeline import Spread, Stage, Stages
+
+MACHINE = Machine("2026-11-21", "A processor", 2, 24, "Linux x86_64", "3.11.7", "2.4", "0.3", 0.5)
+REFERENCE = Reference(
+    parameters=1_000_000,
+    participants=2,
+    distinct_participants=2,
+    bytes_per_parameter_up=57.59,
+    bytes_per_parameter_down=57.58,
+    protect_us_per_parameter=0.8280,
+    fold_us_per_parameter=0.1140,
+    hash_us_per_parameter=0.0423,
+    finish_us_per_parameter=0.1280,
+    open_us_per_parameter=0.2660,
+    peak_rss_mib=PeakMemory(60, 93, 101, 89),
+    exact=True,
+    name="the reference",
+    symmetric=Symmetric(57.50, 0.493),
+)
+OURS = Costs(
+    parameters=1_000_000,
+    participants=8,
+    distinct_participants=8,
+    bytes_per_parameter_up=7.53,
+    bytes_per_parameter_down=7.52,
+    protect_us_per_parameter=0.1270,
+    fold_us_per_parameter=0.0042,
+    hash_us_per_parameter=0.0135,
+    finish_us_per_parameter=0.0073,
+    open_us_per_parameter=0.0503,
+    peak_rss_mib=PeakMemory(44, 63, 48, 58),
+    exact=True,
+)
+SCHEME = Report(
+    **{name: getattr(OURS, name) for name in OURS.__struct_fields__},
+    scheme="ckks",
+    value_bits=16,
+    arithmetic=Arithmetic(4096, 60, 21, 2, 8192, -54.6),
+    reference=REFERENCE,
+    ratio=ratio(OURS, REFERENCE),
+    machine=MACHINE,
+    seconds=3.0,
+)
+ROUND = RoundReport(
+    parameters=11_700_000,
+    participants=8,
+    value_bits=16,
+    auditor=False,
+    bytes_per_parameter_up=7.531,
+    seconds=41.25,
+    stages=Stages(
+        keying=Stage(0.0, 1.0),
+        prepare=Stage(1.0, 2.0, Spread(1.0, 1.5, 2.0)),
+        protect=Stage(2.0, 20.0, Spread(10.0, 15.0, 20.0), Spread(4.2, 5.6, 8.4)),
+        upload=Stage(1.5, 25.0, Spread(3.0, 4.0, 5.0), Spread(16.8, 21.0, 28.0)),
+        fold=Stage(27.0, 5.0),
+        open=Stage(32.0, 3.0, Spread(2.0, 2.5, 3.0)),
+        seal=Stage(35.0, 2.0),
+        agree=Stage(37.0, 2.0),
+        adopt=Stage(39.0, 2.25),
+    ),
+    peak_rss_mib={"coordinator": 130.4, "agent": 97.0, "worker": 310.0, "encryptor": 70.0},
+    exact=True,
+    machine=MACHINE,
+)

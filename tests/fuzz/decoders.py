@@ -1,0 +1,265 @@
+"""Every decoder of bytes that a peer, or a store, hands over, and the law that all of them keep.
+
+The law: whatever bytes come, a decoder returns a value that encodes to these bytes again, or
+raises one of `VeilsumError`. Nothing else is raised, and no two encodings have one value.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from msgspec.structs import replace
+
+from privacy import arithmetic, canonical, documents, limbs, plan, records
+from privacy.errors import MalformedMessage, VeilsumError
+from privacy.identifiers import parse_uri
+from privacy.limbs import Layout
+from privacy.payouts import Domain, Entitlement
+from privacy.roster import Roster
+from privacy.schemes import ckks
+from privacy.schemes.ckks_parameters import MODULUS_4096, CkksParameters
+from tests.privacy import example_round as example
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """One decoder: bytes that it reads, how, and how what it read is written."""
+
+    seeds: tuple[bytes, ...]
+    decode: Callable[[bytes], Any]
+    encode: Callable[[Any], bytes]
+    hostile: tuple[bytes, ...] = ()
+    """Short inputs that speak of much: counts and lengths with nothing behind them."""
+
+    ends: bool = True
+    """Whether a value says where it ends, so that no part of it from the start is one."""
+
+
+def check(decoder: Decoder, body: bytes) -> bool:
+    """Return whether `body` was read, and fail if the law does not hold for it."""
+    try:
+        value = decoder.decode(body)
+    except VeilsumError:
+        return False
+    assert decoder.encode(value) == body, "two encodings of one value"
+    return True
+
+
+def _record(kind: type, *examples: Any) -> Decoder:
+    seeds = tuple(canonical.encode(each) for each in examples)
+    return Decoder(seeds, lambda body: canonical.decode(body, kind), canonical.encode, _MUCH_JSON)
+
+
+_MUCH_JSON = (
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b'{"claim":' + b'{"class":"Composed","events":[' * 5000,
+    b'{"round":1e999999999}',
+    b'{"round":' + b"9" * 100_000 + b"}",
+    b'{"federation":"' + b"\\" * 100_000,
+    b'"' * 100_000,
+)
+
+# -- containers of ciphertexts ------------------------------------------------------------
+
+_SMALL = Layout(degree=16, moduli=(0xFFFFFFFFFFFC001, 97))
+_COUNT, _CHUNK = 3, 7
+_PARAMETERS = CkksParameters(28, 24, 100)
+
+
+def _words(layout: Layout, count: int) -> limbs.Words:
+    draw = np.random.default_rng(count)
+    shape = (count, layout.polynomials, layout.degree)
+    return np.stack([draw.integers(0, q, shape, np.uint64) for q in layout.moduli], axis=2)
+
+
+def _container(layout: Layout, count: int) -> Decoder:
+    extremes = np.stack([np.zeros_like(_words(layout, 1)[0])] * count)
+    largest = extremes + np.array(layout.moduli, np.uint64)[:, np.newaxis] - np.uint64(1)
+    seeds = tuple(
+        limbs.encode_chunk(layout, _CHUNK, each)
+        for each in (_words(layout, count), extremes, largest)
+    )
+    return Decoder(
+        seeds,
+        lambda body: limbs.decode_chunk(layout, _CHUNK, count, body),
+        lambda words: limbs.encode_chunk(layout, _CHUNK, words),
+        _much(seeds[0][: layout.header_bytes]),
+    )
+
+
+def _much(header: bytes) -> tuple[bytes, ...]:
+    # Each field of the header, of 1, 2 or 4 bytes, at its largest, with nothing behind it.
+    fields = ((6, 4), (10, 1), (11, 1), (12, 2), (14, 4), (18, 4))
+    full = [header[:at] + b"\xff" * size + header[at + size :] for at, size in fields]
+    return (*full, *(each + bytes(1 << 16) for each in full), header[:6] + b"\xff" * 64)
+
+
+def _packed() -> Decoder:
+    # Width and number of the words stand in front, as the plan would say them.
+    def decode(body: bytes) -> tuple[int, int, limbs.Words]:
+        if len(body) < 2:
+            raise MalformedMessage("no width")
+        width, count = 1 + body[0] % 63, body[1]
+        return body[0], count, limbs.unpack(body[2:], count, width)
+
+    def encode(value: tuple[int, int, limbs.Words]) -> bytes:
+        first, count, words = value
+        return bytes([first, count]) + limbs.pack(words, 1 + first % 63)
+
+    seeds = []
+    for width, count in ((60, 16), (59, 255), (5, 3), (63, 9), (1, 0), (7, 131), (8, 64)):
+        full = np.full(count, (1 << width) - 1, np.uint64)
+        seeds.append(encode((width - 1, count, full)))
+    return Decoder(tuple(seeds), decode, encode)
+
+
+# -- keys of CKKS -------------------------------------------------------------------------
+
+
+def _public_key() -> Decoder:
+    layout = ckks._public_layout(_PARAMETERS)
+    seed = limbs.encode_chunk(layout, 0, _words(layout, 1))
+    return Decoder(
+        (seed,),
+        lambda body: ckks._decode_public(_PARAMETERS, body),
+        lambda words: ckks._encode_public(_PARAMETERS, words),
+        _much(seed[: layout.header_bytes]),
+    )
+
+
+def _secret() -> Decoder:
+    ternary = np.random.default_rng(1).integers(-1, 2, _PARAMETERS.degree)
+    seed = ckks._encode_secret(_PARAMETERS, ternary)
+    return Decoder(
+        (seed,),
+        lambda body: ckks._decode_secret(_PARAMETERS, body),
+        lambda secret: ckks._encode_secret(_PARAMETERS, secret),
+        (seed[:6] + b"\xff" * 12, seed[:18], seed[:6] + b"\xff" * 12 + bytes(1 << 16)),
+    )
+
+
+# -- documents ----------------------------------------------------------------------------
+
+_WRAPS = records.Wraps(
+    federation=example.FEDERATION,
+    round=1,
+    sealed_model=records.digest_of(example.SEALED_MODEL),
+    roster=example.roster().digest(),
+    maker="amber",
+    wraps=example.SEALED_MODEL.wraps[:2],
+)
+
+_AUDIT_REPORT = records.AuditReport(
+    federation=example.FEDERATION,
+    round=1,
+    auditor="watch",
+    code="false_sum",
+    reason="chunk 1 is not the sum of the contributions",
+    plan=example.PLAN.digest(),
+    contributions=2,
+    chunks=4,
+    length=245_880,
+    seconds="1.5",
+    fault=records.Fault("", 1, 0, 1, 0, 17, "5", "6"),
+    manifest=canonical.encode(example.SUM),
+    manifest_signature=bytes(64),
+)
+
+_EXAMPLES: Mapping[type, Any] = {type(each): each for each in example.RECORDS} | {
+    records.Wraps: _WRAPS,
+    records.AuditReport: _AUDIT_REPORT,
+}
+
+_ENTITLEMENT = Entitlement(
+    domain=Domain(1337, "0x" + "a1" * 20, example.filler("programme")),
+    round=3,
+    payee="0x" + "b2" * 20,
+    cumulative="1000000000000000000",
+    salt=example.filler("salt"),
+    proof=(example.filler("left"), example.filler("right")),
+)
+
+
+def _document() -> Decoder:
+    body = canonical.encode(example.RELEASE)
+    signed = [
+        documents.Signed(body, {name: bytes(64) for name in names})
+        for names in (("amber", "birch"), (), ("cedar",))
+    ]
+    much = (b"\x82\xa4body\xc6\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xdd\xff\xff\xff\xff")
+    deep = b"\x82\xa4body\xc4\x01x\xaasignatures" + b"\x81\xa1a" * 100_000
+    return Decoder(
+        tuple(map(documents.pack, signed)), documents.unpack, documents.pack, (*much, deep)
+    )
+
+
+def _plan() -> Decoder:
+    doubled = plan.Plan(
+        arithmetic.Arithmetic(
+            plan.CKKS, 16_353, 8192, 9, 16, (arithmetic.ModulusRange(0, 2, 0, MODULUS_4096),)
+        ),
+        replace(
+            example.TERMS,
+            scheme=plan.CkksTerms(
+                4096, scale_log2=23, values_per_half=2, ciphertexts_per_chunk=1, cohort_max=4
+            ),
+            auditor="watch",
+        ),
+    )
+    packed = plan.pack(example.PLAN)
+    much = (b"\xff" * 4 + packed[4:], b"\0" * 4 + packed[4:], b"\xff" * 4, packed[:4])
+    return Decoder((packed, plan.pack(doubled)), plan.unpack, plan.pack, much)
+
+
+def _arithmetic() -> Decoder:
+    several = arithmetic.Arithmetic(
+        "ckks/1",
+        16_353,
+        4096,
+        18,
+        24,
+        tuple(
+            arithmetic.ModulusRange(first, end, index, 2**60 - index)
+            for first, end in ((0, 3), (3, 4))
+            for index in range(2)
+        ),
+    )
+    seed = example.ARITHMETIC.encode()
+    much = tuple(
+        seed[: 32 * at] + b"\xff" * 32 + seed[32 * (at + 1) :] for at in range(len(seed) // 32)
+    )
+    return Decoder((seed, several.encode()), arithmetic.decode, lambda value: value.encode(), much)
+
+
+def _uri() -> Decoder:
+    uris = (b"spiffe://oncology/participant/amber", b"spiffe://oncology/coordinator")
+    return Decoder(
+        uris,
+        lambda body: parse_uri(body.decode("utf-8", "surrogateescape")),
+        lambda identity: identity.uri.encode(),
+        (b"/" * 100_000, b"spiffe://" + b"a" * 100_000 + b"/coordinator"),
+        ends=False,
+    )
+
+
+DECODERS: Mapping[str, Decoder] = {
+    "container": _container(_SMALL, _COUNT),
+    "container-4096": _container(_PARAMETERS.layout, 1),
+    "packed-words": _packed(),
+    "public-key": _public_key(),
+    "secret": _secret(),
+    "document": _document(),
+    "plan": _plan(),
+    "arithmetic": _arithmetic(),
+    "uri": _uri(),
+    "terms": _record(plan.Terms, example.TERMS),
+    "roster": _record(Roster, example.roster()),
+    "key-specification": _record(records.KeySpecification, example.SPECIFICATION),
+    "entitlement": _record(Entitlement, _ENTITLEMENT),
+} | {
+    purpose.value.split("/")[1]: _record(kind, *filter(None, [_EXAMPLES.get(kind)]))
+    for kind, purpose in records.PURPOSES.items()
+}
+"""By name; all records that can be signed are among them by themselves."""

@@ -1,0 +1,116 @@
+"""A release is checked under the roster of its day, and against who is a member now."""
+
+import msgspec
+import pytest
+
+from participant.adopt import Adopter
+from participant.memory import Memory
+from participant.models import Models
+from participant.released import released
+from privacy.errors import InvalidSignature, PolicyRefusal, WrongContext
+from tests.participant import signed_round as made
+from tests.participant.shelf import NEWCOMER, Shelf, config, later_roster, model_digest
+
+NEWEST = later_roster("cedar")
+VERSIONS = (made.roster(), NEWEST)
+
+
+async def found(shelf, versions=VERSIONS, number=1):
+    return await released(shelf, made.policy(), versions, number)
+
+
+async def test_a_model_of_an_earlier_version_is_checked_by_that_version():
+    """Its openers, its envelope and its coordinator's key are those of the day."""
+    shelf = Shelf(NEWEST)
+
+    of = await found(shelf)
+
+    assert of.roster == made.roster()
+    assert of.envelope(shelf.signed_envelope) == shelf.envelope
+    of.check_still_agreed(NEWEST)
+
+
+async def test_a_plan_of_an_earlier_version_is_signed_by_the_coordinator_of_that_day():
+    """The newest version may name another key; the plan's own does not sign it again."""
+    moved = msgspec.structs.replace(
+        NEWEST, coordinator_key=made.roster().member("amber").signing_key
+    )
+
+    assert (await found(Shelf(NEWEST), (made.roster(), moved))).roster == made.roster()
+    with pytest.raises(InvalidSignature):
+        await found(Shelf(NEWEST), (moved,))
+
+
+async def test_a_plan_of_no_admitted_version_is_refused():
+    """A site that joined with version 1 alone accepts nothing of version 0."""
+    with pytest.raises(PolicyRefusal, match="another roster"):
+        await found(Shelf(NEWEST), (NEWEST,))
+
+
+async def test_a_plan_that_was_sent_for_another_round_is_refused():
+    """The number that was asked for."""
+    with pytest.raises(WrongContext, match="sent for round 2"):
+        await found(Shelf(NEWEST), number=2)
+
+
+@pytest.mark.parametrize("signers", [("amber", "cedar"), ("birch", "cedar")])
+async def test_the_signature_of_who_was_removed_counts_no_more(signers):
+    """It did on the day; it makes no model the newest one now."""
+    of = await found(Shelf(NEWEST, *signers))
+
+    of.check_still_agreed(made.roster())
+    with pytest.raises(InvalidSignature, match="1 signatures, 2 are needed"):
+        of.check_still_agreed(NEWEST)
+
+
+async def test_the_signature_of_who_trains_no_more_counts_no_more():
+    """A member still, and an auditor now."""
+    members = tuple(
+        msgspec.structs.replace(m, roles=made.roster().member("watch").roles)
+        if m.participant == "birch"
+        else m
+        for m in NEWEST.members
+    )
+
+    with pytest.raises(InvalidSignature, match="1 signatures"):
+        (await found(Shelf(NEWEST))).check_still_agreed(
+            msgspec.structs.replace(NEWEST, members=members)
+        )
+
+
+# -- adopting --------------------------------------------------------------------------------
+
+
+def adopter(folder, shelf, name):
+    memory, models = Memory(folder), Models(folder / "models")
+    keys, first = made.keys(name), made.plan().terms.model
+    settings = config(folder, name)
+    return Adopter(settings, keys, shelf, memory, models, VERSIONS, made.SHAPES, first, {})
+
+
+async def test_a_site_that_was_away_adopts_a_model_of_the_version_before(tmp_path):
+    """The roster has changed meanwhile; what members of both agreed on is still the model."""
+    site = adopter(tmp_path, Shelf(NEWEST), "delta")
+
+    assert (await site.adopt(1)).model == model_digest()
+
+
+async def test_nobody_adopts_what_a_removed_opener_makes_count(tmp_path):
+    """Neither who was there before nor who came later; nothing is kept of it."""
+    shelf = Shelf(NEWEST, "amber", "cedar")
+    site = adopter(tmp_path, shelf, "delta")
+
+    with pytest.raises(InvalidSignature, match="2 are needed"):
+        await site.adopt(1)
+    assert site.memory.newest_release() is None
+    assert not site.models.holds(model_digest())
+
+
+async def test_a_newcomer_without_a_wrap_keeps_nothing(tmp_path):
+    """It is told whom to ask; after a wrap it adopts."""
+    site = adopter(tmp_path, Shelf(NEWEST), NEWCOMER)
+
+    with pytest.raises(WrongContext, match="ask a trainer"):
+        await site.adopt(1)
+
+    assert site.memory.newest_release() is None
