@@ -244,21 +244,17 @@ def without_masks() -> Iterator[None]:
     """What it would be without masks: each is zeros, at sites and at openers."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Mask, "words", NoMask.words)
-        payloads_under.cache_clear()
-        try:
-            yield
-        finally:
-            payloads_under.cache_clear()
+        yield
 
 
 def payloads(name: str, of: Plan | None = None) -> tuple[bytes, ...]:
     """One site's update, protected under the cohort's key and its mask under a plan."""
-    return payloads_under(of or plan(), name)
+    return _payloads_under(of or plan(), name, masked=Mask.words is not NoMask.words)
 
 
 @cache
-def payloads_under(of: Plan, name: str) -> tuple[bytes, ...]:
-    """The same, kept."""
+def _payloads_under(of: Plan, name: str, *, masked: bool) -> tuple[bytes, ...]:
+    # With masks and without: who has signed the one must not be handed the other.
     return protected(update(name), cohort_key(), mask(name, of))
 
 
