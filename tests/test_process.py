@@ -16,3 +16,45 @@ def test_a_process_that_has_a_log_leaves_no_core_file() -> None:
     )
 
     assert done.stdout.split() == ["0", "0"]
+
+
+ARENAS = """
+import ctypes, threading
+{start}
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+together = threading.Barrier(12)
+
+def allocate():
+    together.wait()
+    for _ in range(500):
+        libc.malloc(1000)
+    together.wait()
+
+threads = [threading.Thread(target=allocate) for _ in range(12)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+libc.fdopen.restype = ctypes.c_void_p
+out = libc.fdopen(1, b"w")
+libc.malloc_info(0, ctypes.c_void_p(out))
+libc.fflush(ctypes.c_void_p(out))
+"""
+
+
+def arenas(start: str) -> int:
+    """Return how many arenas a process has after twelve threads have allocated."""
+    done = subprocess.run(
+        [sys.executable, "-c", ARENAS.format(start=start)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.count("<heap nr=")
+
+
+def test_memory_does_not_grow_with_the_number_of_threads() -> None:
+    """A process that serves keeps two arenas; without that it has one for nearly each thread."""
+    started = arenas("from veilsum.process import start_log; start_log()")
+
+    assert 1 <= started <= 2
+    assert arenas("") > 2

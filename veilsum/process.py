@@ -1,5 +1,6 @@
 """How every process of Veilsum starts and ends: its log, its failpoints, its exit status."""
 
+import ctypes
 import logging
 import os
 import resource
@@ -14,6 +15,11 @@ import structlog
 from privacy.errors import ConfigError, PrivacyError, ProtocolError, Unavailable, VeilsumError
 from privacy.failpoints import VARIABLE, Failpoints, parse
 
+_ARENA_MAX = -8
+"""glibc's number of the option; other libraries have none, and ignore it."""
+
+_ARENAS = 2
+
 EXIT_CODES: dict[type[VeilsumError], int] = {
     ConfigError: 2,
     ProtocolError: 3,
@@ -25,8 +31,9 @@ EXIT_CODES: dict[type[VeilsumError], int] = {
 
 
 def start_log() -> None:
-    """Write events to stderr, for people or as JSON lines, and leave no core files."""
+    """Write events to stderr, for people or as JSON lines; leave no core files; bound memory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one would hold keys
+    _keep_few_arenas()
     people = sys.stderr.isatty()
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()
@@ -44,6 +51,13 @@ def start_log() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+
+
+def _keep_few_arenas() -> None:
+    # Each of glibc's arenas keeps what chunks once took; it would make one for every thread.
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_ARENA_MAX, _ARENAS)
 
 
 def failpoints() -> Failpoints:
