@@ -8,7 +8,7 @@ import time
 import msgspec
 import structlog
 
-from privacy.errors import IllegalEvent, NotYet, VeilsumError
+from privacy.errors import IllegalEvent, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.records import AuditReport
 
@@ -59,7 +59,8 @@ async def audit_sum(config: AuditorConfig, number: int) -> Finding:
     Raises:
         PolicyRefusal: the caller trains, or is no auditor for another reason; nothing
             of the round is asked for.
-        IllegalEvent, NotYet: the contributions are not there, and neither is a report.
+        IllegalEvent, Unavailable: the contributions, or the coordinator, are not there, and
+            neither is a report.
     """
     keys = load_keys(config.state / "keys")
     coordinator = connect(config.coordinator, keys)
@@ -73,20 +74,27 @@ async def look(
     config: AuditorConfig, keys: SiteKeys, coordinator: Coordinator, number: int
 ) -> Finding:
     """Return what there is to say of a round, over one connection; as `audit_sum`."""
-    me = config.participant
-    roster = await admitted(coordinator, keys, me, config.policy.roster)
-    policies.check_auditor(me, roster)
     reports = Reports(config.state / "reports", keys.signing)
-    patience = Patience(os.urandom)
-    auditor = Auditor(config, keys.signing, coordinator, roster, reports, patience, time.monotonic)
     try:
-        return _finding(reports.signed(await auditor.check(number)), stored=False)
-    except (NotYet, IllegalEvent):
+        return await _now(config, keys, coordinator, reports, number)
+    except (Unavailable, IllegalEvent):
+        # Who stands accused must not be able to hide the evidence by being away.
         stored = reports.of(number)
         if not stored:
             raise
     wrong = [each for each in stored if each.report.code]
     return _finding((wrong or stored)[0], stored=True)
+
+
+async def _now(
+    config: AuditorConfig, keys: SiteKeys, coordinator: Coordinator, reports: Reports, number: int
+) -> Finding:
+    me = config.participant
+    roster = await admitted(coordinator, keys, me, config.policy.roster)
+    policies.check_auditor(me, roster)
+    patience = Patience(os.urandom)
+    auditor = Auditor(config, keys.signing, coordinator, roster, reports, patience, time.monotonic)
+    return _finding(reports.signed(await auditor.check(number)), stored=False)
 
 
 def text_of(finding: Finding) -> str:

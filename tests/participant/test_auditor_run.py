@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from participant.auditor_run import error_in, look, text_of
-from privacy.errors import FalseSum, NotYet, OpeningRefused, PolicyRefusal
+from privacy.errors import FalseSum, NotYet, OpeningRefused, PeerUnreachable, PolicyRefusal
 from privacy.signing import Purpose, verify
 from tests.participant import auditor_at_work as work
 from tests.participant import signed_round as made
@@ -56,6 +56,25 @@ async def test_when_the_contributions_are_gone_the_stored_report_is_shown(tmp_pa
 
     assert (finding.stored, finding.report.code) == (True, "")
     assert "found before" in text_of(finding)
+
+
+async def test_a_coordinator_that_is_away_hides_no_report(tmp_path, shown, monkeypatch):
+    """It is who stands accused; of a round without a report its absence is the error."""
+    chunks = false_chunks()
+    shown.sums[1] = (work.with_sum(ROUND, chunks), chunks)
+    auditor, memory = work.auditor(tmp_path, shown)
+    with pytest.raises(FalseSum):
+        await auditor.sign(1, memory)
+
+    async def away():
+        raise PeerUnreachable("connection refused")
+
+    monkeypatch.setattr(shown, "roster", away)
+
+    finding = await found(tmp_path, shown)
+    assert (finding.stored, finding.report.code) == (True, "false_sum")
+    with pytest.raises(PeerUnreachable):
+        await found(tmp_path, shown, number=2)
 
 
 async def test_of_two_reports_the_one_that_accuses_is_shown(tmp_path, shown):
