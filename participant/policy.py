@@ -15,7 +15,7 @@ from privacy.plan import Plan
 from privacy.records import KeySpecification
 from privacy.roster import Role, Roster
 
-from .auditor_config import AuditorPolicy
+from .auditing.config import AuditorPolicy
 from .config import Dataset, Policy
 
 

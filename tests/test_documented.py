@@ -11,7 +11,7 @@ import pytest
 import typer.main
 
 import coordinator.config
-import participant.auditor_config
+import participant.auditing.config
 import participant.config
 from tests.source_tree import ROOT, parsed, public_definitions, source_files
 from tests.test_architecture import every_error
@@ -19,7 +19,7 @@ from tests.test_architecture import every_error
 SETTINGS = {
     "coordinator.toml": coordinator.config.Settings,
     "site.toml": participant.config.SiteConfig,
-    "auditor.toml": participant.auditor_config.AuditorConfig,
+    "auditor.toml": participant.auditing.config.AuditorConfig,
 }
 
 

@@ -162,8 +162,8 @@ def auditor_serve(config: ConfigFile) -> None:
     """Add the sums of rounds again and sign them, until SIGTERM or the programme is over."""
     import asyncio  # noqa: PLC0415
 
-    from participant.auditor_config import read  # noqa: PLC0415
-    from participant.auditor_run import serve  # noqa: PLC0415
+    from participant.auditing.config import read  # noqa: PLC0415
+    from participant.auditing.run import serve  # noqa: PLC0415
 
     from .process import failpoints, start_log  # noqa: PLC0415
 
@@ -186,9 +186,9 @@ def audit_sum(
 
     import msgspec  # noqa: PLC0415
 
-    from participant.auditor_config import read  # noqa: PLC0415
-    from participant.auditor_run import audit_sum as audit  # noqa: PLC0415
-    from participant.auditor_run import error_in, text_of  # noqa: PLC0415
+    from participant.auditing.config import read  # noqa: PLC0415
+    from participant.auditing.run import audit_sum as audit  # noqa: PLC0415
+    from participant.auditing.run import error_in, text_of  # noqa: PLC0415
 
     from .process import start_log, status_of  # noqa: PLC0415
 

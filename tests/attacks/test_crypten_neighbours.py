@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from privacy.schemes.keystream import UpdateContext
-from privacy.schemes.seat_sum import takes_payload
-from privacy.schemes.shares_layout import SharesParameters, flat, held_by
+from privacy.schemes.shares.layout import SharesParameters, flat, held_by
+from privacy.schemes.shares.seat_sum import takes_payload
 from tests.attacks.crypten_parties import INPUT, SOURCE, masks, parties
-from tests.privacy.schemes.three_seats import drawn, send
+from tests.privacy.schemes.shares.three_seats import drawn, send
 
 pytest.importorskip("torch")
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from privacy.schemes.shares_layout import SharesParameters, Words, flat
-from privacy.schemes.sharing import component_stream
+from privacy.schemes.shares.layout import SharesParameters, Words, flat
+from privacy.schemes.shares.sharing import component_stream
 from tests.attacks.crypten_parties import INPUT, SOURCE, masks, parties
-from tests.privacy.schemes.three_seats import CONTEXT, send
+from tests.privacy.schemes.shares.three_seats import CONTEXT, send
 from tests.source_tree import ROOT, parsed
 
 pytest.importorskip("torch")

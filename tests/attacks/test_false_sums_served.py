@@ -7,11 +7,11 @@ import pytest
 
 import coordinator.addition
 from coordinator.round import Phase
-from participant.audit_memory import AuditMemory
-from participant.audit_report import Reports
-from participant.auditor import Auditor
-from participant.auditor_config import AuditorConfig, AuditorPolicy
-from participant.auditor_run import look
+from participant.auditing.auditor import Auditor
+from participant.auditing.config import AuditorConfig, AuditorPolicy
+from participant.auditing.memory import AuditMemory
+from participant.auditing.report import Reports
+from participant.auditing.run import look
 from participant.config import CoordinatorAddress
 from participant.coordinator import Coordinator
 from participant.keys import SiteKeys, generate_keys
@@ -151,7 +151,7 @@ async def test_after_the_round_the_command_shows_what_was_found(tmp_path, certif
         with pytest.raises(IllegalEvent):
             await at_work.check(1)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("participant.auditor_run.admitted", _admitted(lying))
+            patch.setattr("participant.auditing.run.admitted", _admitted(lying))
             finding = await look(settings, keys, connection, 1)
 
     assert (now.code, finding.stored, finding.report.code) == ("false_sum", True, "false_sum")
@@ -181,7 +181,7 @@ async def test_a_trainer_is_refused_by_the_server_too(tmp_path, certified, hones
         with pytest.raises(WrongIdentity):
             await connection.countersign(1, bytes(64))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("participant.auditor_run.admitted", _admitted(honest))
+            patch.setattr("participant.auditing.run.admitted", _admitted(honest))
             keys = SiteKeys(None, fakes.signing_key(name), None)
             with pytest.raises(PolicyRefusal):
                 await look(config(tmp_path, honest, name), keys, connection, 1)

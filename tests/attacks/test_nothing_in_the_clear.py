@@ -25,9 +25,9 @@ WRITERS = {
 
 ALLOWED = {
     "participant/agent.py": {"connect"},
-    "participant/audit_memory.py": {"connect", "touch"},
-    "participant/auditor_agent.py": {"connect"},
-    "participant/auditor_run.py": {"connect"},
+    "participant/auditing/memory.py": {"connect", "touch"},
+    "participant/auditing/agent.py": {"connect"},
+    "participant/auditing/run.py": {"connect"},
     "participant/coordinator.py": {"write"},
     "participant/keys.py": {"open", "fdopen", "write"},
     "participant/ledger.py": {"open_descriptor", "connect"},
@@ -42,7 +42,7 @@ ALLOWED = {
 handshake in memory, and `DURABLE`."""
 
 DURABLE = {
-    "participant/audit_report.py": "what an auditor found",
+    "participant/auditing/report.py": "what an auditor found",
     "participant/contribute.py": "the coordinator's receipts",
     "participant/init.py": "public files, and the chain's keystores",
     "participant/models.py": "models, which trainers hold anyway",

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from privacy.merkle import chunk_root
-from privacy.schemes.seat_sum import takes_payload
-from privacy.schemes.shares_layout import SharesParameters, block_of, block_root, flat
-from privacy.schemes.sharing import SharesProtector, UpdateSecrets
-from tests.privacy.schemes.three_seats import CONTEXT, drawn, send
+from privacy.schemes.shares.layout import SharesParameters, block_of, block_root, flat
+from privacy.schemes.shares.seat_sum import takes_payload
+from privacy.schemes.shares.sharing import SharesProtector, UpdateSecrets
+from tests.privacy.schemes.shares.three_seats import CONTEXT, drawn, send
 
 PARAMETERS = SharesParameters(24, 8, leaves_per_chunk=256)
 DIMENSION = 60_000

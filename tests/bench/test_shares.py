@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from privacy.errors import UnsafeParameters
-from privacy.schemes.shares_layout import fitting
+from privacy.schemes.shares.layout import fitting
 from veilsum.bench import shares, shares_stages
 from veilsum.bench.report import Costs
 from veilsum.bench.scheme import run

@@ -6,8 +6,8 @@ import pytest
 
 from coordinator import config as coordinator_config
 from coordinator.keys import load_signing_key
-from participant import auditor_config
 from participant import config as site_config
+from participant.auditing import config as auditor_config
 from participant.init import init
 from privacy import canonical
 from privacy.roster import Role, Roster

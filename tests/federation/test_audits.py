@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from coordinator.adapters.store import open_store
 from coordinator.archive import Archive
 from coordinator.round import Phase, Round, Rules
-from participant.audit_report import Reports
+from participant.auditing.report import Reports
 from privacy import canonical
 from privacy.errors import ConfigError
 from privacy.records import AuditReport, Fault, Sum, digest_of

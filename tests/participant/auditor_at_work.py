@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from participant.audit_memory import AuditMemory
-from participant.audit_report import Reports
-from participant.auditor import Auditor
-from participant.auditor_config import AuditorConfig, AuditorPolicy
+from participant.auditing.auditor import Auditor
+from participant.auditing.config import AuditorConfig, AuditorPolicy
+from participant.auditing.memory import AuditMemory
+from participant.auditing.report import Reports
 from participant.config import CoordinatorAddress
 from participant.patience import Patience
 from participant.view import KeyState, RoundView, View

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from participant import policy as module
-from participant.auditor_config import AuditorPolicy
+from participant.auditing.config import AuditorPolicy
 from privacy.errors import CohortTooSmall, PolicyRefusal, UnsafeParameters, WrongIdentity
 from privacy.local_training import LocalTraining
 from privacy.roster import Role

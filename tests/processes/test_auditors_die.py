@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from coordinator.round import Phase
-from participant.audit_memory import AuditMemory
+from participant.auditing.memory import AuditMemory
 from tests.processes.federation import Federation, federation
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from privacy.schemes.replicated import open_product
-from privacy.schemes.shares_layout import (
+from privacy.schemes.shares.layout import (
     COMPONENTS,
     SEATS,
     WORD_BITS,
@@ -16,6 +15,7 @@ from privacy.schemes.shares_layout import (
     SharesParameters,
     fitting,
 )
+from privacy.schemes.shares.replicated import open_product
 
 from . import crypten_reference
 from .machine import this_machine

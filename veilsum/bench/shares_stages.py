@@ -21,12 +21,12 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from privacy.merkle import WORDS_PER_LEAF
 from privacy.schemes.keystream import UpdateContext
-from privacy.schemes.norm_bound import Projections
-from privacy.schemes.replicated import PairSecrets, ProductShare, signed, zero_shares
-from privacy.schemes.seat_sum import Blocks, HeldShares, SeatCombiner, takes_payload
-from privacy.schemes.shares_layout import COMPONENTS, SEATS, SharesParameters, held_by
-from privacy.schemes.shares_opening import SharesRevealer
-from privacy.schemes.sharing import (
+from privacy.schemes.shares.layout import COMPONENTS, SEATS, SharesParameters, held_by
+from privacy.schemes.shares.norm_bound import Projections
+from privacy.schemes.shares.opening import SharesRevealer
+from privacy.schemes.shares.replicated import PairSecrets, ProductShare, signed, zero_shares
+from privacy.schemes.shares.seat_sum import Blocks, HeldShares, SeatCombiner, takes_payload
+from privacy.schemes.shares.sharing import (
     SharesProtector,
     UpdateSecrets,
     open_as_seat,

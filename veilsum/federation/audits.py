@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from coordinator.archive import with_signatures
 from coordinator.round import Round
-from participant import audit_report
+from participant.auditing import report as audit_report
 from privacy import canonical
 from privacy.documents import Signed, check_signer
 from privacy.errors import InvalidSignature

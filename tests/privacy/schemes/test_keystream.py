@@ -10,7 +10,7 @@ from Crypto.Protocol.KDF import HKDF
 
 from privacy.errors import MalformedMessage
 from privacy.schemes.keystream import UpdateContext, Use, WordStream, derive_key
-from privacy.schemes.sharing import component_stream
+from privacy.schemes.shares.sharing import component_stream
 from privacy.signing import transcript
 
 CONTEXT = UpdateContext("oncology", 7, "charite")

@@ -15,10 +15,10 @@ from privacy.schemes.ckks import make_cohort_key
 from privacy.schemes.ckks_parameters import CkksParameters, fitting
 from privacy.schemes.ckks_sum import CkksCombiner
 from privacy.schemes.plain import PlainCombiner, PlainProtector, PlainRevealer
-from privacy.schemes.shares_layout import SharesParameters
-from privacy.schemes.shares_opening import SharesRevealer
+from privacy.schemes.shares.layout import SharesParameters
+from privacy.schemes.shares.opening import SharesRevealer
 from tests.privacy.schemes import masked
-from tests.privacy.schemes.three_seats import FreshProtector, ThreeSeats
+from tests.privacy.schemes.shares.three_seats import FreshProtector, ThreeSeats
 
 LAST = 50
 """Values of the second chunk, which is short."""

@@ -11,9 +11,9 @@ from Crypto.Protocol.KDF import HKDF
 
 from privacy.errors import MalformedMessage, UnsafeParameters
 from privacy.schemes.keystream import UpdateContext
-from privacy.schemes.seat_sum import HeldShares
-from privacy.schemes.shares_layout import SharesParameters, flat
-from privacy.schemes.sharing import (
+from privacy.schemes.shares.layout import SharesParameters, flat
+from privacy.schemes.shares.seat_sum import HeldShares
+from privacy.schemes.shares.sharing import (
     SeatSecrets,
     SharesProtector,
     UpdateSecrets,
@@ -22,7 +22,7 @@ from privacy.schemes.sharing import (
 )
 from privacy.sealing import HpkeKeyPair
 from privacy.signing import transcript
-from tests.privacy.schemes.three_seats import CONTEXT, drawn, send
+from tests.privacy.schemes.shares.three_seats import CONTEXT, drawn, send
 
 PARAMETERS = SharesParameters(24, 8, leaves_per_chunk=4)
 DIMENSION = 4 * 252 + 300

@@ -24,9 +24,8 @@ from numpy.typing import NDArray
 
 from privacy.errors import MalformedMessage, SumOffGrid, UnsafeParameters
 from privacy.merkle import WORDS_PER_LEAF, chunk_root
-
-from . import fields
-from .base import Geometry, Integers
+from privacy.schemes import fields
+from privacy.schemes.base import Geometry, Integers
 
 SEATS: Final = 3
 COMPONENTS: Final = 3

@@ -6,7 +6,7 @@ import stat
 import msgspec
 import pytest
 
-from participant.audit_report import Reports, words_of
+from participant.auditing.report import Reports, words_of
 from privacy import canonical
 from privacy.errors import ConfigError, StoreUnavailable
 from privacy.records import AuditReport, Fault

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from privacy.errors import MalformedMessage, SumOffGrid, UnsafeParameters
-from privacy.schemes.shares_layout import (
+from privacy.schemes.shares.layout import (
     COMPONENTS,
     SEATS,
     SharesParameters,

@@ -7,10 +7,10 @@ takes the third component, which only the two other seats have.
 import numpy as np
 
 from privacy.errors import CohortTooSmall, MalformedMessage
+from privacy.schemes.keystream import UpdateContext
 
-from .keystream import UpdateContext
+from .layout import SharesParameters, Words, block_of, block_root, held_by
 from .seat_total import SeatTotal
-from .shares_layout import SharesParameters, Words, block_of, block_root, held_by
 from .sharing import SENT, SeatSecrets, ThirdComponent, component_stream, expand
 
 Blocks = tuple[Words, Words]

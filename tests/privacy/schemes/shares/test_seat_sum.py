@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from privacy.errors import CohortTooSmall, MalformedMessage, UnsafeParameters
-from privacy.schemes import seat_sum
-from privacy.schemes.seat_sum import SeatCombiner, takes_payload
-from privacy.schemes.shares_layout import SharesParameters
-from tests.privacy.schemes.three_seats import drawn, send
+from privacy.schemes.shares import seat_sum
+from privacy.schemes.shares.layout import SharesParameters
+from privacy.schemes.shares.seat_sum import SeatCombiner, takes_payload
+from tests.privacy.schemes.shares.three_seats import drawn, send
 
 PARAMETERS = SharesParameters(24, 3, leaves_per_chunk=4)
 DIMENSION = 4 * 252 + 300

@@ -7,6 +7,14 @@ from typing import Any
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from participant import keying
+from participant import policy as policies
+from participant.coordinator import Coordinator
+from participant.frozen import Frozen, check_frozen
+from participant.pace import Pace, say_in_log
+from participant.patience import Patience
+from participant.planned import planned
+from participant.worker import error_of
 from privacy.documents import Signed
 from privacy.errors import (
     FalseSum,
@@ -27,19 +35,11 @@ from privacy.records import AuditReport, Fault, digest_of
 from privacy.roster import Roster
 from privacy.signing import Purpose, sign
 
-from . import keying
-from . import policy as policies
 from .audit import Audit
-from .audit_memory import AuditMemory
-from .audit_report import Reports, words_of
-from .auditor_config import AuditorConfig
-from .coordinator import Coordinator
-from .frozen import Frozen, check_frozen
+from .config import AuditorConfig
 from .locate import locate
-from .pace import Pace, say_in_log
-from .patience import Patience
-from .planned import planned
-from .worker import error_of
+from .memory import AuditMemory
+from .report import Reports, words_of
 
 log = structlog.get_logger()
 

@@ -34,9 +34,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privacy.errors import UnsafeParameters
+from privacy.schemes.keystream import Use, WordStream, derive_key
 
-from .keystream import Use, WordStream, derive_key
-from .shares_layout import VALUE_WORDS, WORD_BITS, Words, values_of
+from .layout import VALUE_WORDS, WORD_BITS, Words, values_of
 
 PROJECTIONS: Final = WORD_BITS
 SLACK: Final = 8

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from privacy.errors import UnsafeParameters
-from privacy.schemes import norm_bound
-from privacy.schemes.norm_bound import LEAVES_IN_GROUP, PROJECTIONS, NormBound, Projections
-from privacy.schemes.shares_layout import SharesParameters, block_of
-from tests.privacy.schemes.three_seats import drawn, send
+from privacy.schemes.shares import norm_bound
+from privacy.schemes.shares.layout import SharesParameters, block_of
+from privacy.schemes.shares.norm_bound import LEAVES_IN_GROUP, PROJECTIONS, NormBound, Projections
+from tests.privacy.schemes.shares.three_seats import drawn, send
 
 DIMENSION = 3000
 BOUND = NormBound(1 << 20)

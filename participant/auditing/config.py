@@ -8,12 +8,11 @@ from typing import Annotated
 
 import msgspec
 
+from participant.config import CoordinatorAddress
 from privacy.configuration import decode
 from privacy.errors import ConfigError
 from privacy.identifiers import Digest, FederationId, ParticipantId
 from veilsum.files import read_file
-
-from .config import CoordinatorAddress
 
 
 class AuditorPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,16 +7,16 @@ import pytest
 
 from privacy.errors import MalformedMessage, NotYet, UnsafeParameters
 from privacy.schemes.keystream import UpdateContext
-from privacy.schemes.replicated import (
+from privacy.schemes.shares.layout import SharesParameters, held_by
+from privacy.schemes.shares.replicated import (
     PairSecrets,
     ProductShare,
     open_product,
     signed,
     zero_shares,
 )
-from privacy.schemes.seat_sum import SeatCombiner, takes_payload
-from privacy.schemes.shares_layout import SharesParameters, held_by
-from tests.privacy.schemes.three_seats import CONTEXT, drawn, send
+from privacy.schemes.shares.seat_sum import SeatCombiner, takes_payload
+from tests.privacy.schemes.shares.three_seats import CONTEXT, drawn, send
 
 PARAMETERS = SharesParameters(24, 4, leaves_per_chunk=4)
 DIMENSION = 2 * 1008 + 300

@@ -25,7 +25,7 @@ import numpy as np
 from privacy.errors import MalformedMessage, RootMismatch
 from privacy.merkle import WORDS_PER_LEAF
 
-from .shares_layout import WORD_BYTES, Words, block_root, held_by
+from .layout import WORD_BYTES, Words, block_root, held_by
 
 _MARKER: Final = b"VSST"
 _VERSION: Final = 1

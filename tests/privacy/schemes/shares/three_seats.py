@@ -9,10 +9,10 @@ import numpy as np
 from privacy.merkle import tree_root
 from privacy.schemes.base import Integers
 from privacy.schemes.keystream import SECRET_BYTES, UpdateContext
-from privacy.schemes.seat_sum import HeldShares, SeatCombiner, takes_payload
-from privacy.schemes.seat_total import SeatTotal
-from privacy.schemes.shares_layout import COMPONENTS, SEATS, SharesParameters
-from privacy.schemes.sharing import SharesProtector, UpdateSecrets
+from privacy.schemes.shares.layout import COMPONENTS, SEATS, SharesParameters
+from privacy.schemes.shares.seat_sum import HeldShares, SeatCombiner, takes_payload
+from privacy.schemes.shares.seat_total import SeatTotal
+from privacy.schemes.shares.sharing import SharesProtector, UpdateSecrets
 
 CONTEXT = UpdateContext("oncology", 7, "charite")
 _LENGTH = COMPONENTS * SECRET_BYTES

@@ -7,24 +7,24 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from participant import policy as policies
+from participant.connect import connect
+from participant.coordinator import Coordinator
+from participant.found import found
+from participant.keys import SiteKeys
+from participant.patience import Patience
+from participant.session import Audit, audits
+from participant.view import View
 from privacy.errors import ConfigError, IllegalEvent, NotYet, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.roster import Roster
 from privacy.sealing import Entropy
 from veilsum.files import hold
 
-from . import policy as policies
-from .audit_memory import AuditMemory
-from .audit_report import Reports
 from .auditor import Auditor
-from .auditor_config import AuditorConfig
-from .connect import connect
-from .coordinator import Coordinator
-from .found import found
-from .keys import SiteKeys
-from .patience import Patience
-from .session import Audit, audits
-from .view import View
+from .config import AuditorConfig
+from .memory import AuditMemory
+from .report import Reports
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from participant.auditor_config import read
+from participant.auditing.config import read
 from privacy.errors import ConfigError
 
 TEXT = """

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from participant.audit_memory import AuditMemory
+from participant.auditing.memory import AuditMemory
 from privacy.errors import OpeningRefused, StoreUnavailable
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from participant.audit_memory import AuditMemory
+from participant.auditing.memory import AuditMemory
 AuditMemory(Path(sys.argv[1])).countersigns(3, "c" * 64, "s" * 64)
 os.kill(os.getpid(), signal.SIGKILL)
 """

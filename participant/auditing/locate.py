@@ -1,11 +1,11 @@
 """Where a false sum goes wrong: its first wrong chunk, and the first wrong word of that."""
 
+from participant.coordinator import Coordinator
+from participant.patience import Patience
 from privacy.errors import NotYet, PrivacyError, ProtocolError, Unavailable
 from privacy.records import Fault
 
 from .audit import Audit
-from .coordinator import Coordinator
-from .patience import Patience
 
 _TRIES = 5
 """How often the same chunk is asked for in vain, before what is known has to do."""

@@ -8,20 +8,20 @@ import time
 import msgspec
 import structlog
 
+from participant import policy as policies
+from participant.connect import connect
+from participant.coordinator import Coordinator
+from participant.found import admitted
+from participant.keys import SiteKeys, load_keys
+from participant.patience import Patience
 from privacy.errors import IllegalEvent, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.records import AuditReport
 
-from . import policy as policies
-from .audit_report import Reports, SignedReport
+from .agent import AuditorAgent
 from .auditor import Auditor, refusal
-from .auditor_agent import AuditorAgent
-from .auditor_config import AuditorConfig
-from .connect import connect
-from .coordinator import Coordinator
-from .found import admitted
-from .keys import SiteKeys, load_keys
-from .patience import Patience
+from .config import AuditorConfig
+from .report import Reports, SignedReport
 
 log = structlog.get_logger()
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from privacy.errors import NotYet, SeatsDisagree
+from privacy.schemes.base import Integers
 
-from .base import Integers
+from .layout import COMPONENTS, SharesParameters, Words, flat, shared_by
 from .seat_total import SeatTotal, decode_totals
-from .shares_layout import COMPONENTS, SharesParameters, Words, flat, shared_by
 
 
 class SharesRevealer:

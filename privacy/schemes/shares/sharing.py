@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from privacy.errors import MalformedMessage, UnsafeParameters
 from privacy.merkle import WORDS_PER_LEAF
+from privacy.schemes.base import Integers
+from privacy.schemes.keystream import SECRET_BYTES, UpdateContext, Use, WordStream, derive_key
 from privacy.sealing import Entropy, HpkeKeyPair, Sealed, open_sealed, seal, seal_context
 from privacy.signing import transcript
 
-from .base import Integers
-from .keystream import SECRET_BYTES, UpdateContext, Use, WordStream, derive_key
-from .shares_layout import (
+from .layout import (
     BLINDING_WORDS,
     COMPONENTS,
     SEATS,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from privacy.errors import MalformedMessage, RootMismatch
-from privacy.schemes.seat_total import decode_totals
-from privacy.schemes.shares_layout import SharesParameters
-from tests.privacy.schemes.three_seats import drawn, send, totals
+from privacy.schemes.shares.layout import SharesParameters
+from privacy.schemes.shares.seat_total import decode_totals
+from tests.privacy.schemes.shares.three_seats import drawn, send, totals
 
 PARAMETERS = SharesParameters(24, 3, leaves_per_chunk=4)
 DIMENSION = 300

@@ -5,10 +5,11 @@ import os
 
 import msgspec
 import pytest
+from tests.participant.test_auditor import ROUND, false_chunks
 
-from participant import auditor_agent as module
 from participant import patience
-from participant.auditor_agent import AuditorAgent
+from participant.auditing import agent as module
+from participant.auditing.agent import AuditorAgent
 from participant.session import audits
 from participant.view import RoundView, View
 from privacy import canonical
@@ -25,7 +26,6 @@ from privacy.roster import Role, SignedRoster
 from privacy.signing import Purpose, sign
 from tests.participant import auditor_at_work as work
 from tests.participant import signed_round as made
-from tests.participant.test_auditor import ROUND, false_chunks
 
 
 @pytest.fixture(autouse=True)

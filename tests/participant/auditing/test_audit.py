@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from participant.audit import Audit
+from participant.auditing.audit import Audit
 from privacy.errors import CohortTooSmall, MalformedMessage
 from privacy.limbs import decode_chunk, encode_chunk
 from privacy.records import Fault

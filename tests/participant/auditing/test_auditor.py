@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.participant.test_audit import changed
 
 from participant.policy import check_audit
 from privacy import canonical
@@ -29,7 +30,6 @@ from privacy.records import Fault, digest_of
 from privacy.signing import Purpose, verify
 from tests.participant import auditor_at_work as work
 from tests.participant import signed_round as made
-from tests.participant.test_audit import changed
 
 PLAN = made.plan(auditor="watch")
 ROUND = made.Round(PLAN, made.TRAINERS)

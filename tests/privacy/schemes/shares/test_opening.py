@@ -12,10 +12,10 @@ from privacy.schemes.ckks import make_cohort_key
 from privacy.schemes.ckks_parameters import fitting
 from privacy.schemes.ckks_sum import CkksCombiner
 from privacy.schemes.plain import PlainCombiner, PlainProtector, PlainRevealer
-from privacy.schemes.shares_layout import SharesParameters, block_root, held_by
-from privacy.schemes.shares_opening import SharesRevealer, require_agreement
+from privacy.schemes.shares.layout import SharesParameters, block_root, held_by
+from privacy.schemes.shares.opening import SharesRevealer, require_agreement
 from tests.privacy.schemes import masked
-from tests.privacy.schemes.three_seats import drawn, send, totals
+from tests.privacy.schemes.shares.three_seats import drawn, send, totals
 
 PARAMETERS = SharesParameters(16, 8, leaves_per_chunk=4)
 DIMENSION = 800

@@ -25,10 +25,10 @@ from typing import Final
 import numpy as np
 
 from privacy.errors import MalformedMessage, NotYet, UnsafeParameters
+from privacy.schemes.keystream import SECRET_BYTES, UpdateContext, Use, WordStream, derive_key
 
-from .keystream import SECRET_BYTES, UpdateContext, Use, WordStream, derive_key
+from .layout import SEATS, WORD_BITS, SharesParameters, Words, held_by, values_of
 from .seat_sum import Blocks
-from .shares_layout import SEATS, WORD_BITS, SharesParameters, Words, held_by, values_of
 
 _RING: Final = 1 << WORD_BITS
 
