@@ -5,7 +5,7 @@ from privacy.plan import Plan
 from privacy.records import Cohort
 from privacy.roster import Roster
 
-from .round import Round
+from .state import Round
 
 
 def cohort(current: Round, plan: Plan, roster: Roster) -> Cohort:

@@ -10,7 +10,7 @@ from privacy.roster import SignedRoster
 from veilsum.v1 import document_pb2, round_pb2, settlement_pb2
 
 from . import programme
-from .round import Phase, Round
+from .state import Phase, Round
 
 _PHASES: Mapping[Phase, round_pb2.Phase.ValueType] = {
     phase: round_pb2.Phase.Value(f"PHASE_{phase.name}") for phase in Phase

@@ -20,8 +20,8 @@ from .accept import Offset, Uploads
 from .archive import Archive
 from .ports import ObjectStore, Store
 from .rosters import Rosters
-from .round import Phase
 from .rounds import Rounds
+from .state import Phase
 
 log = structlog.get_logger()
 

@@ -22,8 +22,8 @@ from . import round as machine
 from .aggregate import Fold
 from .archive import Archive
 from .rosters import Rosters
-from .round import Phase
 from .rounds import Rounds
+from .state import Phase
 
 log = structlog.get_logger()
 

@@ -16,8 +16,8 @@ from .archive import Archive
 from .config import Settings
 from .ports import ObjectStore
 from .rosters import Rosters
-from .round import Round
 from .rounds import Rounds
+from .state import Round
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from .round import Phase, Round
+from .state import Phase, Round
 
 
 class Order(msgspec.Struct, frozen=True):

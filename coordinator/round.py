@@ -18,7 +18,6 @@ the cohort there is, or, when nothing has moved for much longer, to ABORTED.
 """
 
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
@@ -27,78 +26,39 @@ from msgspec.structs import replace
 from privacy.errors import ConflictingContribution, IllegalEvent, WrongIdentity
 from privacy.records import Entry
 
+from . import seated
+from .state import (
+    Abandoned,
+    Aggregate,
+    Aggregated,
+    CohortRefused,
+    Effect,
+    Erase,
+    Event,
+    Phase,
+    Quiet,
+    Round,
+    Rules,
+    Step,
+    abandon,
+    abort,
+    with_name,
+)
 
-class Phase(StrEnum):
-    """Where a round stands."""
-
-    KEYING = "keying"
-    KEYED = "keyed"
-    OPEN = "open"
-    AGGREGATING = "aggregating"
-    AUDITING = "auditing"
-    OPENING = "opening"
-    DONE = "done"
-    ABORTED = "aborted"
-
-
-class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a round is held to, from the operator's settings and the roster.
-
-    `auditor` must countersign the sum before anybody opens it; empty for nobody.
-    """
-
-    openers: tuple[str, ...]
-    trainers: tuple[str, ...]
-    quorum: int
-    agreement: int
-    progress_seconds: float
-    abandon_seconds: float
-    auditor: str = ""
-
-
-class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole state of one round; a value, never mutated."""
-
-    number: int
-    rules: Rules
-    phase: Phase = Phase.KEYING
-    turn: int = 0
-    key_record: str = ""
-    key_signers: tuple[str, ...] = ()
-    plan: str = ""
-    committed: tuple[Entry, ...] = ()
-    cohort: str = ""
-    sum: str = ""
-    sealed_model: str = ""
-    release: str = ""
-    agreed: tuple[str, ...] = ()
-    failed: tuple[str, ...] = ()
-    refusals: int = 0
-    sealings: int = 0
-    reason: str = ""
-
-    def whose_turn(self) -> str:
-        """Return the opener who makes the key, or seals the model, now."""
-        return self.rules.openers[self.turn % len(self.rules.openers)]
-
-    def waits_for(self) -> frozenset[str]:
-        """Return whose work keeps the round from being quiet."""
-        if self.phase is Phase.OPEN:
-            done = {entry.participant for entry in self.committed}
-            return frozenset(self.rules.trainers) - done
-        if self.phase is Phase.AUDITING:
-            return frozenset({self.rules.auditor})
-        if self.phase is Phase.OPENING and self.sealed_model:
-            return frozenset(self.rules.openers) - {*self.agreed, *self.failed}
-        return frozenset({self.whose_turn()})
-
-    def is_over(self) -> bool:
-        """Return whether nothing more will come of the round."""
-        return self.phase in (Phase.DONE, Phase.ABORTED)
-
-
-class Event(msgspec.Struct, frozen=True):
-    """Something that happened."""
+__all__ = [
+    "Abandoned",
+    "Aggregate",
+    "Aggregated",
+    "CohortRefused",
+    "Effect",
+    "Erase",
+    "Event",
+    "Phase",
+    "Quiet",
+    "Round",
+    "Rules",
+]
+"""What others use of the state, beside the events and effects of this file."""
 
 
 class KeyOffered(Event, frozen=True):
@@ -131,19 +91,6 @@ class Committed(Event, frozen=True):
     """A participant's contribution is complete and verified."""
 
     entry: Entry
-
-
-class CohortRefused(Event, frozen=True):
-    """There is no sum to take: too few organisations, or a stored contribution is damaged."""
-
-    reason: str
-
-
-class Aggregated(Event, frozen=True):
-    """The cohort's protected sum is stored."""
-
-    cohort: str
-    sum: str
 
 
 class Countersigned(Event, frozen=True):
@@ -181,37 +128,6 @@ class OpeningFailed(Event, frozen=True):
     opener: str
     code: str
 
-
-class Quiet(Event, frozen=True):
-    """Nobody has worked for `seconds`; nothing has come of it for `still_seconds`."""
-
-    seconds: float
-    still_seconds: float
-
-
-class Abandoned(Event, frozen=True):
-    """The programme does not need the round, or the coordinator cannot read its plan."""
-
-    reason: str
-
-
-class Effect(msgspec.Struct, frozen=True, tag=True):
-    """Work to be done, as often as needed, with the same result."""
-
-
-class Aggregate(Effect, frozen=True):
-    """Freeze the cohort and add up its contributions."""
-
-    round: int
-
-
-class Erase(Effect, frozen=True):
-    """Delete the contributions and the sealed secrets; the round is over."""
-
-    round: int
-
-
-Step = tuple[Round, tuple[Effect, ...]]
 
 # Keys that openers refuse again and again have one cause that waiting does not mend.
 REFUSALS_BEFORE_ABORT: Final = 8
@@ -251,7 +167,7 @@ def _sign_key(current: Round, event: KeySigned) -> Step:
     _check_opener(current, event.opener)
     if not current.key_record or event.record != current.key_record:
         raise IllegalEvent(f"round {current.number} has another key record by now")
-    signers = _with(current.key_signers, event.opener)
+    signers = with_name(current.key_signers, event.opener)
     signed = replace(current, key_signers=signers)
     if 2 * len(signers) > len(current.rules.openers):
         return replace(signed, phase=Phase.KEYED), ()
@@ -262,7 +178,7 @@ def _sign_key_late(current: Round, event: KeySigned) -> Step:
     _check_opener(current, event.opener)
     if event.record != current.key_record:
         raise IllegalEvent(f"round {current.number} has another key record by now")
-    return replace(current, key_signers=_with(current.key_signers, event.opener)), ()
+    return replace(current, key_signers=with_name(current.key_signers, event.opener)), ()
 
 
 def _refuse_key(current: Round, event: KeyRefused) -> Step:
@@ -271,7 +187,7 @@ def _refuse_key(current: Round, event: KeyRefused) -> Step:
         raise IllegalEvent(f"round {current.number} has no key record to refuse")
     refusals = current.refusals + 1
     if refusals >= REFUSALS_BEFORE_ABORT * len(current.rules.openers):
-        return _abort(current, f"{refusals} keys in a row that openers do not vouch for")
+        return abort(current, f"{refusals} keys in a row that openers do not vouch for")
     return _next_maker(replace(current, refusals=refusals))
 
 
@@ -313,18 +229,21 @@ def _wait_for_contributions(current: Round, event: Quiet) -> Step:
         return _close(current)
     if still:
         have = len(current.committed)
-        return _abort(current, f"cohort of {have}, a quorum of {rules.quorum} is needed")
+        return abort(current, f"cohort of {have}, a quorum of {rules.quorum} is needed")
     return current, ()
 
 
 def _close(current: Round) -> Step:
     assert len(current.committed) >= current.rules.quorum  # both callers count first
+    if current.rules.seats:
+        return seated.judge(current)
     return replace(current, phase=Phase.AGGREGATING), (Aggregate(current.number),)
 
 
 def _publish(current: Round, event: Aggregated) -> Step:
     added_up = replace(current, cohort=event.cohort, sum=event.sum, turn=0)
-    if current.rules.auditor:
+    # Seats check each other's sums; their auditor is asked only where they disagree.
+    if current.rules.auditor and not current.rules.seats:
         return replace(added_up, phase=Phase.AUDITING), ()
     return replace(added_up, phase=Phase.OPENING), ()
 
@@ -341,13 +260,13 @@ def _countersign_again(current: Round, event: Countersigned) -> Step:
 
 def _refuse_sum(current: Round, event: AuditRefused) -> Step:
     _check_auditor(current, event.auditor)
-    return _abort(current, f"the auditor {event.auditor} refuses the sum: {event.code}")
+    return abort(current, f"the auditor {event.auditor} refuses the sum: {event.code}")
 
 
 def _wait_for_auditor(current: Round, event: Quiet) -> Step:
     if event.still_seconds < current.rules.abandon_seconds:
         return current, ()
-    return _abort(current, f"the auditor {current.rules.auditor} neither signed nor refused")
+    return abort(current, f"the auditor {current.rules.auditor} neither signed nor refused")
 
 
 def _seal(current: Round, event: ModelSealed) -> Step:
@@ -366,7 +285,7 @@ def _sign_release(current: Round, event: ReleaseSigned) -> Step:
     _check_opener(current, event.opener)
     if not current.release or event.release != current.release:
         raise IllegalEvent(f"round {current.number}: {event.opener} signs another release")
-    agreed = _with(current.agreed, event.opener)
+    agreed = with_name(current.agreed, event.opener)
     signed = replace(current, agreed=agreed)
     if len(agreed) < current.rules.agreement or current.phase is Phase.DONE:
         return signed, ()
@@ -375,14 +294,14 @@ def _sign_release(current: Round, event: ReleaseSigned) -> Step:
 
 def _fail_opening(current: Round, event: OpeningFailed) -> Step:
     _check_opener(current, event.opener)
-    failed = _with(current.failed, event.opener)
+    failed = with_name(current.failed, event.opener)
     # Who has signed the release has opened the sum, whatever it says afterwards.
     able = set(current.rules.openers) - (set(failed) - set(current.agreed))
     if len(able) >= current.rules.agreement:
         return replace(current, failed=failed), ()
     if current.sealed_model and current.sealings < len(current.rules.openers):
         return _next_sealer(current)
-    return _abort(current, f"{len(failed)} openers cannot open the sum: {event.code}")
+    return abort(current, f"{len(failed)} openers cannot open the sum: {event.code}")
 
 
 def _next_sealer(current: Round) -> Step:
@@ -395,23 +314,13 @@ def _next_sealer(current: Round) -> Step:
 def _wait_for_openers(current: Round, event: Quiet) -> Step:
     rules = current.rules
     if event.still_seconds >= rules.abandon_seconds:
-        return _abort(
-            current, f"{len(current.agreed)} openers agreed before nothing moved any more"
-        )
+        return abort(current, f"{len(current.agreed)} openers agreed before nothing moved any more")
     # An opener that works and works gets its share of the wait, not all of it.
     share = rules.abandon_seconds * (current.turn + 1) / (len(rules.openers) + 1)
     waits = event.seconds < rules.progress_seconds and event.still_seconds < share
     if current.sealed_model or waits:
         return current, ()
     return replace(current, turn=current.turn + 1), ()
-
-
-def _abandon(current: Round, event: Abandoned | CohortRefused) -> Step:
-    return _abort(current, event.reason)
-
-
-def _abort(current: Round, reason: str) -> Step:
-    return replace(current, phase=Phase.ABORTED, reason=reason), (Erase(current.number),)
 
 
 def _check_opener(current: Round, opener: str) -> None:
@@ -430,39 +339,36 @@ def _check_auditor(current: Round, auditor: str) -> None:
         raise WrongIdentity(f"{auditor} is not the auditor of round {current.number}")
 
 
-def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
-    return tuple(sorted({*names, name}))
-
-
 # The protocol, readable at a glance and by the script that draws the diagram.
 TRANSITIONS: Final[Mapping[tuple[Phase, type[Event]], Callable[[Round, Any], Step]]] = {
     (Phase.KEYING, KeyOffered): _offer_key,
     (Phase.KEYING, KeySigned): _sign_key,
     (Phase.KEYING, KeyRefused): _refuse_key,
     (Phase.KEYING, Quiet): _wait_for_key,
-    (Phase.KEYING, Abandoned): _abandon,
+    (Phase.KEYING, Abandoned): abandon,
     (Phase.KEYED, KeySigned): _sign_key_late,
     (Phase.KEYED, Planned): _open,
-    (Phase.KEYED, Abandoned): _abandon,
+    (Phase.KEYED, Abandoned): abandon,
     (Phase.OPEN, KeySigned): _sign_key_late,
     (Phase.OPEN, Committed): _commit,
     (Phase.OPEN, Quiet): _wait_for_contributions,
-    (Phase.OPEN, Abandoned): _abandon,
-    (Phase.AGGREGATING, CohortRefused): _abandon,
+    (Phase.OPEN, Abandoned): abandon,
+    (Phase.AGGREGATING, CohortRefused): abandon,
     (Phase.AGGREGATING, Aggregated): _publish,
-    (Phase.AGGREGATING, Abandoned): _abandon,
+    (Phase.AGGREGATING, Abandoned): abandon,
     (Phase.AUDITING, Countersigned): _countersign,
     (Phase.AUDITING, AuditRefused): _refuse_sum,
     (Phase.AUDITING, Quiet): _wait_for_auditor,
-    (Phase.AUDITING, Abandoned): _abandon,
+    (Phase.AUDITING, Abandoned): abandon,
     (Phase.OPENING, Countersigned): _countersign_again,
     (Phase.OPENING, ModelSealed): _seal,
     (Phase.OPENING, ReleaseSigned): _sign_release,
     (Phase.OPENING, OpeningFailed): _fail_opening,
     (Phase.OPENING, Quiet): _wait_for_openers,
-    (Phase.OPENING, Abandoned): _abandon,
+    (Phase.OPENING, Abandoned): abandon,
     (Phase.DONE, Countersigned): _countersign_again,
     (Phase.DONE, ReleaseSigned): _sign_release,
+    **seated.TRANSITIONS,
 }
 
 
@@ -481,6 +387,10 @@ def encode_effect(effect: Effect) -> bytes:
     return msgspec.json.encode(effect)
 
 
-def decode_effect(body: bytes) -> Aggregate | Erase:
+AnyEffect = Aggregate | Erase | seated.Nominate | seated.Freeze | seated.Manifest
+
+
+def decode_effect(body: bytes) -> AnyEffect:
     """Return the effect that the store kept."""
-    return msgspec.json.decode(body, type=Aggregate | Erase)
+    effect: AnyEffect = msgspec.json.decode(body, type=AnyEffect)
+    return effect

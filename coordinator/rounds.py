@@ -16,7 +16,7 @@ from privacy.failpoints import Failpoints
 from . import round as machine
 from .ports import Store
 from .progress import Progress
-from .round import Phase, Round
+from .state import Phase, Round
 
 log = structlog.get_logger()
 

@@ -37,8 +37,8 @@ from .moving import Moving
 from .ports import ObjectStore, Store
 from .progress import Progress
 from .rosters import Rosters
-from .round import Phase, Round, Rules
 from .rounds import Rounds
+from .state import Phase, Round, Rules
 from .sums import Sums
 from .upgrade import abandon_unreadable
 

@@ -17,8 +17,8 @@ from privacy.sealing import Entropy
 from . import settle
 from .config import SettlementSettings
 from .ports import Store
-from .round import Phase, Round
 from .settle import Head
+from .state import Phase, Round
 
 log = structlog.get_logger()
 

@@ -19,8 +19,8 @@ from .archive import Archive
 from .moving import Moving
 from .ports import ObjectStore, Store
 from .rosters import Rosters
-from .round import Phase, Round
 from .rounds import Rounds
+from .state import Phase, Round
 
 log = structlog.get_logger()
 

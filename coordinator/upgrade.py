@@ -8,8 +8,8 @@ from privacy.records import KeyRecord
 
 from . import round as machine
 from .archive import Archive
-from .round import Round
 from .rounds import Rounds
+from .state import Round
 
 log = structlog.get_logger()
 

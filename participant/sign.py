@@ -16,7 +16,8 @@ from .masking import SealedMask
 def contribution(
     plan: Plan, participant: str, pieces: tuple[Piece, ...], mask: SealedMask
 ) -> Contribution:
-    """Return the header of a contribution to the round of `plan`."""
+    """Return the header of a contribution to the round of `plan`, which is one of `ckks`."""
+    assert plan.terms.key_record is not None  # plans of that scheme name one
     return Contribution(
         federation=plan.terms.federation,
         round=plan.terms.round,

@@ -128,6 +128,12 @@ class SeatsDisagree(ProtocolError):
     code = "seats_disagree"
 
 
+class SeatLied(ProtocolError):
+    """A seat's signed sum is not that of what the sites have signed."""
+
+    code = "seat_lied"
+
+
 class ConflictingContribution(ProtocolError):
     """A participant sent two different contributions, or chunks, for one round."""
 
@@ -183,6 +189,12 @@ class UpdateOutOfRange(PrivacyError):
     """An update that is not finite, or leaves the grid."""
 
     code = "update_out_of_range"
+
+
+class NormOverBound(PrivacyError):
+    """The norm of a hidden update is over the plan's bound; it is left out of the sum."""
+
+    code = "norm_over_bound"
 
 
 class OpeningRefused(PrivacyError):

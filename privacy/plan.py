@@ -16,13 +16,16 @@ import msgspec
 
 from . import arithmetic, canonical
 from .accounting import NeighbouringRelation, UnitOfPrivacy
-from .arithmetic import Arithmetic
+from .arithmetic import Arithmetic, ModulusRange
 from .errors import MalformedMessage, UnsafeParameters
 from .events import PositiveDecimal, exact
 from .grid import Grid
 from .identifiers import Digest, FederationId, ParticipantId
 from .local_training import LocalTraining
+from .schemes.base import Geometry
 from .schemes.ckks_parameters import CkksParameters
+from .schemes.shares.layout import SEATS, WORD_BITS, SharesParameters
+from .schemes.shares.norm_bound import NormBound
 from .signing import Purpose, transcript
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
@@ -49,14 +52,44 @@ class PrivacyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise UnsafeParameters(f"delta {self.delta}: above 0 and below 1")
 
 
-class CkksTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The scheme's parameters beyond the arithmetic part."""
+class CkksTerms(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="ckks"
+):
+    """The parameters of `ckks` beyond the arithmetic part."""
 
     degree: int
     scale_log2: int
     values_per_half: int
     ciphertexts_per_chunk: int
     cohort_max: int
+
+
+class SharesTerms(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="shares"
+):
+    """The parameters of `shares` beyond the arithmetic part, and what its seats are asked.
+
+    Attributes:
+        norm_bound: largest L2 norm of an update in grid steps; seats leave out who is over
+            it. None for no such question.
+        score_step_log2: squared norms, and products with the sum, are opened rounded to
+            multiples of 2^this. None: they are not asked for.
+        unchecked: whether a cohort may be frozen without the norm bound where one seat is
+            away; if not, the round waits for that seat, and ends without it.
+    """
+
+    values_per_word: int
+    leaves_per_chunk: int
+    cohort_max: int
+    norm_bound: Annotated[int, msgspec.Meta(ge=1, le=1 << 24)] | None = None
+    score_step_log2: Annotated[int, msgspec.Meta(ge=0, le=62)] | None = None
+    unchecked: bool = False
+
+    def releases(self) -> tuple[str, ...]:
+        """Return what the answers let out, as the privacy plan must list it."""
+        bound = (NORM_BOUND_RELEASE,) if self.norm_bound is not None else ()
+        scores = SCORE_RELEASES if self.score_step_log2 is not None else ()
+        return (*bound, *scores)
 
 
 class DeadlinePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,8 +107,8 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: Digest
     release: Digest | None
     roster: Digest
-    key_record: Digest
-    scheme: CkksTerms
+    key_record: Digest | None
+    scheme: CkksTerms | SharesTerms
     clip: PositiveDecimal
     cohort_minimum: Count
     quorum: Count
@@ -99,7 +132,12 @@ class Plan:
     def __post_init__(self) -> None:
         _check_openers(self.terms)
         _check_outsiders(self.terms)
-        self.parameters()
+        if self.arithmetic.scheme == SHARES:
+            self.shares()
+            _check_seats(self.terms)
+        else:
+            self.parameters()
+            _check_no_seats(self.terms)
         self._check_clip()
 
     def _check_clip(self) -> None:
@@ -119,17 +157,20 @@ class Plan:
         """Return the grid that updates are put on."""
         return Grid(self.arithmetic.fraction_bits, self.arithmetic.value_bits)
 
+    def geometry(self) -> Geometry:
+        """Return how the vector is cut into chunks."""
+        return Geometry(self.arithmetic.dimension, self.arithmetic.values_per_chunk)
+
     def parameters(self) -> CkksParameters:
-        """Return the scheme's parameters, proven to fit.
+        """Return the parameters of `ckks`, proven to fit.
 
         Raises:
-            UnsafeParameters: they do not, with the numbers.
+            UnsafeParameters: they do not, with the numbers, or the plan is of another scheme.
             MalformedMessage: the two parts of the plan disagree.
         """
-        (only,) = self.arithmetic.ranges if len(self.arithmetic.ranges) == 1 else (None,)
-        if only is None or self.arithmetic.scheme != CKKS:
-            raise UnsafeParameters(f"scheme {self.arithmetic.scheme!r}: only {CKKS!r} is accepted")
-        scheme = self.terms.scheme
+        only, scheme = self._only_range(), self.terms.scheme
+        if self.arithmetic.scheme != CKKS or not isinstance(scheme, CkksTerms):
+            raise UnsafeParameters(f"scheme {self.arithmetic.scheme!r} is not {CKKS!r}")
         parameters = CkksParameters(
             degree=scheme.degree,
             modulus=only.modulus,
@@ -139,16 +180,62 @@ class Plan:
             values_per_half=scheme.values_per_half,
             ciphertexts_per_chunk=scheme.ciphertexts_per_chunk,
         )
-        fits = parameters.geometry(self.arithmetic.dimension).values_per_chunk
-        if fits != self.arithmetic.values_per_chunk:
-            raise MalformedMessage(
-                f"plan: {self.arithmetic.values_per_chunk} values a chunk, the scheme puts {fits}"
-            )
+        self._check_geometry(parameters.geometry(self.arithmetic.dimension))
         return parameters
+
+    def shares(self) -> SharesParameters:
+        """Return the parameters of `shares`, proven to fit.
+
+        Raises:
+            UnsafeParameters: they do not, with the numbers, or the plan is of another scheme.
+            MalformedMessage: the two parts of the plan disagree.
+        """
+        scheme = self.terms.scheme
+        if self.arithmetic.scheme != SHARES or not isinstance(scheme, SharesTerms):
+            raise UnsafeParameters(f"scheme {self.arithmetic.scheme!r} is not {SHARES!r}")
+        if self._only_range().modulus != 1 << WORD_BITS:
+            raise UnsafeParameters(f"{SHARES!r} adds modulo 2^{WORD_BITS}")
+        parameters = SharesParameters(
+            value_bits=self.arithmetic.value_bits,
+            cohort_max=scheme.cohort_max,
+            values_per_word=scheme.values_per_word,
+            leaves_per_chunk=scheme.leaves_per_chunk,
+        )
+        self._check_geometry(parameters.geometry(self.arithmetic.dimension))
+        _check_questions(scheme, parameters, self.terms.privacy)
+        return parameters
+
+    def questions(self) -> SharesTerms:
+        """Return what seats are asked about updates that they cannot open.
+
+        Raises:
+            UnsafeParameters: the plan is of another scheme.
+        """
+        scheme = self.terms.scheme
+        if not isinstance(scheme, SharesTerms):
+            raise UnsafeParameters(f"scheme {self.arithmetic.scheme!r} is not {SHARES!r}")
+        return scheme
+
+    def _only_range(self) -> ModulusRange:
+        if len(self.arithmetic.ranges) != 1:
+            raise UnsafeParameters(f"{len(self.arithmetic.ranges)} ranges of moduli, expected one")
+        return self.arithmetic.ranges[0]
+
+    def _check_geometry(self, fits: Geometry) -> None:
+        if fits != self.geometry():
+            raise MalformedMessage(
+                f"plan: {self.arithmetic.values_per_chunk} values a chunk, the scheme puts "
+                f"{fits.values_per_chunk}"
+            )
 
 
 CKKS = "ckks/1"
-"""The scheme that plans may name; there is no weaker one."""
+SHARES = "shares/1"
+"""The schemes that plans may name; there is no weaker one."""
+
+NORM_BOUND_RELEASE = "norm-bound"
+SCORE_RELEASES = ("squared-norm", "alignment")
+"""What answers to questions let out, in the words of a privacy plan's releases."""
 
 
 def digest_of(arithmetic_part: bytes, terms_part: bytes) -> Digest:
@@ -185,8 +272,39 @@ def _check_openers(terms: Terms) -> None:
 def _check_outsiders(terms: Terms) -> None:
     if terms.auditor in terms.openers:
         raise UnsafeParameters(f"{terms.auditor} is opener and auditor: an auditor opens nothing")
+
+
+def _check_no_seats(terms: Terms) -> None:
+    if terms.key_record is None:
+        raise UnsafeParameters(f"a plan of {CKKS!r} names the record of its key")
     if terms.seats:
         raise UnsafeParameters(f"{len(terms.seats)} seats: under {CKKS!r} nobody holds a share")
+
+
+def _check_seats(terms: Terms) -> None:
+    if terms.key_record is not None:
+        raise UnsafeParameters(f"a plan of {SHARES!r} has no key to name")
+    if len(terms.seats) != SEATS or len(set(terms.seats)) != SEATS:
+        raise UnsafeParameters(f"{len(terms.seats)} seats: {SHARES!r} needs {SEATS} different ones")
+    others = {*terms.openers, terms.auditor}
+    both = sorted(set(terms.seats) & {name for name in others if name is not None})
+    if both:
+        raise UnsafeParameters(f"{', '.join(both)}: a seat neither opens sums nor audits them")
+
+
+def _check_questions(
+    scheme: SharesTerms, parameters: SharesParameters, privacy: PrivacyPlan
+) -> None:
+    asked = scheme.releases()
+    if asked and not parameters.scored:
+        raise UnsafeParameters(
+            f"{parameters.values_per_word} values in a word cannot be asked about; plan one"
+        )
+    if scheme.norm_bound is not None:
+        NormBound(scheme.norm_bound)
+    hidden = sorted(set(asked) - set(privacy.releases))
+    if hidden:
+        raise UnsafeParameters(f"privacy.releases does not list {', '.join(hidden)}")
 
 
 def pack(plan: Plan) -> bytes:

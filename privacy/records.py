@@ -4,6 +4,10 @@ Each record names the one before it by digest, so that the last one, the release
 of a model, commits to everything that led to it:
 
     roster ◀─ key record ◀─ plan ◀─ contributions ◀─ cohort ◀─ sum ◀─ release
+
+Under `shares` there is no key record, and between contributions and release stand
+
+    contributions ◀─ candidates ◀─ verdicts ◀─ cohort ◀─ seats' sums ◀─ sum ◀─ release
 """
 
 from collections.abc import Mapping
@@ -83,22 +87,47 @@ class Piece(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     length: Size
 
 
-class Contribution(Record, frozen=True, forbid_unknown_fields=True):
+class Header(Record, frozen=True, forbid_unknown_fields=True):
     """The header of a contribution; its signature binds every byte of its pieces.
 
     `claim` is the privacy event the site has put on its ledger for this release,
-    as DpEvent JSON, under the unit and delta that the plan names. `mask` is the
-    commitment to the secret of the site's mask, and `masks` what was sealed of it to
-    each of the plan's openers, in their order; the seals travel beside the header.
+    as DpEvent JSON, under the unit and delta that the plan names.
     """
 
     plan: Digest
-    key_record: Digest
     participant: ParticipantId
     pieces: tuple[Piece, ...]
     claim: DpEvent
+
+
+class Contribution(Header, frozen=True, forbid_unknown_fields=True):
+    """A contribution under `ckks`.
+
+    `mask` is the commitment to the secret of the site's mask, and `masks` what was sealed
+    of it to each of the plan's openers, in their order; the seals travel beside the header.
+    """
+
+    key_record: Digest
     mask: Digest
     masks: tuple[SealedSecret, ...]
+
+
+class SealedParts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which seat a contribution's secrets were sealed to, and the SHA-256 of the sealed bytes."""
+
+    seat: ParticipantId
+    sealed: Digest
+
+
+class SharedContribution(Header, frozen=True, forbid_unknown_fields=True):
+    """A contribution under `shares`: its piece is the component that travels, encrypted.
+
+    `roots` are the Merkle roots of components 0, 1 and 2 as seats will hold them; `seals`
+    what was sealed to each of the plan's seats, in their order, and travels beside the header.
+    """
+
+    roots: tuple[Digest, Digest, Digest]
+    seals: tuple[SealedParts, SealedParts, SealedParts]
 
 
 class Receipt(Record, frozen=True, forbid_unknown_fields=True):
@@ -133,6 +162,109 @@ class Sum(Record, frozen=True, forbid_unknown_fields=True):
     root: Digest
     chunks: Size
     length: Size
+
+
+class Candidates(Record, frozen=True, forbid_unknown_fields=True):
+    """The contributions that seats are to judge: closed once, signed by the coordinator.
+
+    Seats draw their coin over its digest, so that no update is chosen after the coin.
+    """
+
+    plan: Digest
+    entries: tuple[Entry, ...]
+
+
+class Refused(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A contribution that a seat leaves out, and why, as an error's code and words."""
+
+    participant: ParticipantId
+    code: Annotated[str, msgspec.Meta(pattern=r"^[a-z_]{1,64}\Z")]
+    reason: Annotated[str, msgspec.Meta(max_length=300)]
+
+
+class Verdict(Record, frozen=True, forbid_unknown_fields=True):
+    """What one seat says of the candidates, signed by it.
+
+    `unasked` says why norms were not held against the plan's bound; empty where they were,
+    or where the plan has none.
+    """
+
+    plan: Digest
+    candidates: Digest
+    seat: ParticipantId
+    refused: tuple[Refused, ...]
+    unasked: Annotated[str, msgspec.Meta(max_length=300)] = ""
+
+
+class Wrap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A content key, sealed to one trainer's public key."""
+
+    participant: ParticipantId
+    sealed_key: bytes
+
+
+class SealedWords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The sum of one component as a seat seals it: its Merkle root, and what was sealed."""
+
+    component: Annotated[int, msgspec.Meta(ge=0, le=2)]
+    root: Digest
+    ciphertext: Digest
+    length: Size
+
+
+class SeatSum(Record, frozen=True, forbid_unknown_fields=True):
+    """What one seat states as the sums of its two components over a certified cohort.
+
+    The words of both are sealed under one content key, in streams of `chunks` chunks; the
+    key is wrapped for every trainer of the roster.
+    """
+
+    plan: Digest
+    cohort: Digest
+    seat: ParticipantId
+    roster: Digest
+    chunks: Size
+    sums: tuple[SealedWords, SealedWords]
+    wraps: tuple[Wrap, ...]
+
+
+Integer = Annotated[str, msgspec.Meta(pattern=r"^(0|-?[1-9][0-9]{0,19})\Z")]
+"""An integer in decimal; JSON numbers end at 2^53."""
+
+
+class Score(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Rounded scalars of one hidden update: its squared norm, its product with the sum."""
+
+    participant: ParticipantId
+    squared_norm: Integer
+    alignment: Integer
+
+
+class Scores(Record, frozen=True, forbid_unknown_fields=True):
+    """What seats opened about the updates of a cohort, in squared grid steps.
+
+    Counts only where all three seats sign the same. `void` says why there is none: a seat
+    was away, or a squared norm was not the one that its site had declared.
+    """
+
+    plan: Digest
+    cohort: Digest
+    step_log2: int
+    scores: tuple[Score, ...]
+    void: Annotated[str, msgspec.Meta(max_length=300)] = ""
+
+
+class Recollection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One signer's answer to a seat that has started: the newest round it has signed for.
+
+    `nonce` is the asker's, fresh for each start, so that no old answer counts.
+    """
+
+    federation: FederationId
+    asker: ParticipantId
+    nonce: Digest
+    signer: ParticipantId
+    newest: Annotated[int, msgspec.Meta(ge=0, le=100_000)]
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -187,13 +319,6 @@ class AuditReport(Record, frozen=True, forbid_unknown_fields=True):
     manifest_signature: bytes = b""
 
 
-class Wrap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A content key, sealed to one trainer's public key."""
-
-    participant: ParticipantId
-    sealed_key: bytes
-
-
 class SealedModel(Record, frozen=True, forbid_unknown_fields=True):
     """The envelope of a sealed model; the chunks it seals travel beside it."""
 
@@ -238,6 +363,11 @@ class Release(Record, frozen=True, forbid_unknown_fields=True):
 PURPOSES: Mapping[type[Record], Purpose] = {
     KeyRecord: Purpose.KEY_RECORD,
     Contribution: Purpose.CONTRIBUTION,
+    SharedContribution: Purpose.SHARED_CONTRIBUTION,
+    Candidates: Purpose.CANDIDATES,
+    Verdict: Purpose.VERDICT,
+    SeatSum: Purpose.SEAT_SUM,
+    Scores: Purpose.SCORES,
     Receipt: Purpose.RECEIPT,
     Cohort: Purpose.COHORT,
     Sum: Purpose.SUM,

@@ -54,6 +54,9 @@ class Sealed(StrEnum):
     MODEL = "veilsum/sealed-model-chunks/1"
     MASK = "veilsum/sealed-mask/1"
     SHARES = "veilsum/sealed-shares/1"
+    SEAT_SUM = "veilsum/sealed-seat-sum/1"
+    SEAT_SUM_KEY = "veilsum/sealed-seat-sum-key/1"
+    SEAT_CHANNEL = "veilsum/sealed-seat-channel/1"
 
 
 def seal_context(kind: Sealed, *fields: bytes) -> bytes:

@@ -28,6 +28,15 @@ class Purpose(StrEnum):
     SEALED_MODEL = "veilsum/sealed-model/1"
     WRAPS = "veilsum/wraps/1"
     RELEASE = "veilsum/release/1"
+    SHARED_CONTRIBUTION = "veilsum/shared-contribution/1"
+    CANDIDATES = "veilsum/candidates/1"
+    VERDICT = "veilsum/verdict/1"
+    CERTIFICATE = "veilsum/certificate/1"
+    SEAT_SUM = "veilsum/seat-sum/1"
+    SCORES = "veilsum/scores/1"
+    RECOLLECTION = "veilsum/recollection/1"
+    SEAT_CHANNEL = "veilsum/seat-channel/1"
+    DISPUTE = "veilsum/dispute/1"
 
 
 def transcript(purpose: str, *fields: bytes) -> bytes:

@@ -44,6 +44,9 @@ class Use(StrEnum):
     BLINDING = "veilsum/shares-blinding/1"
     ZERO_SHARE = "veilsum/shares-zero/1"
     PROJECTIONS = "veilsum/shares-projections/1"
+    MPC_ZERO = "veilsum/mpc-zero/1"
+    MPC_RING = "veilsum/mpc-ring/1"
+    MPC_TRIPLES = "veilsum/mpc-triples/1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import pytest
 
 from coordinator.adapters.objects import open_objects
 from coordinator.object_names import public_key, sealed_secret
-from coordinator.round import Phase, Round
+from coordinator.state import Phase, Round
 from participant import keying
 from participant.keys import SiteKeys, load_keys
 from participant.memory import Memory

@@ -6,7 +6,7 @@ import time
 import pytest
 
 import coordinator.addition
-from coordinator.round import Phase
+from coordinator.state import Phase
 from participant.auditing.auditor import Auditor
 from participant.auditing.config import AuditorConfig, AuditorPolicy
 from participant.auditing.memory import AuditMemory

@@ -3,7 +3,7 @@
 import pytest
 
 from coordinator import close, publish
-from coordinator.round import Phase, Round, Rules
+from coordinator.state import Phase, Round, Rules
 from privacy.errors import CohortTooSmall, WrongIdentity
 from privacy.records import Entry, digest_of
 from tests import fakes

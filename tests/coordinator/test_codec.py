@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from coordinator import codec
-from coordinator.round import Phase, Round, Rules
+from coordinator.state import Phase, Round, Rules
 from privacy.documents import Signed
 from privacy.errors import MalformedMessage
 from veilsum.v1 import document_pb2, round_pb2

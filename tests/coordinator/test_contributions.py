@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from coordinator import object_names as names
-from coordinator.round import Phase
+from coordinator.state import Phase
 from privacy.errors import (
     ConflictingContribution,
     IllegalEvent,

@@ -18,7 +18,7 @@ from coordinator.adapters.store import open_store
 from coordinator.engine import OneProcess
 from coordinator.folding import PAUSE_SECONDS, TRIES_IN_VAIN
 from coordinator.keys import make_signing_key
-from coordinator.round import Phase
+from coordinator.state import Phase
 from privacy import canonical
 from privacy.errors import FoldInterrupted, NotYet
 from privacy.failpoints import Failpoints

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from coordinator.round import Phase
+from coordinator.state import Phase
 from privacy.errors import (
     IllegalEvent,
     InvalidSignature,

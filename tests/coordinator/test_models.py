@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from coordinator.round import Phase
+from coordinator.state import Phase
 from privacy import canonical
 from privacy.errors import (
     ConflictingContribution,

@@ -13,7 +13,7 @@ from coordinator.programme import (
     orders,
     released,
 )
-from coordinator.round import Phase, Round, Rules
+from coordinator.state import Phase, Round, Rules
 
 RULES = Rules(("a", "b"), ("a", "b", "c"), 2, 2, 5.0, 60.0)
 PLANNED = {Phase.OPEN, Phase.AGGREGATING, Phase.AUDITING, Phase.OPENING, Phase.DONE}

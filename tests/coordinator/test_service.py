@@ -11,7 +11,7 @@ from coordinator import round as machine
 from coordinator.adapters.objects import open_objects
 from coordinator.adapters.store import open_store
 from coordinator.programme import ABORTS_BEFORE_HALT
-from coordinator.round import Phase
+from coordinator.state import Phase
 from privacy import canonical
 from privacy.documents import check_signer
 from privacy.errors import (

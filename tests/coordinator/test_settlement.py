@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from coordinator.codec import payout_to_wire
-from coordinator.round import Phase, Round, Rules
 from coordinator.settlement import Settlement, participation
+from coordinator.state import Phase, Round, Rules
 from privacy import canonical
 from privacy.errors import NotYet
 from privacy.payouts import Domain, Entitlement

@@ -5,7 +5,7 @@ import pytest
 from coordinator import object_names as names
 from coordinator.adapters.objects import open_objects
 from coordinator.adapters.store import open_store
-from coordinator.round import Phase
+from coordinator.state import Phase
 from privacy.documents import check_signer
 from privacy.errors import (
     IllegalEvent,

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from coordinator import object_names as names
-from coordinator.round import Phase
+from coordinator.state import Phase
 from privacy.documents import pack, unpack
 from privacy.errors import IllegalEvent, SchemaMismatch
 from tests import fakes

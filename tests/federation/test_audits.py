@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from coordinator.adapters.store import open_store
 from coordinator.archive import Archive
-from coordinator.round import Phase, Round, Rules
+from coordinator.state import Phase, Round, Rules
 from participant.auditing.report import Reports
 from privacy import canonical
 from privacy.errors import ConfigError

@@ -7,7 +7,7 @@ import pytest
 
 from coordinator import round as machine
 from coordinator.adapters.store import open_store
-from coordinator.round import Phase, Round, Rules
+from coordinator.state import Phase, Round, Rules
 from veilsum.federation.observe import Observer, events, observe
 
 RULES = Rules(("a", "b"), ("a", "b", "c"), 2, 2, 3.0, 60.0)

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 import tomlkit
 
-from coordinator.round import Phase, Round
+from coordinator.state import Phase, Round
 from participant.config import read
 from participant.init import init
 from participant.ledger import SiteLedger

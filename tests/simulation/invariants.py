@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from coordinator import object_names as names
-from coordinator.round import Phase, Round
+from coordinator.state import Phase, Round
 from privacy import documents
 from privacy.errors import VeilsumError
 from privacy.limbs import encode_chunk

@@ -8,7 +8,7 @@ same seed is the same history.
 import random
 from dataclasses import dataclass
 
-from coordinator.round import Phase, Round
+from coordinator.state import Phase, Round
 from tests.fakes import ABANDON_SECONDS, AUDITOR, OPENERS, PROGRESS_SECONDS
 from tests.simulation import operations as ops
 from tests.simulation.invariants import Violated, check, check_erased, check_over, check_quiet

@@ -10,7 +10,7 @@ from coordinator import round as machine
 from coordinator.accept import Uploads
 from coordinator.aggregate import Fold
 from coordinator.archive import Archive
-from coordinator.round import Phase
+from coordinator.state import Phase
 from coordinator.sums import Sums
 from privacy.records import Cohort
 from tests.coordinator.memory_store import MemoryObjects

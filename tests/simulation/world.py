@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from coordinator.round import Phase, Round
+from coordinator.state import Phase, Round
 from privacy.errors import NotYet, StoreUnavailable, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.records import digest_of

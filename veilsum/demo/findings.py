@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coordinator.round import Phase, Round
+from coordinator.state import Phase, Round
 from participant.config import read
 from participant.ledger import SiteLedger
 from participant.memory import Memory

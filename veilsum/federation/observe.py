@@ -8,7 +8,7 @@ from pathlib import Path
 from coordinator import round as machine
 from coordinator.adapters.store import open_store
 from coordinator.ports import Store
-from coordinator.round import Phase, Round
+from coordinator.state import Phase, Round
 
 
 @dataclass

@@ -26,7 +26,7 @@ from veilsum.v1 import document_pb2 as veilsum_dot_v1_dot_document__pb2
 from veilsum.v1 import options_pb2 as veilsum_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dveilsum/v1/contribution.proto\x12\nveilsum.v1\x1a\x19veilsum/v1/document.proto\x1a\x18veilsum/v1/options.proto\"\\\n\x18\x42\x65ginContributionRequest\x12*\n\x06header\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12\x14\n\x0csealed_masks\x18\x02 \x03(\x0c\">\n\x19\x42\x65ginContributionResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x03(\r\x12\x11\n\tcommitted\x18\x02 \x01(\x08\"!\n\x10GetOffsetRequest\x12\r\n\x05round\x18\x01 \x01(\r\"6\n\x11GetOffsetResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x03(\r\x12\x11\n\tcommitted\x18\x02 \x01(\x08\"P\n\x10PutChunksRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\r\n\x05piece\x18\x02 \x01(\r\x12\r\n\x05\x63hunk\x18\x03 \x01(\r\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\"2\n\x11PutChunksResponse\x12\r\n\x05piece\x18\x01 \x01(\r\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\r\"*\n\x19\x43ommitContributionRequest\x12\r\n\x05round\x18\x01 \x01(\r\"I\n\x1a\x43ommitContributionResponse\x12+\n\x07receipt\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument2\x90\x03\n\x13\x43ontributionService\x12g\n\x11\x42\x65ginContribution\x12$.veilsum.v1.BeginContributionRequest\x1a%.veilsum.v1.BeginContributionResponse\"\x05\xea\xe0\x18\x01\x03\x12O\n\tGetOffset\x12\x1c.veilsum.v1.GetOffsetRequest\x1a\x1d.veilsum.v1.GetOffsetResponse\"\x05\xea\xe0\x18\x01\x03\x12S\n\tPutChunks\x12\x1c.veilsum.v1.PutChunksRequest\x1a\x1d.veilsum.v1.PutChunksResponse\"\x05\xea\xe0\x18\x01\x03(\x01\x30\x01\x12j\n\x12\x43ommitContribution\x12%.veilsum.v1.CommitContributionRequest\x1a&.veilsum.v1.CommitContributionResponse\"\x05\xea\xe0\x18\x01\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dveilsum/v1/contribution.proto\x12\nveilsum.v1\x1a\x19veilsum/v1/document.proto\x1a\x18veilsum/v1/options.proto\"r\n\x18\x42\x65ginContributionRequest\x12*\n\x06header\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12\x14\n\x0csealed_masks\x18\x02 \x03(\x0c\x12\x14\n\x0csealed_parts\x18\x03 \x03(\x0c\">\n\x19\x42\x65ginContributionResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x03(\r\x12\x11\n\tcommitted\x18\x02 \x01(\x08\"!\n\x10GetOffsetRequest\x12\r\n\x05round\x18\x01 \x01(\r\"6\n\x11GetOffsetResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x03(\r\x12\x11\n\tcommitted\x18\x02 \x01(\x08\"P\n\x10PutChunksRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\r\n\x05piece\x18\x02 \x01(\r\x12\r\n\x05\x63hunk\x18\x03 \x01(\r\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\"2\n\x11PutChunksResponse\x12\r\n\x05piece\x18\x01 \x01(\r\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\r\"*\n\x19\x43ommitContributionRequest\x12\r\n\x05round\x18\x01 \x01(\r\"I\n\x1a\x43ommitContributionResponse\x12+\n\x07receipt\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument2\x90\x03\n\x13\x43ontributionService\x12g\n\x11\x42\x65ginContribution\x12$.veilsum.v1.BeginContributionRequest\x1a%.veilsum.v1.BeginContributionResponse\"\x05\xea\xe0\x18\x01\x03\x12O\n\tGetOffset\x12\x1c.veilsum.v1.GetOffsetRequest\x1a\x1d.veilsum.v1.GetOffsetResponse\"\x05\xea\xe0\x18\x01\x03\x12S\n\tPutChunks\x12\x1c.veilsum.v1.PutChunksRequest\x1a\x1d.veilsum.v1.PutChunksResponse\"\x05\xea\xe0\x18\x01\x03(\x01\x30\x01\x12j\n\x12\x43ommitContribution\x12%.veilsum.v1.CommitContributionRequest\x1a&.veilsum.v1.CommitContributionResponse\"\x05\xea\xe0\x18\x01\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,21 +42,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONTRIBUTIONSERVICE'].methods_by_name['CommitContribution']._loaded_options = None
   _globals['_CONTRIBUTIONSERVICE'].methods_by_name['CommitContribution']._serialized_options = b'\352\340\030\001\003'
   _globals['_BEGINCONTRIBUTIONREQUEST']._serialized_start=98
-  _globals['_BEGINCONTRIBUTIONREQUEST']._serialized_end=190
-  _globals['_BEGINCONTRIBUTIONRESPONSE']._serialized_start=192
-  _globals['_BEGINCONTRIBUTIONRESPONSE']._serialized_end=254
-  _globals['_GETOFFSETREQUEST']._serialized_start=256
-  _globals['_GETOFFSETREQUEST']._serialized_end=289
-  _globals['_GETOFFSETRESPONSE']._serialized_start=291
-  _globals['_GETOFFSETRESPONSE']._serialized_end=345
-  _globals['_PUTCHUNKSREQUEST']._serialized_start=347
-  _globals['_PUTCHUNKSREQUEST']._serialized_end=427
-  _globals['_PUTCHUNKSRESPONSE']._serialized_start=429
-  _globals['_PUTCHUNKSRESPONSE']._serialized_end=479
-  _globals['_COMMITCONTRIBUTIONREQUEST']._serialized_start=481
-  _globals['_COMMITCONTRIBUTIONREQUEST']._serialized_end=523
-  _globals['_COMMITCONTRIBUTIONRESPONSE']._serialized_start=525
-  _globals['_COMMITCONTRIBUTIONRESPONSE']._serialized_end=598
-  _globals['_CONTRIBUTIONSERVICE']._serialized_start=601
-  _globals['_CONTRIBUTIONSERVICE']._serialized_end=1001
+  _globals['_BEGINCONTRIBUTIONREQUEST']._serialized_end=212
+  _globals['_BEGINCONTRIBUTIONRESPONSE']._serialized_start=214
+  _globals['_BEGINCONTRIBUTIONRESPONSE']._serialized_end=276
+  _globals['_GETOFFSETREQUEST']._serialized_start=278
+  _globals['_GETOFFSETREQUEST']._serialized_end=311
+  _globals['_GETOFFSETRESPONSE']._serialized_start=313
+  _globals['_GETOFFSETRESPONSE']._serialized_end=367
+  _globals['_PUTCHUNKSREQUEST']._serialized_start=369
+  _globals['_PUTCHUNKSREQUEST']._serialized_end=449
+  _globals['_PUTCHUNKSRESPONSE']._serialized_start=451
+  _globals['_PUTCHUNKSRESPONSE']._serialized_end=501
+  _globals['_COMMITCONTRIBUTIONREQUEST']._serialized_start=503
+  _globals['_COMMITCONTRIBUTIONREQUEST']._serialized_end=545
+  _globals['_COMMITCONTRIBUTIONRESPONSE']._serialized_start=547
+  _globals['_COMMITCONTRIBUTIONRESPONSE']._serialized_end=620
+  _globals['_CONTRIBUTIONSERVICE']._serialized_start=623
+  _globals['_CONTRIBUTIONSERVICE']._serialized_end=1023
 # @@protoc_insertion_point(module_scope)

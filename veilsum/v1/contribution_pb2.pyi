@@ -25,6 +25,7 @@ class BeginContributionRequest(_message.Message):
 
     HEADER_FIELD_NUMBER: _builtins.int
     SEALED_MASKS_FIELD_NUMBER: _builtins.int
+    SEALED_PARTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def header(self) -> _document_pb2.SignedDocument:
         """The contribution's header, signed by the caller."""
@@ -33,15 +34,20 @@ class BeginContributionRequest(_message.Message):
     def sealed_masks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """The secret of the contribution's mask, sealed to each opener of the plan, in its order."""
 
+    @_builtins.property
+    def sealed_parts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Under `shares`: the secrets of its components, sealed to each seat of the plan, in its order."""
+
     def __init__(
         self,
         *,
         header: _document_pb2.SignedDocument | None = ...,
         sealed_masks: _abc.Iterable[_builtins.bytes] | None = ...,
+        sealed_parts: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "sealed_masks", b"sealed_masks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "sealed_masks", b"sealed_masks", "sealed_parts", b"sealed_parts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -36,6 +36,8 @@ class _CallerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Caller.ValueTy
     """A trainer that the round names as an opener."""
     CALLER_AUDITOR: _Caller.ValueType  # 5
     """A member with the role of an auditor, and not that of a trainer."""
+    CALLER_SEAT: _Caller.ValueType  # 6
+    """A member with the role of an aggregator alone, whom the rounds name as a seat."""
 
 class Caller(_Caller, metaclass=_CallerEnumTypeWrapper):
     """A caller's role, taken from its certificate and the roster, never from a message."""
@@ -51,6 +53,8 @@ CALLER_OPENER: Caller.ValueType  # 4
 """A trainer that the round names as an opener."""
 CALLER_AUDITOR: Caller.ValueType  # 5
 """A member with the role of an auditor, and not that of a trainer."""
+CALLER_SEAT: Caller.ValueType  # 6
+"""A member with the role of an aggregator alone, whom the rounds name as a seat."""
 Global___Caller: _TypeAlias = Caller  # noqa: Y015
 
 CALLER_FIELD_NUMBER: _builtins.int

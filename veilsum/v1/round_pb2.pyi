@@ -36,6 +36,14 @@ class _PhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Phase.ValueType
     PHASE_ABORTED: _Phase.ValueType  # 7
     PHASE_AUDITING: _Phase.ValueType  # 8
     """Between AGGREGATING and OPENING, where the plan names an auditor."""
+    PHASE_JUDGING: _Phase.ValueType  # 9
+    """After OPEN, under `shares`: seats judge the candidates."""
+    PHASE_CERTIFYING: _Phase.ValueType  # 10
+    """Seats and trainers sign the cohort."""
+    PHASE_SUMMING: _Phase.ValueType  # 11
+    """Seats add, and state their sums."""
+    PHASE_DISPUTED: _Phase.ValueType  # 12
+    """Two seats state different sums of one component; the auditor finds out which is wrong."""
 
 class Phase(_Phase, metaclass=_PhaseEnumTypeWrapper):
     """The phase of a round; see docs/protocol.md."""
@@ -50,6 +58,14 @@ PHASE_DONE: Phase.ValueType  # 6
 PHASE_ABORTED: Phase.ValueType  # 7
 PHASE_AUDITING: Phase.ValueType  # 8
 """Between AGGREGATING and OPENING, where the plan names an auditor."""
+PHASE_JUDGING: Phase.ValueType  # 9
+"""After OPEN, under `shares`: seats judge the candidates."""
+PHASE_CERTIFYING: Phase.ValueType  # 10
+"""Seats and trainers sign the cohort."""
+PHASE_SUMMING: Phase.ValueType  # 11
+"""Seats add, and state their sums."""
+PHASE_DISPUTED: Phase.ValueType  # 12
+"""Two seats state different sums of one component; the auditor finds out which is wrong."""
 Global___Phase: _TypeAlias = Phase  # noqa: Y015
 
 @_typing.final
@@ -102,6 +118,13 @@ class RoundStatus(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     KEY_SIGNERS_FIELD_NUMBER: _builtins.int
     AUDITOR_FIELD_NUMBER: _builtins.int
+    SEATS_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    JUDGED_FIELD_NUMBER: _builtins.int
+    CERTIFIED_FIELD_NUMBER: _builtins.int
+    SUMMED_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    DISPUTED_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     phase: Global___Phase.ValueType
     turn: _builtins.str
@@ -116,7 +139,11 @@ class RoundStatus(_message.Message):
     reason: _builtins.str
     """Why the round was aborted."""
     auditor: _builtins.str
-    """Who countersigns the sum before anybody opens it; empty for nobody."""
+    """Who countersigns the sum before anybody opens it, or settles what two seats dispute;
+    empty for nobody.
+    """
+    candidates: _builtins.str
+    """Digest of the candidates, once they are closed."""
     @_builtins.property
     def openers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -128,6 +155,30 @@ class RoundStatus(_message.Message):
     @_builtins.property
     def key_signers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Openers that vouch for the key."""
+
+    @_builtins.property
+    def seats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The seats of a round under `shares`, in the plan's order."""
+
+    @_builtins.property
+    def judged(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Seats that have judged them."""
+
+    @_builtins.property
+    def certified(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who has signed the cohort."""
+
+    @_builtins.property
+    def summed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Seats that have stated their sums."""
+
+    @_builtins.property
+    def left_out(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeftOut]:
+        """Contributions that seats left out of the cohort."""
+
+    @_builtins.property
+    def disputed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The two seats that disagree, in DISPUTED."""
 
     def __init__(
         self,
@@ -146,14 +197,53 @@ class RoundStatus(_message.Message):
         reason: _builtins.str = ...,
         key_signers: _abc.Iterable[_builtins.str] | None = ...,
         auditor: _builtins.str = ...,
+        seats: _abc.Iterable[_builtins.str] | None = ...,
+        candidates: _builtins.str = ...,
+        judged: _abc.Iterable[_builtins.str] | None = ...,
+        certified: _abc.Iterable[_builtins.str] | None = ...,
+        summed: _abc.Iterable[_builtins.str] | None = ...,
+        left_out: _abc.Iterable[Global___LeftOut] | None = ...,
+        disputed: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed", b"agreed", "auditor", b"auditor", "cohort", b"cohort", "committed", b"committed", "key_record", b"key_record", "key_signers", b"key_signers", "number", b"number", "openers", b"openers", "phase", b"phase", "plan", b"plan", "reason", b"reason", "sealed_model", b"sealed_model", "sum", b"sum", "turn", b"turn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed", b"agreed", "auditor", b"auditor", "candidates", b"candidates", "certified", b"certified", "cohort", b"cohort", "committed", b"committed", "disputed", b"disputed", "judged", b"judged", "key_record", b"key_record", "key_signers", b"key_signers", "left_out", b"left_out", "number", b"number", "openers", b"openers", "phase", b"phase", "plan", b"plan", "reason", b"reason", "sealed_model", b"sealed_model", "seats", b"seats", "sum", b"sum", "summed", b"summed", "turn", b"turn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RoundStatus: _TypeAlias = RoundStatus  # noqa: Y015
+
+@_typing.final
+class LeftOut(_message.Message):
+    """A contribution that is not in the cohort, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    SEAT_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    participant: _builtins.str
+    seat: _builtins.str
+    """The seat that says so."""
+    code: _builtins.str
+    """An error code, from the table in docs/errors.md."""
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        participant: _builtins.str = ...,
+        seat: _builtins.str = ...,
+        code: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "participant", b"participant", "reason", b"reason", "seat", b"seat"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeftOut: _TypeAlias = LeftOut  # noqa: Y015
 
 @_typing.final
 class WatchRoundsResponse(_message.Message):

@@ -37,7 +37,7 @@ VALUE_WORDS: Final = WORDS_PER_LEAF - BLINDING_WORDS
 MOST_PER_WORD: Final = 4
 # 258 kB travel for a chunk; its three blocks stay in a core's own cache while it is split.
 LEAVES_PER_CHUNK: Final = 128
-_MOST_LEAVES: Final = 512
+MOST_LEAVES: Final = 512
 
 Words = NDArray[np.uint64]
 
@@ -91,7 +91,7 @@ class SharesParameters:
             ("value bits", self.value_bits, 2, 40),
             ("cohort", self.cohort_max, 2, 1 << 20),
             ("values in a word", self.values_per_word, 1, MOST_PER_WORD),
-            ("leaves in a chunk", self.leaves_per_chunk, 1, _MOST_LEAVES),
+            ("leaves in a chunk", self.leaves_per_chunk, 1, MOST_LEAVES),
         ):
             if not low <= value <= high:
                 raise UnsafeParameters(f"{name} {value} is outside {low}..{high}")

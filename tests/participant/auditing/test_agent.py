@@ -5,7 +5,6 @@ import os
 
 import msgspec
 import pytest
-from tests.participant.test_auditor import ROUND, false_chunks
 
 from participant import patience
 from participant.auditing import agent as module
@@ -26,6 +25,7 @@ from privacy.roster import Role, SignedRoster
 from privacy.signing import Purpose, sign
 from tests.participant import auditor_at_work as work
 from tests.participant import signed_round as made
+from tests.participant.auditing.test_auditor import ROUND, false_chunks
 
 
 @pytest.fixture(autouse=True)

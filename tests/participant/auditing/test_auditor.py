@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.participant.test_audit import changed
+from tests.participant.auditing.test_audit import changed
 
 from participant.policy import check_audit
 from privacy import canonical

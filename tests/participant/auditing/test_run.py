@@ -4,13 +4,13 @@ import json
 
 import msgspec
 import pytest
-from tests.participant.test_auditor import ROUND, false_chunks
 
 from participant.auditing.run import error_in, look, text_of
 from privacy.errors import FalseSum, NotYet, OpeningRefused, PeerUnreachable, PolicyRefusal
 from privacy.signing import Purpose, verify
 from tests.participant import auditor_at_work as work
 from tests.participant import signed_round as made
+from tests.participant.auditing.test_auditor import ROUND, false_chunks
 
 
 @pytest.fixture

@@ -1,0 +1,305 @@
+"""A round whose updates are shared between three seats: what happens between OPEN and OPENING.
+
+    OPEN ──closed──▶ JUDGING ──Judged by all, or by two and the third is away──▶ CERTIFYING
+                                                                                     │
+          three seats, or two and more than half of the trainers, have signed it     ▼
+    OPENING ◀──Aggregated── AGGREGATING ◀──Summed by all, or by two── SUMMING ◀──────┘
+                                                                      │   ▲
+                                          two state different sums    ▼   │ LiarNamed
+                                                                    DISPUTED
+
+Pure, like `round.py`, which takes these transitions into its own. Who is away is not waited
+for where two seats are enough, and is named where they are not.
+"""
+
+from collections.abc import Callable, Mapping
+from itertools import combinations
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from privacy.errors import ConflictingContribution, IllegalEvent, WrongIdentity
+from privacy.schemes.shares.layout import shared_by
+
+from .state import (
+    Abandoned,
+    CohortRefused,
+    Disagreement,
+    Effect,
+    Event,
+    Judgement,
+    LeftOut,
+    Phase,
+    Quiet,
+    Round,
+    Stated,
+    Step,
+    abandon,
+    abort,
+    with_name,
+)
+
+ENOUGH: Final = 2
+"""Seats that hold all three components between them."""
+
+
+class Nominated(Event, frozen=True):
+    """The candidates are signed."""
+
+    candidates: str
+
+
+class Judged(Event, frozen=True):
+    """A seat has held the candidates against their signed roots, and their norms to the bound."""
+
+    judgement: Judgement
+    candidates: str
+    left_out: tuple[LeftOut, ...]
+
+
+class Frozen(Event, frozen=True):
+    """The cohort is signed by the coordinator; seats and trainers may certify it."""
+
+    cohort: str
+
+
+class CohortSigned(Event, frozen=True):
+    """A seat or a trainer has signed the cohort, the one it will ever sign of this round."""
+
+    signer: str
+    cohort: str
+
+
+class Summed(Event, frozen=True):
+    """A seat has stated its sums, and what it sealed of them is durable."""
+
+    stated: Stated
+
+
+class LiarNamed(Event, frozen=True):
+    """The auditor has found which seats' sums are not what sites signed; none if it cannot."""
+
+    auditor: str
+    seats: tuple[str, ...]
+
+
+class Nominate(Effect, frozen=True):
+    """Sign the candidates."""
+
+    round: int
+
+
+class Freeze(Effect, frozen=True):
+    """Sign the cohort: the candidates less those that seats left out."""
+
+    round: int
+
+
+class Manifest(Effect, frozen=True):
+    """Sign the manifest of the sum that the seats' statements agree on."""
+
+    round: int
+
+
+def judge(current: Round) -> Step:
+    """Return a round that has closed: its seats are to judge the contributions there are."""
+    return replace(current, phase=Phase.JUDGING), (Nominate(current.number),)
+
+
+def certificate_is_complete(current: Round) -> bool:
+    """Return whether enough have signed the cohort that no second one can be certified."""
+    seats = len({*current.certified} & {*current.rules.seats})
+    trainers = len({*current.certified} & {*current.rules.trainers})
+    majority = 2 * trainers > len(current.rules.trainers)
+    return seats == len(current.rules.seats) or (seats >= ENOUGH and majority)
+
+
+def disagreement(stated: tuple[Stated, ...], seats: tuple[str, ...]) -> Disagreement | None:
+    """Return the first two seats that state different roots of the component they share."""
+    for one, other in combinations(sorted(stated, key=lambda each: seats.index(each.seat)), 2):
+        component = shared_by(seats.index(one.seat), seats.index(other.seat))
+        if one.roots[component] != other.roots[component]:
+            return Disagreement((one.seat, other.seat), component)
+    return None
+
+
+# -- judging -----------------------------------------------------------------------
+
+
+def _nominate(current: Round, event: Nominated) -> Step:
+    return replace(current, candidates=event.candidates), ()
+
+
+def _judge(current: Round, event: Judged) -> Step:
+    judgement = event.judgement
+    _check_seat(current, judgement.seat)
+    if not current.candidates or event.candidates != current.candidates:
+        raise IllegalEvent(f"round {current.number}: {judgement.seat} judges other candidates")
+    for known in current.judged:
+        if known == judgement:
+            return current, ()  # a retry, not a second verdict
+        if known.seat == judgement.seat:
+            raise ConflictingContribution(f"{judgement.seat}: a second, different verdict")
+    judged = replace(
+        current,
+        judged=(*current.judged, judgement),
+        left_out=(*current.left_out, *event.left_out),
+    )
+    whole = len(judged.judged) == len(current.rules.seats)
+    return _freeze(judged) if whole and _may_freeze(judged) else (judged, ())
+
+
+def _wait_for_verdicts(current: Round, event: Quiet) -> Step:
+    rules = current.rules
+    still = event.still_seconds >= rules.abandon_seconds
+    quiet = still or event.seconds >= rules.progress_seconds
+    if quiet and len(current.judged) >= ENOUGH and _may_freeze(current):
+        return _freeze(current)
+    if not still:
+        return current, ()
+    unasked = next((each.unasked for each in current.judged if each.unasked), "")
+    reason = f"{_away(current)} did not judge the candidates"
+    return abort(current, f"{reason}; {unasked}" if unasked else reason)
+
+
+def _may_freeze(current: Round) -> bool:
+    return current.rules.unchecked or not any(each.unasked for each in current.judged)
+
+
+def _freeze(current: Round) -> Step:
+    return replace(current, phase=Phase.CERTIFYING), (Freeze(current.number),)
+
+
+# -- the certificate ---------------------------------------------------------------
+
+
+def _frozen(current: Round, event: Frozen) -> Step:
+    return replace(current, cohort=event.cohort), ()
+
+
+def _sign_cohort(current: Round, event: CohortSigned) -> Step:
+    if event.signer not in (*current.rules.seats, *current.rules.trainers):
+        raise WrongIdentity(f"{event.signer} signs no cohort of round {current.number}")
+    if not current.cohort or event.cohort != current.cohort:
+        raise IllegalEvent(f"round {current.number}: {event.signer} signs another cohort")
+    signed = replace(current, certified=with_name(current.certified, event.signer))
+    if current.phase is Phase.CERTIFYING and certificate_is_complete(signed):
+        return replace(signed, phase=Phase.SUMMING), ()
+    return signed, ()
+
+
+def _wait_for_signatures(current: Round, event: Quiet) -> Step:
+    if event.still_seconds < current.rules.abandon_seconds:
+        return current, ()
+    return abort(
+        current,
+        f"the cohort is signed by {', '.join(current.certified) or 'nobody'}: three seats are "
+        "needed, or two and more than half of the trainers",
+    )
+
+
+# -- sums --------------------------------------------------------------------------
+
+
+def _sum(current: Round, event: Summed) -> Step:
+    stated = event.stated
+    _check_seat(current, stated.seat)
+    for known in current.stated:
+        if known == stated:
+            return current, ()  # a retry: the answer to the first was lost
+        if known.seat == stated.seat:
+            raise ConflictingContribution(f"{stated.seat}: a second, different sum")
+    summed = replace(current, stated=(*current.stated, stated))
+    whole = not summed.waits_for()
+    return _settle(summed) if whole and current.phase is Phase.SUMMING else (summed, ())
+
+
+def _wait_for_sums(current: Round, event: Quiet) -> Step:
+    rules = current.rules
+    still = event.still_seconds >= rules.abandon_seconds
+    quiet = still or event.seconds >= rules.progress_seconds
+    if quiet and len(_honest(current)) >= ENOUGH:
+        return _settle(current)
+    if still:
+        return abort(current, f"{_away(current)} did not state its sums; two seats are needed")
+    return current, ()
+
+
+def _settle(current: Round) -> Step:
+    found = disagreement(_honest(current), current.rules.seats)
+    if found is None:
+        return replace(current, phase=Phase.AGGREGATING), (Manifest(current.number),)
+    if not current.rules.auditor:
+        return abort(current, _words(found))
+    return replace(current, phase=Phase.DISPUTED, disputed=found), ()
+
+
+# -- a dispute ---------------------------------------------------------------------
+
+
+def _name_liar(current: Round, event: LiarNamed) -> Step:
+    rules, found = current.rules, current.disputed
+    if event.auditor != rules.auditor:
+        raise WrongIdentity(f"{event.auditor} is not the auditor of round {current.number}")
+    assert found is not None  # there is one in this phase
+    if not set(event.seats) <= set(found.seats):
+        raise IllegalEvent(f"round {current.number}: the dispute is between {_pair(found)}")
+    if not event.seats:
+        return abort(current, f"{_words(found)}; the auditor cannot tell which is wrong")
+    liars = tuple(sorted({*current.liars, *event.seats}))
+    if len(rules.seats) - len(liars) < ENOUGH:
+        return abort(current, f"{', '.join(liars)} stated false sums; two seats are needed")
+    struck = replace(current, phase=Phase.SUMMING, disputed=None, liars=liars)
+    return _settle(struck) if len(_honest(struck)) >= ENOUGH else (struck, ())
+
+
+def _wait_for_judge(current: Round, event: Quiet) -> Step:
+    assert current.disputed is not None  # there is one in this phase
+    if event.still_seconds < current.rules.abandon_seconds:
+        return current, ()
+    return abort(
+        current, f"{_words(current.disputed)}; the auditor {current.rules.auditor} did not answer"
+    )
+
+
+def _honest(current: Round) -> tuple[Stated, ...]:
+    return tuple(each for each in current.stated if each.seat not in current.liars)
+
+
+def _check_seat(current: Round, seat: str) -> None:
+    if seat not in current.rules.seats:
+        raise WrongIdentity(f"{seat} is no seat of round {current.number}")
+
+
+def _away(current: Round) -> str:
+    return " and ".join(sorted(current.waits_for()))
+
+
+def _pair(found: Disagreement) -> str:
+    return " and ".join(found.seats)
+
+
+def _words(found: Disagreement) -> str:
+    return f"seats {_pair(found)} disagree on component {found.component}"
+
+
+TRANSITIONS: Final[Mapping[tuple[Phase, type[Event]], Callable[[Round, Any], Step]]] = {
+    (Phase.JUDGING, Nominated): _nominate,
+    (Phase.JUDGING, Judged): _judge,
+    (Phase.JUDGING, CohortRefused): abandon,
+    (Phase.JUDGING, Quiet): _wait_for_verdicts,
+    (Phase.JUDGING, Abandoned): abandon,
+    (Phase.CERTIFYING, Frozen): _frozen,
+    (Phase.CERTIFYING, CohortRefused): abandon,
+    (Phase.CERTIFYING, CohortSigned): _sign_cohort,
+    (Phase.CERTIFYING, Quiet): _wait_for_signatures,
+    (Phase.CERTIFYING, Abandoned): abandon,
+    (Phase.SUMMING, CohortSigned): _sign_cohort,
+    (Phase.SUMMING, Summed): _sum,
+    (Phase.SUMMING, Quiet): _wait_for_sums,
+    (Phase.SUMMING, Abandoned): abandon,
+    (Phase.DISPUTED, Summed): _sum,
+    (Phase.DISPUTED, LiarNamed): _name_liar,
+    (Phase.DISPUTED, Quiet): _wait_for_judge,
+    (Phase.DISPUTED, Abandoned): abandon,
+}
