@@ -47,7 +47,9 @@ bench: $(INSTALLED) ## Measure what protection and a whole round cost here; writ
 	@made=$$(mktemp -d) && trap 'rm -rf "$$made"' EXIT && set -ex && \
 	$(BIN)/veilsum bench scheme --participants 8 --value-bits 16 --json > "$$made/scheme-1.json" && \
 	$(BIN)/veilsum bench scheme --participants 100 --value-bits 24 --json > "$$made/scheme-2.json" && \
+	$(BIN)/veilsum bench scheme --scheme shares --json > "$$made/shares-1.json" && \
 	$(BIN)/veilsum bench round --json > "$$made/round.json" && \
+	$(BIN)/veilsum bench round --scheme shares --json > "$$made/round-shares.json" && \
 	$(BIN)/python -m veilsum.bench.write docs "$$made"
 
 simulate: $(INSTALLED) ## Seeded rounds with faults, in memory; ROUNDS=2000, SEED= to tell one again

@@ -7,16 +7,27 @@ its chunks is the one its site has signed. Nothing else is ever added up.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from privacy import canonical, documents
 from privacy.errors import MalformedMessage, NotYet, RootMismatch
 from privacy.merkle import tree_root
 from privacy.plan import Plan
-from privacy.records import Contribution, Entry, digest_of
-from privacy.schemes.base import Combiner
+from privacy.records import Contribution, Entry, SharedContribution, digest_of
 
 from . import object_names as names
+from . import verify
 from .ports import ObjectStore, Store, Upload
+
+Header = Contribution | SharedContribution
+
+
+class ChunkCheck(Protocol):
+    """Refuses chunks that are not of the plan's form; opens none of them."""
+
+    def check(self, chunk: int, payload: bytes) -> bytes:
+        """Refuse a malformed chunk, and return its root (32 bytes)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +46,11 @@ class Uploads:
     objects: ObjectStore
     number: int
     plan: Plan
-    combiner: Combiner
+    door: ChunkCheck
     now: Callable[[], float]
     _counts: dict[str, list[int]] = field(default_factory=dict)
 
-    def begin(self, header: Contribution, signed: bytes) -> Offset:
+    def begin(self, header: Header, signed: bytes) -> Offset:
         """Open the upload of a verified header, or find it again.
 
         Raises:
@@ -51,16 +62,14 @@ class Uploads:
         )
         return self._offset(upload)
 
-    def keep_masks(self, header: Contribution, masks: Sequence[bytes]) -> None:
-        """Make durable the sealed masks that the header of an upload names, in its order.
+    def keep_seals(self, header: Header, seals: Sequence[bytes]) -> None:
+        """Make durable the sealed secrets that the header of an upload names, in its order.
 
         Its row is there before them, so that a second contribution is refused and recorded
         before a byte of it is kept; `complete` waits for all of them.
         """
-        for named, sealed in zip(header.masks, masks, strict=True):
-            self.objects.put(
-                names.sealed_mask(self.number, header.participant, named.opener), sealed
-            )
+        for name, sealed in zip(_seal_names(header), seals, strict=True):
+            self.objects.put(name, sealed)
 
     def offset(self, participant: str) -> Offset:
         """Return how much of the participant's upload is durable.
@@ -86,7 +95,7 @@ class Uploads:
         counts = self._counts.get(participant) or self._remember(self._upload(participant))
         if not 0 <= piece < len(counts) or not 0 <= chunk <= counts[piece]:
             raise MalformedMessage(f"{participant}: chunk {chunk} of piece {piece} is not the next")
-        root = self.combiner.check(chunk, payload)
+        root = self.door.check(chunk, payload)
         if chunk == counts[piece]:
             name = names.contribution_chunk(self.number, participant, piece, chunk)
             self.objects.put(name, payload)
@@ -96,17 +105,17 @@ class Uploads:
         counts[piece] = max(counts[piece], chunk + 1)
         return counts[piece]
 
-    def complete(self, participant: str) -> tuple[Entry, Contribution]:
+    def complete(self, participant: str) -> tuple[Entry, Header]:
         """Return the entry of an upload whose chunks have the signed root.
 
         Raises:
-            NotYet: chunks or sealed masks are missing.
+            NotYet: chunks or sealed secrets are missing.
             RootMismatch: the chunks are not those that were signed.
         """
         upload = self._upload(participant)
-        header = _header(upload)
+        header = self._header(upload)
         if not upload.committed:  # they were here when it was; after the round they are erased
-            self._require_masks(header)
+            self._require_seals(header)
         roots = tuple(_root(upload, at, piece.chunks) for at, piece in enumerate(header.pieces))
         for piece, root in zip(header.pieces, roots, strict=True):
             if piece.root != root:
@@ -116,11 +125,9 @@ class Uploads:
                 )
         return Entry(participant, upload.digest, roots), header
 
-    def _require_masks(self, header: Contribution) -> None:
-        for each in header.masks:
-            name = names.sealed_mask(self.number, header.participant, each.opener)
-            if not self.objects.exists(name):
-                raise NotYet(f"{header.participant}: its sealed masks are not here; begin again")
+    def _require_seals(self, header: Header) -> None:
+        if not all(self.objects.exists(name) for name in _seal_names(header)):
+            raise NotYet(f"{header.participant}: its sealed secrets are not here; begin again")
 
     def _upload(self, participant: str) -> Upload:
         upload = self.store.upload(self.number, participant)
@@ -132,14 +139,21 @@ class Uploads:
         return Offset(tuple(self._remember(upload)), upload.committed)
 
     def _remember(self, upload: Upload) -> list[int]:
-        counts = [0] * len(_header(upload).pieces)
+        counts = [0] * len(self._header(upload).pieces)
         for row in upload.chunks:
             counts[row.piece] += 1
         return self._counts.setdefault(upload.participant, counts)
 
+    def _header(self, upload: Upload) -> Header:
+        body = documents.unpack(upload.header).body
+        return canonical.decode(body, verify.header_kind(self.plan))
 
-def _header(upload: Upload) -> Contribution:
-    return canonical.decode(documents.unpack(upload.header).body, Contribution)
+
+def _seal_names(header: Header) -> list[str]:
+    number, participant = header.round, header.participant
+    if isinstance(header, SharedContribution):
+        return [names.sealed_part(number, participant, each.seat) for each in header.seals]
+    return [names.sealed_mask(number, participant, each.opener) for each in header.masks]
 
 
 def _root(upload: Upload, piece: int, chunks: int) -> str:

@@ -44,6 +44,7 @@ class Permissions:
     federation: str
     rosters: Rosters
     openers: tuple[str, ...]
+    seats: tuple[str, ...] = ()
 
     def check(self, peer: PeerIdentity, callers: Callers) -> None:
         """Return if `peer` has one of the roles `callers` now.
@@ -72,6 +73,9 @@ class Permissions:
         elif Role.AUDITOR in member.roles:
             # Who trains may hold a cohort key, and must not be handed others' ciphertexts.
             found.add(options.CALLER_AUDITOR)
+        elif member.roles == (Role.AGGREGATOR,) and member.participant in self.seats:
+            # A seat has two components of each update, and must be handed no sealed sum.
+            found.add(options.CALLER_SEAT)
         return frozenset(found)
 
 

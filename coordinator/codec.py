@@ -1,6 +1,7 @@
 """Wire to values and back: the only file, with the servicer, that knows both."""
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from privacy import canonical
 from privacy.documents import Signed
@@ -10,7 +11,10 @@ from privacy.roster import SignedRoster
 from veilsum.v1 import document_pb2, round_pb2, settlement_pb2
 
 from . import programme
-from .state import Phase, Round
+from .state import LeftOut, Phase, Round
+
+MOST_LEFT_OUT: Final = 200
+"""What seats left out, as far as one status tells it: one seat's reasons fill no message."""
 
 _PHASES: Mapping[Phase, round_pb2.Phase.ValueType] = {
     phase: round_pb2.Phase.Value(f"PHASE_{phase.name}") for phase in Phase
@@ -81,6 +85,19 @@ def _status_to_wire(current: Round) -> round_pb2.RoundStatus:
         agreed=current.agreed,
         reason=current.reason,
         auditor=current.rules.auditor,
+        seats=current.rules.seats,
+        candidates=current.candidates,
+        judged=[each.seat for each in current.judged],
+        certified=current.certified,
+        summed=[each.seat for each in current.stated],
+        left_out=[_left_out_to_wire(each) for each in current.left_out[:MOST_LEFT_OUT]],
+        disputed=current.disputed.seats if current.disputed else (),
+    )
+
+
+def _left_out_to_wire(each: LeftOut) -> round_pb2.LeftOut:
+    return round_pb2.LeftOut(
+        participant=each.participant, seat=each.seat, code=each.code, reason=each.reason
     )
 
 

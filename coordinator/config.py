@@ -5,6 +5,7 @@ setting stands in docs/configuration.md.
 """
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -12,7 +13,8 @@ from privacy.configuration import decode
 from privacy.errors import ConfigError
 from privacy.events import PositiveDecimal
 from privacy.identifiers import Digest, FederationId, ParticipantId
-from privacy.plan import DeadlinePolicy, PrivacyPlan
+from privacy.plan import CKKS, SHARES, DeadlinePolicy, PrivacyPlan
+from privacy.schemes.shares.layout import LEAVES_PER_CHUNK, SEATS
 
 
 class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,12 +27,22 @@ class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SchemeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How updates are put on the grid and protected."""
+    """How updates are put on the grid and protected.
+
+    `ciphertexts_per_chunk` is for `ckks/1`; what stands below it for `shares/1`, whose seats
+    answer what is asked here about updates that they cannot open.
+    """
 
     fraction_bits: int
     value_bits: int
     cohort_max: int
     ciphertexts_per_chunk: int = 17
+    name: Literal["ckks/1", "shares/1"] = "ckks/1"
+    leaves_per_chunk: int = LEAVES_PER_CHUNK
+    packed: bool = False
+    bound_norms: bool = True
+    score_step_log2: int | None = None
+    unchecked: bool = False
 
 
 class RoundSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +57,7 @@ class RoundSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server_learning_rate: PositiveDecimal
     deadline: DeadlinePolicy
     auditor: ParticipantId | None = None
+    seats: tuple[ParticipantId, ...] = ()
 
 
 class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +94,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     privacy: PrivacyPlan
     settlement: SettlementSettings | None = None
 
+    def __post_init__(self) -> None:
+        if self.scheme.name == SHARES:
+            _check_shares(self.scheme, self.rounds.seats)
+        else:
+            _check_ckks(self.scheme, self.rounds.seats)
+
 
 def read(path: Path) -> Settings:
     """Return the settings in the TOML file at `path`.
@@ -94,3 +113,29 @@ def read(path: Path) -> Settings:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     return decode(text, Settings, str(path))
+
+
+def _check_shares(scheme: SchemeSettings, seats: tuple[str, ...]) -> None:
+    if len(seats) != SEATS or len(set(seats)) != SEATS:
+        raise ConfigError(
+            f"rounds.seats: {SHARES} needs {SEATS} different members in it, there are "
+            f"{len(set(seats))}"
+        )
+    if scheme.packed and (scheme.bound_norms or scheme.score_step_log2 is not None):
+        raise ConfigError(
+            "scheme.packed: values side by side have no norm; set scheme.bound_norms to false "
+            "and leave out scheme.score_step_log2, or leave out scheme.packed"
+        )
+
+
+def _check_ckks(scheme: SchemeSettings, seats: tuple[str, ...]) -> None:
+    if seats:
+        raise ConfigError(
+            f"rounds.seats: under {CKKS} nobody holds a share; leave them out, or set "
+            f'scheme.name to "{SHARES}"'
+        )
+    if scheme.packed or scheme.unchecked or scheme.score_step_log2 is not None:
+        raise ConfigError(
+            f"scheme.packed, scheme.unchecked and scheme.score_step_log2 are for {SHARES}; "
+            f"leave them out under {CKKS}"
+        )

@@ -6,17 +6,18 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from privacy import canonical
 from privacy.documents import Signed, pack
 from privacy.errors import IllegalEvent
 from privacy.failpoints import Failpoints
-from privacy.records import Contribution, Receipt, digest_of
+from privacy.plan import SHARES, Plan
+from privacy.records import Receipt, digest_of
 from privacy.schemes.ckks_sum import CkksCombiner
+from privacy.schemes.shares.payload import PayloadCheck
 
 from . import object_names as names
 from . import round as machine
 from . import verify
-from .accept import Offset, Uploads
+from .accept import ChunkCheck, Offset, Uploads
 from .archive import Archive
 from .ports import ObjectStore, Store
 from .rosters import Rosters
@@ -40,16 +41,19 @@ class Contributions:
     _uploads_of: dict[int, Uploads] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def begin(self, sender: str, signed: Signed, masks: Sequence[bytes]) -> Offset:
+    def begin(
+        self, sender: str, signed: Signed, masks: Sequence[bytes], parts: Sequence[bytes] = ()
+    ) -> Offset:
         """Open the upload of a contribution, or find it again.
 
         Args:
             masks: the secret of its mask, sealed to each opener of the plan.
+            parts: under `shares`, the secrets of its components, sealed to each seat of the plan.
         """
-        number = canonical.decode(signed.body, Contribution).round
+        number = verify.round_of(signed)
         plan, roster = self.archive.plan(number), self.rosters.current()
         header = verify.contribution(signed, sender, plan, roster)
-        verify.mask_seals(header, masks)
+        verify.seals(header, masks, parts)
         if not self._has_committed(number, sender, digest_of(header)):
             self._require_open(number)
         is_new = self.store.upload(number, sender) is None
@@ -57,7 +61,7 @@ class Contributions:
         offset = uploads.begin(header, pack(signed))
         if not offset.committed:  # of a round that is over they are erased for good
             self.failpoints.hit("accept.before_masks")
-            uploads.keep_masks(header, masks)
+            uploads.keep_seals(header, (*masks, *parts))
             self._withdraw_if_over(number)
         if is_new:
             log.info("contribution_begun", round=number, participant=sender)
@@ -122,7 +126,13 @@ class Contributions:
         with self._lock:
             if number not in self._uploads_of:
                 plan = self.archive.plan(number)
-                combiner = CkksCombiner(plan.parameters(), plan.arithmetic.dimension)
-                uploads = Uploads(self.store, self.objects, number, plan, combiner, self.now)
+                door = _door(plan)
+                uploads = Uploads(self.store, self.objects, number, plan, door, self.now)
                 self._uploads_of[number] = uploads
             return self._uploads_of[number]
+
+
+def _door(plan: Plan) -> ChunkCheck:
+    if plan.arithmetic.scheme == SHARES:
+        return PayloadCheck(plan.shares(), plan.arithmetic.dimension)
+    return CkksCombiner(plan.parameters(), plan.arithmetic.dimension)

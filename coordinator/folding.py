@@ -13,6 +13,7 @@ from privacy.errors import (
     MalformedMessage,
     NotYet,
     RootMismatch,
+    WrongIdentity,
 )
 from privacy.plan import Plan
 from privacy.records import Cohort, digest_of
@@ -66,7 +67,7 @@ class Folding:
         plan = self.archive.plan(number)
         try:
             cohort = close.cohort(current, plan, self.rosters.current())
-        except CohortTooSmall as error:
+        except (CohortTooSmall, WrongIdentity) as error:
             self.rounds.apply(number, machine.CohortRefused(str(error)))
             return
         try:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from privacy import canonical
 from privacy.documents import Signed, check_signer
-from privacy.errors import NotYet
+from privacy.errors import IllegalEvent, NotYet
 from privacy.records import digest_of
 from privacy.signing import Purpose
 
@@ -31,8 +31,13 @@ class Keying:
     rosters: Rosters
 
     def specification(self, number: int) -> bytes:
-        """Return what the key of a round must be made for, in canonical form."""
-        self.rounds.get(number)
+        """Return what the key of a round must be made for, in canonical form.
+
+        Raises:
+            IllegalEvent: the round is of a scheme that has no key.
+        """
+        if self.rounds.get(number).rules.seats:
+            raise IllegalEvent(f"round {number} is under shares, and has no key")
         return canonical.encode(planning.key_specification(self.settings, self.rosters.current()))
 
     def key(self, number: int) -> tuple[Signed, bytes]:

@@ -26,9 +26,29 @@ def sealed_mask(number: int, participant: str, opener: str) -> str:
     return f"{contribution(number, participant)}/masks/{opener}"
 
 
+def sealed_part(number: int, participant: str, seat: str) -> str:
+    """Return the name of the secrets of a contribution's components, sealed to one seat."""
+    return f"{contribution(number, participant)}/parts/{seat}"
+
+
 def sum_chunk(number: int, chunk: int) -> str:
     """Return the name of one chunk of a round's protected sum."""
     return f"{sums(number)}/{chunk:08d}"
+
+
+def seat_sums(number: int) -> str:
+    """Return the folder of what seats sealed of their sums in a round."""
+    return f"rounds/{number:06d}/seats"
+
+
+def seat_sum(number: int, statement: str) -> str:
+    """Return the folder of the sealed sums that one seat's statement names."""
+    return f"{seat_sums(number)}/{statement}"
+
+
+def seat_sum_chunk(number: int, statement: str, position: int, chunk: int) -> str:
+    """Return the name of one sealed chunk of the first or second sum of a statement."""
+    return f"{seat_sum(number, statement)}/{position}/{chunk:08d}"
 
 
 def keys(number: int) -> str:

@@ -1,7 +1,7 @@
 """Which round comes next: the programme, as a pure function of its rounds.
 
 A programme wants so many released models. One round is open at a time, and the
-key of the next is made while it is.
+key of the next is made while it is, where its scheme has a key.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class StartKeying(Order, frozen=True):
-    """Create the round, so that its key is made."""
+    """Create the round, so that its key is made; without one, it is ready for its plan."""
 
     round: int
 
@@ -54,7 +54,8 @@ def orders(rounds: Mapping[int, Round], wanted: int, since: int = 0) -> tuple[Or
         return (StartKeying(1),)
     if newest.phase is Phase.KEYED and _before_is_over(rounds, newest):
         return (PublishPlan(newest.number),)
-    if newest.is_over() or (newest.plan and released(rounds) + 1 < wanted):
+    ahead = newest.plan and not newest.rules.seats
+    if newest.is_over() or (ahead and released(rounds) + 1 < wanted):
         return (StartKeying(newest.number + 1),)
     return ()
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from privacy.certificate import is_complete
 from privacy.errors import ConflictingContribution, IllegalEvent, WrongIdentity
 from privacy.schemes.shares.layout import shared_by
 
@@ -108,10 +109,7 @@ def judge(current: Round) -> Step:
 
 def certificate_is_complete(current: Round) -> bool:
     """Return whether enough have signed the cohort that no second one can be certified."""
-    seats = len({*current.certified} & {*current.rules.seats})
-    trainers = len({*current.certified} & {*current.rules.trainers})
-    majority = 2 * trainers > len(current.rules.trainers)
-    return seats == len(current.rules.seats) or (seats >= ENOUGH and majority)
+    return is_complete(current.certified, current.rules.seats, current.rules.trainers)
 
 
 def disagreement(stated: tuple[Stated, ...], seats: tuple[str, ...]) -> Disagreement | None:
@@ -123,10 +121,17 @@ def disagreement(stated: tuple[Stated, ...], seats: tuple[str, ...]) -> Disagree
     return None
 
 
+def honest(current: Round) -> tuple[Stated, ...]:
+    """Return what seats have stated, without those whose sums were found to be false."""
+    return tuple(each for each in current.stated if each.seat not in current.liars)
+
+
 # -- judging -----------------------------------------------------------------------
 
 
 def _nominate(current: Round, event: Nominated) -> Step:
+    if current.candidates not in ("", event.candidates):
+        raise IllegalEvent(f"round {current.number} has other candidates already")
     return replace(current, candidates=event.candidates), ()
 
 
@@ -135,6 +140,8 @@ def _judge(current: Round, event: Judged) -> Step:
     _check_seat(current, judgement.seat)
     if not current.candidates or event.candidates != current.candidates:
         raise IllegalEvent(f"round {current.number}: {judgement.seat} judges other candidates")
+    if judgement.unasked and not current.rules.unchecked:
+        raise IllegalEvent(f"round {current.number}: no cohort is frozen without its norm bound")
     for known in current.judged:
         if known == judgement:
             return current, ()  # a retry, not a second verdict
@@ -146,24 +153,20 @@ def _judge(current: Round, event: Judged) -> Step:
         left_out=(*current.left_out, *event.left_out),
     )
     whole = len(judged.judged) == len(current.rules.seats)
-    return _freeze(judged) if whole and _may_freeze(judged) else (judged, ())
+    return _freeze(judged) if whole else (judged, ())
 
 
 def _wait_for_verdicts(current: Round, event: Quiet) -> Step:
     rules = current.rules
     still = event.still_seconds >= rules.abandon_seconds
     quiet = still or event.seconds >= rules.progress_seconds
-    if quiet and len(current.judged) >= ENOUGH and _may_freeze(current):
+    if quiet and len(current.judged) >= ENOUGH:
         return _freeze(current)
     if not still:
         return current, ()
     unasked = next((each.unasked for each in current.judged if each.unasked), "")
     reason = f"{_away(current)} did not judge the candidates"
     return abort(current, f"{reason}; {unasked}" if unasked else reason)
-
-
-def _may_freeze(current: Round) -> bool:
-    return current.rules.unchecked or not any(each.unasked for each in current.judged)
 
 
 def _freeze(current: Round) -> Step:
@@ -174,6 +177,8 @@ def _freeze(current: Round) -> Step:
 
 
 def _frozen(current: Round, event: Frozen) -> Step:
+    if current.cohort not in ("", event.cohort):
+        raise IllegalEvent(f"round {current.number} has another cohort already")
     return replace(current, cohort=event.cohort), ()
 
 
@@ -202,23 +207,29 @@ def _wait_for_signatures(current: Round, event: Quiet) -> Step:
 
 
 def _sum(current: Round, event: Summed) -> Step:
-    stated = event.stated
+    summed = _with_sum(current, event.stated)
+    return (summed, ()) if summed == current or summed.waits_for() else _settle(summed)
+
+
+def _sum_meanwhile(current: Round, event: Summed) -> Step:
+    return _with_sum(current, event.stated), ()
+
+
+def _with_sum(current: Round, stated: Stated) -> Round:
     _check_seat(current, stated.seat)
     for known in current.stated:
         if known == stated:
-            return current, ()  # a retry: the answer to the first was lost
+            return current  # a retry: the answer to the first was lost
         if known.seat == stated.seat:
             raise ConflictingContribution(f"{stated.seat}: a second, different sum")
-    summed = replace(current, stated=(*current.stated, stated))
-    whole = not summed.waits_for()
-    return _settle(summed) if whole and current.phase is Phase.SUMMING else (summed, ())
+    return replace(current, stated=(*current.stated, stated))
 
 
 def _wait_for_sums(current: Round, event: Quiet) -> Step:
     rules = current.rules
     still = event.still_seconds >= rules.abandon_seconds
     quiet = still or event.seconds >= rules.progress_seconds
-    if quiet and len(_honest(current)) >= ENOUGH:
+    if quiet and len(honest(current)) >= ENOUGH:
         return _settle(current)
     if still:
         return abort(current, f"{_away(current)} did not state its sums; two seats are needed")
@@ -226,7 +237,7 @@ def _wait_for_sums(current: Round, event: Quiet) -> Step:
 
 
 def _settle(current: Round) -> Step:
-    found = disagreement(_honest(current), current.rules.seats)
+    found = disagreement(honest(current), current.rules.seats)
     if found is None:
         return replace(current, phase=Phase.AGGREGATING), (Manifest(current.number),)
     if not current.rules.auditor:
@@ -248,9 +259,10 @@ def _name_liar(current: Round, event: LiarNamed) -> Step:
         return abort(current, f"{_words(found)}; the auditor cannot tell which is wrong")
     liars = tuple(sorted({*current.liars, *event.seats}))
     if len(rules.seats) - len(liars) < ENOUGH:
-        return abort(current, f"{', '.join(liars)} stated false sums; two seats are needed")
+        named = replace(current, liars=liars)
+        return abort(named, f"{', '.join(liars)} stated false sums; two seats are needed")
     struck = replace(current, phase=Phase.SUMMING, disputed=None, liars=liars)
-    return _settle(struck) if len(_honest(struck)) >= ENOUGH else (struck, ())
+    return _settle(struck) if len(honest(struck)) >= ENOUGH else (struck, ())
 
 
 def _wait_for_judge(current: Round, event: Quiet) -> Step:
@@ -260,10 +272,6 @@ def _wait_for_judge(current: Round, event: Quiet) -> Step:
     return abort(
         current, f"{_words(current.disputed)}; the auditor {current.rules.auditor} did not answer"
     )
-
-
-def _honest(current: Round) -> tuple[Stated, ...]:
-    return tuple(each for each in current.stated if each.seat not in current.liars)
 
 
 def _check_seat(current: Round, seat: str) -> None:
@@ -298,7 +306,7 @@ TRANSITIONS: Final[Mapping[tuple[Phase, type[Event]], Callable[[Round, Any], Ste
     (Phase.SUMMING, Summed): _sum,
     (Phase.SUMMING, Quiet): _wait_for_sums,
     (Phase.SUMMING, Abandoned): abandon,
-    (Phase.DISPUTED, Summed): _sum,
+    (Phase.DISPUTED, Summed): _sum_meanwhile,
     (Phase.DISPUTED, LiarNamed): _name_liar,
     (Phase.DISPUTED, Quiet): _wait_for_judge,
     (Phase.DISPUTED, Abandoned): abandon,

@@ -20,6 +20,7 @@ from privacy import canonical
 from privacy.errors import ConfigError, MissingDependency, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.roster import Role, Roster
+from privacy.schemes.shares.layout import SEATS
 from veilsum.files import hold, read_file, read_secret
 from veilsum.v1 import (
     cohort_pb2,
@@ -32,6 +33,8 @@ from veilsum.v1 import (
     model_pb2_grpc,
     round_pb2,
     round_pb2_grpc,
+    seat_pb2,
+    seat_pb2_grpc,
     settlement_pb2,
     settlement_pb2_grpc,
 )
@@ -46,6 +49,7 @@ from .interceptors import Guard
 from .keys import load_signing_key
 from .progress import Progress
 from .rosters import Rosters
+from .seat_servicer import RelayServicer, SeatServicer
 from .service import Service
 from .servicer import (
     CohortServicer,
@@ -66,7 +70,15 @@ CHAIN_RETRY_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 5.0
 DRAIN_SECONDS = 5.0
 
-PROTOS = (enrolment_pb2, round_pb2, contribution_pb2, cohort_pb2, model_pb2, settlement_pb2)
+PROTOS = (
+    enrolment_pb2,
+    round_pb2,
+    contribution_pb2,
+    seat_pb2,
+    cohort_pb2,
+    model_pb2,
+    settlement_pb2,
+)
 
 _OPTIONS = (
     ("grpc.max_send_message_length", (1 << 20) + (1 << 16)),
@@ -100,6 +112,7 @@ def build(settings: Settings, failpoints: Failpoints) -> Built:
     draft, signing_key = _draft(settings.roster), load_signing_key(settings.signing_key)
     _check_key(signing_key, draft)
     _check_rounds(settings, draft)
+    plan.check(settings, draft)
     held = hold(settings.state)
     store = open_store(settings.database)
     rosters = Rosters(store, draft)
@@ -151,8 +164,9 @@ async def serve(settings: Settings, failpoints: Failpoints, announce: Path | Non
 
 def _server(built: Built, health: HealthServicer) -> grpc.aio.Server:
     service, settlement = built.service, built.settlement
+    rounds = built.settings.rounds
     permissions = Permissions(
-        built.settings.federation, service.rosters, built.settings.rounds.openers
+        built.settings.federation, service.rosters, rounds.openers, rounds.seats
     )
     callers = required_callers(module.DESCRIPTOR for module in PROTOS)
     interceptors: Sequence[ServerInterceptor] = (
@@ -169,6 +183,10 @@ def _server(built: Built, health: HealthServicer) -> grpc.aio.Server:
     )
     contribution_pb2_grpc.add_ContributionServiceServicer_to_server(
         ContributionServicer(service.contributions), server
+    )
+    seat_pb2_grpc.add_SeatServiceServicer_to_server(SeatServicer(service.seats), server)
+    seat_pb2_grpc.add_RelayServiceServicer_to_server(
+        RelayServicer(service.relay, service.rosters), server
     )
     cohort_pb2_grpc.add_CohortServiceServicer_to_server(CohortServicer(service.sums), server)
     model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(service.models), server)
@@ -255,6 +273,8 @@ def _check_key(key: Ed25519PrivateKey, roster: Roster) -> None:
 
 def _check_rounds(settings: Settings, roster: Roster) -> None:
     rounds, trainers = settings.rounds, [each.participant for each in roster.trainers()]
+    if rounds.seats:
+        _check_seats(rounds.seats, rounds.auditor, roster)
     if not set(rounds.openers) <= set(trainers):
         raise ConfigError("rounds.openers: the roster has one of them not as a trainer")
     if not rounds.quorum <= len(trainers) <= settings.scheme.cohort_max:
@@ -277,6 +297,19 @@ def _check_auditor(auditor: str, roster: Roster) -> None:
             f"rounds.auditor: {auditor} is a trainer, or of the organisation of one; an auditor "
             "must be of another"
         )
+
+
+def _check_seats(seats: Sequence[str], auditor: str | None, roster: Roster) -> None:
+    """Return if `seats` are aggregators and nothing else, each of an organisation of its own."""
+    entries = [each for each in roster.members if each.participant in seats]
+    if len(entries) != SEATS or any(each.roles != (Role.AGGREGATOR,) for each in entries):
+        raise ConfigError(
+            f"rounds.seats: {SEATS} members are needed that the roster has as aggregators alone"
+        )
+    # Whoever has two seats has all three components, and opens every update.
+    apart = [*entries, *(each for each in roster.members if each.participant == auditor)]
+    if len({each.organisation for each in apart}) != len(apart):
+        raise ConfigError("rounds.seats: two seats, or a seat and the auditor, have one owner")
 
 
 def _announce(path: Path, address: str) -> None:

@@ -23,7 +23,7 @@ from privacy.signing import Purpose
 
 from . import object_names as names
 from . import plan as planning
-from . import programme
+from . import programme, seated
 from . import round as machine
 from .aggregate import Fold
 from .archive import Archive
@@ -36,11 +36,14 @@ from .models import Models
 from .moving import Moving
 from .ports import ObjectStore, Store
 from .progress import Progress
+from .relay import Relay
 from .rosters import Rosters
 from .rounds import Rounds
+from .seats import Seats
 from .state import Phase, Round, Rules
+from .statements import Statements
 from .sums import Sums
-from .upgrade import abandon_unreadable
+from .upgrade import abandon_other_scheme, abandon_unreadable
 
 log = structlog.get_logger()
 
@@ -71,12 +74,16 @@ class Service:
         )
         self._moving = moving = Moving(self.progress)
         self.sums = Sums(rounds, archive, store, objects, rosters, moving)
+        self.seats = Seats(rounds, archive, store, objects, rosters, moving)
+        self.relay = Relay()
         self.models = Models(rounds, archive, objects, rosters, moving)
         self._stopping = threading.Event()
         fold = Fold(store, objects, self.engine, self._stopping.is_set, self.failpoints)
         self._folding = Folding(rounds, archive, rosters, fold)
+        self._statements = Statements(rounds, archive, rosters)
         self._since = max(rounds.all(), default=0)
         abandon_unreadable(rounds, archive)
+        abandon_other_scheme(rounds, archive, self.settings.scheme.name)
         self._said_halted = False
 
     # -- what everybody may know -------------------------------------------------
@@ -151,11 +158,18 @@ class Service:
     def _carry_out(self, effect: machine.Effect) -> None:
         if isinstance(effect, machine.Aggregate):
             self._folding.fold(effect.round)
+        elif isinstance(effect, seated.Nominate):
+            self._statements.nominate(effect.round)
+        elif isinstance(effect, seated.Freeze):
+            self._statements.freeze(effect.round)
+        elif isinstance(effect, seated.Manifest):
+            self._statements.publish(effect.round)
         elif isinstance(effect, machine.Erase):
             self.objects.delete_prefix(names.contributions(effect.round))
             # Nobody opens it any more: who has the key has a model, or was too late.
             self.objects.delete_prefix(names.sums(effect.round))
             self.store.forget_sum(effect.round)
+            self.seats.erase(effect.round)
             # The cohort key lives for one round: nobody can ask for its secret again.
             self.objects.delete_prefix(names.keys(effect.round))
             self.models.erase_unreleased(effect.round)
@@ -179,17 +193,28 @@ class Service:
 
     def _obey(self, order: programme.Order) -> None:
         if isinstance(order, programme.StartKeying):
-            self.rounds.begin(Round(order.round, self._rules()))
+            rules = self._rules()
+            phase = Phase.KEYED if rules.seats else Phase.KEYING
+            self.rounds.begin(Round(order.round, rules, phase))
         elif isinstance(order, programme.PublishPlan):
-            plan = self._make_plan(order.round)
-            self.rounds.apply(order.round, machine.Planned(plan.digest()))
+            self._publish_plan(order.round)
         elif isinstance(order, programme.Abandon):
             self.rounds.apply(order.round, machine.Abandoned("the programme is over"))
+
+    def _publish_plan(self, number: int) -> None:
+        rules = self.rounds.get(number).rules
+        # Who certifies is counted by the plan's roster, so the round must go by the same.
+        if rules.seats and not self.archive.has_plan(number) and rules != self._rules():
+            reason = "roster or settings have changed since the round began; the next one begins"
+            self.rounds.apply(number, machine.Abandoned(reason))
+            return
+        plan = self._make_plan(number)
+        self.rounds.apply(number, machine.Planned(plan.digest()))
 
     def _make_plan(self, number: int) -> Plan:
         if self.archive.has_plan(number):
             return self.archive.plan(number)  # signed before a crash: sites may have seen it
-        key_record = self.rounds.get(number).key_record
+        key_record = self.rounds.get(number).key_record or None
         model, release = self._start()
         plan = planning.plan(self.settings, self.roster(), number, key_record, model, release)
         self.archive.keep_plan(number, plan)
@@ -214,6 +239,8 @@ class Service:
             progress_seconds=float(rounds.deadline.progress_seconds),
             abandon_seconds=float(rounds.deadline.abandon_seconds),
             auditor=rounds.auditor or "",
+            seats=rounds.seats,
+            unchecked=self.settings.scheme.unchecked,
         )
 
 

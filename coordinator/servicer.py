@@ -157,8 +157,8 @@ class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
     ) -> contribution_pb2.BeginContributionResponse:
         """Open the caller's upload, or find it again."""
         caller, signed = peer_identity(context).id, codec.signed_from_wire(request.header)
-        masks = tuple(request.sealed_masks)
-        offset = await asyncio.to_thread(self._contributions.begin, caller, signed, masks)
+        masks, parts = tuple(request.sealed_masks), tuple(request.sealed_parts)
+        offset = await asyncio.to_thread(self._contributions.begin, caller, signed, masks, parts)
         return contribution_pb2.BeginContributionResponse(
             chunks=offset.chunks, committed=offset.committed
         )

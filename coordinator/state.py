@@ -41,7 +41,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     abandon_seconds: float
     auditor: str = ""
     seats: tuple[str, ...] = ()
-    unchecked: bool = True
+    unchecked: bool = False
 
 
 class LeftOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

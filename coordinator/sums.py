@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import structlog
 
+from privacy import canonical
 from privacy.documents import Signed, check_signer, unpack
 from privacy.errors import IllegalEvent, NotYet, WrongIdentity
+from privacy.records import Cohort
 from privacy.signing import Purpose
 
 from . import object_names as names
@@ -48,12 +50,13 @@ class Sums:
         if not current.cohort:
             raise NotYet(f"the cohort of round {number} is not frozen yet")
         _check_answered(current, caller)
-        headers = []
-        for entry in current.committed:
+        # With signatures: under `shares` those of its certificate, as many as there are.
+        signed, headers = self.archive.with_signatures("cohort", current.cohort), []
+        for entry in canonical.decode(signed.body, Cohort).entries:
             upload = self.store.upload(number, entry.participant)
             assert upload is not None  # a committed entry has its upload's row for good
             headers.append(unpack(upload.header))
-        return self.archive.document("cohort", current.cohort), headers
+        return signed, headers
 
     def manifest(self, caller: str, number: int) -> Signed:
         """Return the manifest of the round's sum, countersigned if the plan names an auditor.

@@ -1,9 +1,13 @@
-"""Rounds that another version of the coordinator has planned: ended at the start, by name."""
+"""Rounds that this coordinator cannot bring to an end: ended at the start, by name.
+
+Another version has planned them, or they wait for their plan under another scheme.
+"""
 
 import structlog
 
 from privacy import canonical
 from privacy.errors import MalformedMessage, SchemaMismatch, UnsafeParameters
+from privacy.plan import CKKS, SHARES
 from privacy.records import KeyRecord
 
 from . import round as machine
@@ -33,6 +37,19 @@ def abandon_unreadable(rounds: Rounds, archive: Archive) -> None:
                 action="nothing now: a new round begins; next time upgrade between two rounds",
             )
             rounds.apply(current.number, machine.Abandoned(f"{reason}: {error}"))
+
+
+def abandon_other_scheme(rounds: Rounds, archive: Archive, scheme: str) -> None:
+    """End every round that has begun under another scheme than `scheme` and has no plan yet.
+
+    Nobody makes its key any more, or it has none to be planned with.
+    """
+    for current in [each for each in rounds.all().values() if not each.is_over()]:
+        began = SHARES if current.rules.seats else CKKS
+        if began != scheme and not archive.has_plan(current.number):
+            reason = f"it began under {began}, and the settings say {scheme} by now"
+            log.warning("round_of_another_scheme", round=current.number, reason=reason)
+            rounds.apply(current.number, machine.Abandoned(reason))
 
 
 def _read(current: Round, archive: Archive) -> None:

@@ -5,6 +5,9 @@ to forget. Identity is an argument: it came from the certificate.
 """
 
 from collections.abc import Sequence
+from typing import Final
+
+import msgspec
 
 from privacy import canonical
 from privacy.documents import Signed, check_signer
@@ -13,57 +16,101 @@ from privacy.events import from_json
 from privacy.identifiers import Digest, sha256_hex
 from privacy.limbs import PUBLIC_KEY, Layout
 from privacy.local_training import privacy_event
-from privacy.plan import CKKS, Plan
+from privacy.plan import CKKS, SHARES, Plan
 from privacy.records import (
     COORDINATOR,
+    PURPOSES,
+    SEATS,
     Contribution,
     KeyRecord,
     KeySpecification,
     Piece,
     Release,
+    Round,
     SealedModel,
+    SharedContribution,
     Wrap,
     Wraps,
 )
 from privacy.roster import Roster
+from privacy.schemes.keystream import SECRET_BYTES
 from privacy.schemes.masks import MASK_SECRET_BYTES
+from privacy.schemes.shares.layout import WORD_BYTES
+from privacy.schemes.shares.payload import PayloadCheck
 from privacy.sealing import CHUNK_OVERHEAD, CONTENT_KEY_BYTES, SEAL_OVERHEAD
 from privacy.signing import Purpose
 
+# Two secrets and a word, as `sharing.seal_for_seats` seals them.
+_PART_BYTES: Final = 2 * SECRET_BYTES + WORD_BYTES
 
-def contribution(signed: Signed, sender: str, plan: Plan, roster: Roster) -> Contribution:
+
+class _Place(msgspec.Struct, frozen=True):
+    round: Round
+
+
+def round_of(signed: Signed) -> int:
+    """Return the round that the header of a contribution names; all else is checked later.
+
+    Raises:
+        MalformedMessage: it names none.
+    """
+    try:
+        return msgspec.json.decode(signed.body, type=_Place).round
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise MalformedMessage("the header of a contribution names no round") from None
+
+
+def header_kind(plan: Plan) -> type[Contribution] | type[SharedContribution]:
+    """Return the kind of header that contributions to the round of `plan` have."""
+    return SharedContribution if plan.arithmetic.scheme == SHARES else Contribution
+
+
+def contribution(
+    signed: Signed, sender: str, plan: Plan, roster: Roster
+) -> Contribution | SharedContribution:
     """Return the header of a contribution that belongs to the round of `plan`.
 
     Raises:
         InvalidSignature: the sender's key has not signed it.
         WrongIdentity: it names another participant than the certificate.
         WrongContext: it was made for another federation, round, plan or key record.
-        MalformedMessage: its pieces, or who its mask is sealed to, are not as the plan asks.
+        MalformedMessage: its pieces, or whom its secrets are sealed to, are not as the plan asks.
     """
-    check_signer(signed, Purpose.CONTRIBUTION, sender, roster.member(sender).signing_key)
-    header = canonical.decode(signed.body, Contribution)
+    kind = header_kind(plan)
+    check_signer(signed, PURPOSES[kind], sender, roster.member(sender).signing_key)
+    header = canonical.decode(signed.body, kind)
     if header.participant != sender:
         raise WrongIdentity(f"a contribution of {header.participant}, sent by {sender}")
     _check_context(header, plan)
     _check_pieces(header, plan)
-    if tuple(each.opener for each in header.masks) != plan.terms.openers:
-        raise MalformedMessage(f"{sender} sealed its mask to others than the plan's openers")
+    _check_recipients(header, plan)
     if header.claim != from_json(privacy_event(plan.terms.privacy.training)):
         raise WrongContext(f"{sender} claims another privacy event than the plan's")
     return header
 
 
-def mask_seals(header: Contribution, sealed: Sequence[bytes]) -> None:
-    """Return if these are the seals of its mask that a verified header names.
+def seals(
+    header: Contribution | SharedContribution, masks: Sequence[bytes], parts: Sequence[bytes]
+) -> None:
+    """Return if these are the seals that a verified header names, and no others.
+
+    Args:
+        masks: the secret of a contribution's mask, sealed to each opener of the plan.
+        parts: the secrets of its components, sealed to each seat of the plan.
 
     Raises:
-        MalformedMessage: they are not, or are longer than such a seal is.
+        MalformedMessage: they are not, or are of another length than such a seal is.
     """
-    if [sha256_hex(each) for each in sealed] != [each.sealed for each in header.masks]:
-        raise MalformedMessage(f"{header.participant}: not the sealed masks that it has signed")
-    length = SEAL_OVERHEAD + MASK_SECRET_BYTES
+    if isinstance(header, SharedContribution):
+        named, sealed, other, what = [e.sealed for e in header.seals], parts, masks, "part"
+        length = SEAL_OVERHEAD + _PART_BYTES
+    else:
+        named, sealed, other, what = [e.sealed for e in header.masks], masks, parts, "mask"
+        length = SEAL_OVERHEAD + MASK_SECRET_BYTES
+    if other or [sha256_hex(each) for each in sealed] != named:
+        raise MalformedMessage(f"{header.participant}: not the sealed {what}s that it has signed")
     if any(len(each) != length for each in sealed):
-        raise MalformedMessage(f"{header.participant}: a sealed mask has {length} bytes")
+        raise MalformedMessage(f"{header.participant}: a sealed {what} has {length} bytes")
 
 
 def key_offer(
@@ -159,13 +206,15 @@ def wraps(signed: Signed, sender: str, sealed_model: Digest, roster: Roster) -> 
     return made
 
 
-def _check_context(header: Contribution, plan: Plan) -> None:
+def _check_context(header: Contribution | SharedContribution, plan: Plan) -> None:
     expected = {
         "federation": plan.terms.federation,
         "round": plan.terms.round,
         "plan": plan.digest(),
-        "key_record": plan.terms.key_record,
     }
+    if isinstance(header, Contribution):
+        assert plan.terms.key_record is not None  # a plan of its scheme names one
+        expected["key_record"] = plan.terms.key_record
     for name, value in expected.items():
         if getattr(header, name) != value:
             raise WrongContext(
@@ -174,15 +223,34 @@ def _check_context(header: Contribution, plan: Plan) -> None:
             )
 
 
-def _check_pieces(header: Contribution, plan: Plan) -> None:
-    parameters = plan.parameters()
-    geometry = parameters.geometry(plan.arithmetic.dimension)
-    length = sum(parameters.chunk_bytes(geometry.values_in(at)) for at in range(geometry.chunks))
-    expected = [(COORDINATOR, CKKS, geometry.chunks, length)]
-    if [_shape(piece) for piece in header.pieces] != expected:
+def _check_pieces(header: Contribution | SharedContribution, plan: Plan) -> None:
+    recipient, scheme, chunks, length = expected = _piece(plan)
+    if [_shape(piece) for piece in header.pieces] != [expected]:
         raise MalformedMessage(
-            f"{header.participant}: the pieces are not those of the plan: one of "
-            f"{geometry.chunks} chunks and {length} bytes for the coordinator"
+            f"{header.participant}: the pieces are not those of the plan: one of {scheme}, of "
+            f"{chunks} chunks and {length} bytes for the {recipient}"
+        )
+
+
+def _piece(plan: Plan) -> tuple[str, str, int, int]:
+    geometry = plan.geometry()
+    if plan.arithmetic.scheme == SHARES:
+        length = PayloadCheck(plan.shares(), geometry.dimension).length()
+        return (SEATS, SHARES, geometry.chunks, length)
+    parameters = plan.parameters()
+    length = sum(parameters.chunk_bytes(geometry.values_in(at)) for at in range(geometry.chunks))
+    return (COORDINATOR, CKKS, geometry.chunks, length)
+
+
+def _check_recipients(header: Contribution | SharedContribution, plan: Plan) -> None:
+    if isinstance(header, SharedContribution):
+        if tuple(each.seat for each in header.seals) != plan.terms.seats:
+            raise MalformedMessage(
+                f"{header.participant} sealed its parts to others than the plan's seats"
+            )
+    elif tuple(each.opener for each in header.masks) != plan.terms.openers:
+        raise MalformedMessage(
+            f"{header.participant} sealed its mask to others than the plan's openers"
         )
 
 

@@ -18,12 +18,14 @@ from privacy.errors import (
     ConfigError,
     IllegalEvent,
     NotYet,
+    ProtocolError,
     Unavailable,
     VeilsumError,
     WrongContext,
 )
 from privacy.failpoints import Failpoints
 from privacy.identifiers import Digest
+from privacy.plan import SHARES, Plan
 from privacy.records import digest_of
 from privacy.roster import Role, Roster
 from privacy.sealing import Entropy
@@ -32,12 +34,14 @@ from veilsum.files import hold
 
 from . import keying, models, policy, spool
 from .adopt import Adopter
+from .certify import Certifier
 from .config import SiteConfig, ledger_of
 from .connect import connect
 from .contribute import Contributor
 from .found import admitted_versions, found
 from .keys import SiteKeys
 from .ledger import SiteLedger
+from .letters import Letters, Mailbox
 from .memory import Memory
 from .models import Models
 from .opener import Opener, Opening
@@ -45,10 +49,12 @@ from .outbox import Outbox, erase_until
 from .patience import Patience
 from .payout import Payouts
 from .planned import planned
+from .seat import recall
 from .send import Sender
 from .session import (
     Adopt,
     Agree,
+    Certify,
     Claim,
     Contribute,
     MakeKey,
@@ -58,11 +64,12 @@ from .session import (
     Task,
     VouchForKey,
     is_over,
+    left_out,
     tasks,
     works_on,
 )
-from .view import View
-from .worker import Main, Worker, serve
+from .view import LeftOut, View
+from .worker import Main, Worker, error_of, serve
 
 log = structlog.get_logger()
 
@@ -97,6 +104,7 @@ class Agent:
         self._changed = asyncio.Event()
         self._patience = Patience(self.entropy)
         self._retries: dict[Task, Patience] = {}
+        self._told: set[tuple[int, LeftOut]] = set()
 
     async def run(self) -> None:
         """Take part until the programme is over.
@@ -108,7 +116,7 @@ class Agent:
         describing = asyncio.create_task(self._describe())
         try:
             await self._join()
-            watching = asyncio.create_task(self._watch())
+            watching = asyncio.create_task(self._attend())
             self._shapes, self._first = await describing
             await self._work(watching)
         finally:
@@ -195,6 +203,23 @@ class Agent:
 
     # -- the loop ------------------------------------------------------------------
 
+    async def _attend(self) -> None:
+        """Watch the rounds, and answer seats, for ever."""
+        if SHARES in self.config.policy.schemes and self._standing.trains:
+            await asyncio.gather(self._watch(), self._answer_seats())
+        else:
+            await self._watch()
+
+    async def _answer_seats(self) -> None:
+        # A seat that starts signs nothing before trainers have told it what they signed.
+        me, key = self.config.participant, self.keys.signing
+        mailbox = Mailbox(Letters(self._coordinator), Patience(self.entropy, "waiting_for_letters"))
+        newest = self._memory.newest_certified
+        # Who listens begins first: a letter for which nobody waits is dropped.
+        await asyncio.gather(
+            recall.serve(mailbox, lambda: self._roster, me, key, newest), mailbox.run()
+        )
+
     async def _watch(self) -> None:
         while True:
             try:
@@ -204,10 +229,21 @@ class Agent:
                 self._view = await self._coordinator.watch(seen.revision, working_on, wait)
                 if self._view.halted and not seen.halted:
                     log.error("programme_halted", who_acts="the coordinator's operator")
+                self._say_left_out()
                 self._changed.set()
                 self._patience.reset()
             except Unavailable as error:
                 await self._patience.wait(error)
+
+    def _say_left_out(self) -> None:
+        """Tell this site's operator, once, that seats have left its contribution out."""
+        live = {each.number for each in self._view.rounds}
+        self._told = {told for told in self._told if told[0] in live}
+        for number, left in left_out(self._view, self.config.participant):
+            if (number, left) not in self._told:
+                self._told.add((number, left))
+                fields = {"seat": left.seat, "code": left.code, "reason": left.reason}
+                log.error("left_out", round=number, **fields, who_acts=_who_acts(left.code))
 
     async def _work(self, watching: asyncio.Task[None]) -> None:
         while not is_over(self._view, self._standing):
@@ -268,6 +304,8 @@ class Agent:
                 await self._adopt(task.round)
             case Contribute():
                 await self._contribute(task.round)
+            case Certify():
+                await self._certifier().certify(task.round, task.cohort)
             case MakeKey():
                 await self._opener().make_key(task.round)
             case VouchForKey():
@@ -282,6 +320,16 @@ class Agent:
                 await self._opener().agree(task.round)
             case Claim():
                 await self._claim()
+
+    def _certifier(self) -> Certifier:
+        return Certifier(
+            self.keys.signing,
+            self.config.policy,
+            self._roster,
+            self._memory,
+            self._coordinator,
+            self.failpoints,
+        )
 
     def _opener(self) -> Opener:
         return Opener(
@@ -323,11 +371,16 @@ class Agent:
         policy.check_plan(plan, limits, dataset, self._roster, digest, release)
         if plan.arithmetic.dimension != size:
             raise WrongContext(f"round {number}: the plan is for a model of another size")
+        key = b"" if plan.arithmetic.scheme == SHARES else await self._public_key(plan)
+        await self._contributor.contribute(plan, key, self._outbox(number))
+
+    async def _public_key(self, plan: Plan) -> bytes:
+        number = plan.terms.round
         state = await self._coordinator.key(number)
         if state.record is None:
             raise WrongContext(f"round {number} is open without a key")
         keying.check_vouched(state.record, plan, state.public_key, self._roster)
-        await self._contributor.contribute(plan, state.public_key, self._outbox(number))
+        return state.public_key
 
     # -- adopting and settling -----------------------------------------------------
 
@@ -376,3 +429,9 @@ class Agent:
             # Not a matter of time, as it is for a round: the contract will not change its mind.
             raise WrongContext(f"the settlement contract refuses: {error}") from error
         self._standing = replace(self._standing, claimed=True)
+
+
+def _who_acts(code: str) -> str:
+    """Return who acts on what a seat says of this site's own contribution."""
+    error = error_of(code, "")
+    return "this site's operator" if isinstance(error, ProtocolError) else error.who_acts

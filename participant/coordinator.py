@@ -37,7 +37,7 @@ from veilsum.v1 import (
     settlement_pb2_grpc,
 )
 
-from .view import KeyState, Payout, RoundView, View
+from .view import KeyState, LeftOut, Payout, RoundView, View
 from .worker import error_of
 
 CALL_SECONDS = 30.0
@@ -83,7 +83,7 @@ class Coordinator:
 
     async def roster(self) -> list[SignedRoster]:
         """Return every version of the roster, unchecked."""
-        answer = await self._call(self._enrolment.GetRoster(enrolment_pb2.GetRosterRequest()))
+        answer = await self.call(self._enrolment.GetRoster(enrolment_pb2.GetRosterRequest()))
         return [
             SignedRoster(decode_roster(each.body), dict(signed_from_wire(each).signatures))
             for each in answer.versions
@@ -92,21 +92,21 @@ class Coordinator:
     async def sign_roster(self, version: int, signature: bytes) -> None:
         """Hand in this site's signature on a version of the roster."""
         request = enrolment_pb2.SignRosterRequest(version=version, signature=signature)
-        await self._call(self._enrolment.SignRoster(request))
+        await self.call(self._enrolment.SignRoster(request))
 
     async def watch(self, seen: int, working_on: Sequence[int], wait_seconds: float) -> View:
         """Return the live rounds, once they differ from what was seen, or after a wait."""
         request = round_pb2.WatchRoundsRequest(
             seen=seen, working_on=working_on, wait_seconds=wait_seconds
         )
-        answer = await self._call(
+        answer = await self.call(
             self._rounds.WatchRounds(request, timeout=CALL_SECONDS + wait_seconds)
         )
         return _view(answer)
 
     async def key(self, number: int) -> KeyState:
         """Return the key of a round, or what it must be made for."""
-        answer = await self._call(self._rounds.GetKey(round_pb2.GetKeyRequest(round=number)))
+        answer = await self.call(self._rounds.GetKey(round_pb2.GetKeyRequest(round=number)))
         record = signed_from_wire(answer.record) if answer.HasField("record") else None
         return KeyState(answer.order, record, answer.public_key, answer.sealed_secret)
 
@@ -115,27 +115,27 @@ class Coordinator:
         request = round_pb2.OfferKeyRequest(
             record=signed_to_wire(record), public_key=public_key, sealed_secrets=sealed
         )
-        await self._call(self._rounds.OfferKey(request))
+        await self.call(self._rounds.OfferKey(request))
 
     async def sign_key(self, number: int, signature: bytes) -> None:
         """Vouch for the key of a round."""
         request = round_pb2.SignKeyRequest(round=number, signature=signature)
-        await self._call(self._rounds.SignKey(request))
+        await self.call(self._rounds.SignKey(request))
 
     async def refuse(self, number: int, code: str) -> None:
         """Say that a round's key, or sum, is not what it must be."""
         request = round_pb2.RefuseRoundRequest(round=number, code=code)
-        await self._call(self._rounds.RefuseRound(request))
+        await self.call(self._rounds.RefuseRound(request))
 
     async def plan(self, number: int) -> tuple[bytes, bytes, bytes]:
         """Return a round's plan: arithmetic part, terms, and the coordinator's signature."""
-        answer = await self._call(self._rounds.GetPlan(round_pb2.GetPlanRequest(round=number)))
+        answer = await self.call(self._rounds.GetPlan(round_pb2.GetPlanRequest(round=number)))
         return answer.arithmetic, answer.terms, answer.signature
 
     async def cohort(self, number: int) -> tuple[Signed, list[Signed]]:
         """Return the frozen cohort and the header of each contribution in it."""
         request = cohort_pb2.GetCohortRequest(round=number)
-        answer = await self._call(self._cohorts.GetCohort(request))
+        answer = await self.call(self._cohorts.GetCohort(request))
         headers = [signed_from_wire(each) for each in answer.contributions]
         return signed_from_wire(answer.cohort), headers
 
@@ -188,7 +188,7 @@ class Coordinator:
     async def countersign(self, number: int, signature: bytes) -> None:
         """Hand in this auditor's signature on the manifest of a round's sum."""
         request = cohort_pb2.CountersignSumRequest(round=number, signature=signature)
-        await self._call(self._cohorts.CountersignSum(request))
+        await self.call(self._cohorts.CountersignSum(request))
 
     async def put_model(self, envelope: Signed, chunks: Iterable[bytes]) -> None:
         """Store a sealed model, each part once the one before is durable.
@@ -197,29 +197,9 @@ class Coordinator:
             PeerUnreachable: one step of it stopped; however long the whole takes, that is all
                 it waits for.
         """
-        # Written step by step, and not from an iterator; the stubs know the latter only.
-        put: Any = self._models.PutSealedModel
-        call = put()
-        part: Any = model_pb2.PutSealedModelRequest(envelope=signed_to_wire(envelope))
-        remaining = iter(chunks)
-        try:
-            # One part at a time: a write that meets the end of its call would hide why it ended.
-            while part is not None:
-                async with asyncio.timeout(CALL_SECONDS):
-                    await call.write(part)
-                    if await call.read() is _END:
-                        raise asyncio.InvalidStateError
-                chunk = await asyncio.to_thread(next, remaining, None)
-                part = model_pb2.PutSealedModelRequest(chunk=chunk) if chunk is not None else None
-            await call.done_writing()
-            async with asyncio.timeout(CALL_SECONDS):
-                await call.read()
-        except (TimeoutError, asyncio.InvalidStateError):
-            raise PeerUnreachable("the coordinator stopped in the middle of an upload") from None
-        except grpc.aio.AioRpcError as error:
-            raise await self.error(error) from None
-        finally:
-            call.cancel()
+        parts = (model_pb2.PutSealedModelRequest(chunk=chunk) for chunk in chunks)
+        first = model_pb2.PutSealedModelRequest(envelope=signed_to_wire(envelope))
+        await self.upload(self._models.PutSealedModel, first, parts)
 
     @asynccontextmanager
     async def model(self, number: int, from_chunk: int = 0) -> AsyncIterator[SealedParts]:
@@ -239,24 +219,29 @@ class Coordinator:
     async def put_wraps(self, wraps: Signed) -> None:
         """Hand in the wraps that this site made of a released model's key."""
         request = model_pb2.PutWrapsRequest(wraps=signed_to_wire(wraps))
-        await self._call(self._models.PutWraps(request))
+        await self.call(self._models.PutWraps(request))
 
     async def sign_release(self, release: Signed) -> None:
         """Hand in this site's signature on a release."""
         request = model_pb2.SignReleaseRequest(release=signed_to_wire(release))
-        await self._call(self._models.SignRelease(request))
+        await self.call(self._models.SignRelease(request))
 
     async def release(self, number: int) -> Signed:
         """Return the release of a round with the signatures it has."""
         request = model_pb2.GetReleaseRequest(round=number)
-        return signed_from_wire((await self._call(self._models.GetRelease(request))).release)
+        return signed_from_wire((await self.call(self._models.GetRelease(request))).release)
 
     async def payout(self) -> Payout:
         """Return what this site may claim on the chain."""
-        answer = await self._call(self._settlement.GetPayout(settlement_pb2.GetPayoutRequest()))
+        answer = await self.call(self._settlement.GetPayout(settlement_pb2.GetPayoutRequest()))
         return Payout(answer.entitlement, answer.contract, answer.rounds)
 
-    async def _call(self, call: Awaitable[_Answer]) -> _Answer:
+    async def call(self, call: Awaitable[_Answer]) -> _Answer:
+        """Return the answer to one call, which may not let us wait for ever.
+
+        Raises:
+            PeerUnreachable: no answer comes, or the connection fails.
+        """
         try:
             async with asyncio.timeout(LONGEST_CALL_SECONDS):
                 return await call
@@ -264,6 +249,38 @@ class Coordinator:
             raise PeerUnreachable("the coordinator holds a call without an answer") from None
         except grpc.aio.AioRpcError as error:
             raise await self.error(error) from None
+
+    async def upload(self, put: Any, first: Any, remaining: Iterable[Any]) -> None:  # noqa: ANN401
+        """Send parts of a whole, each once the one before is durable.
+
+        Args:
+            put: the method of a stub, whose stream answers each part.
+            first: what is sent before the others.
+            remaining: the others, read on a thread.
+
+        Raises:
+            PeerUnreachable: one step of it stopped.
+        """
+        # Written step by step, and not from an iterator; the stubs know the latter only.
+        call = put()
+        part, parts = first, iter(remaining)
+        try:
+            # One part at a time: a write that meets the end of its call would hide why it ended.
+            while part is not None:
+                async with asyncio.timeout(CALL_SECONDS):
+                    await call.write(part)
+                    if await call.read() is _END:
+                        raise asyncio.InvalidStateError
+                part = await asyncio.to_thread(next, parts, None)
+            await call.done_writing()
+            async with asyncio.timeout(CALL_SECONDS):
+                await call.read()
+        except (TimeoutError, asyncio.InvalidStateError):
+            raise PeerUnreachable("the coordinator stopped in the middle of an upload") from None
+        except grpc.aio.AioRpcError as error:
+            raise await self.error(error) from None
+        finally:
+            call.cancel()
 
     async def stream(self, stream: Any) -> AsyncIterator[Any]:  # noqa: ANN401
         """Yield the parts of an answer, none of which may let us wait for ever.
@@ -364,4 +381,14 @@ def _round(status: round_pb2.RoundStatus) -> RoundView:
         sealed_model=status.sealed_model,
         agreed=tuple(status.agreed),
         auditor=status.auditor,
+        seats=tuple(status.seats),
+        candidates=status.candidates,
+        judged=tuple(status.judged),
+        cohort=status.cohort,
+        certified=tuple(status.certified),
+        summed=tuple(status.summed),
+        left_out=tuple(
+            LeftOut(each.participant, each.seat, each.code, each.reason) for each in status.left_out
+        ),
+        disputed=tuple(status.disputed),
     )

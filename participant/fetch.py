@@ -18,7 +18,7 @@ from .coordinator import Coordinator
 from .frozen import Frozen
 from .later_wraps import accepted, keys_for
 from .pace import Pace, say_in_log
-from .spool import Spool
+from .spool import Spool, sum_spool
 
 log = structlog.get_logger()
 
@@ -41,15 +41,15 @@ async def fetch_sum(
     number = plan.terms.round
     async with coordinator.sum(number) as (manifest, chunks):
         frozen = check(manifest)
-        spool = Spool(place, plan, frozen.sum)
+        spool = sum_spool(place, plan, frozen.sum)
         have = await asyncio.to_thread(spool.resume)
         if not have:
-            await _fill(spool, chunks)
+            await fill(spool, chunks)
     if 0 < have < frozen.sum.chunks:
         async with coordinator.sum(number, have) as (again, chunks):
             if again.body != manifest.body:
                 raise WrongContext(f"round {number}: two sums were shown, one after the other")
-            await _fill(spool, chunks)
+            await fill(spool, chunks)
     await asyncio.to_thread(spool.check)
     return frozen, spool
 
@@ -99,9 +99,14 @@ async def fetch_model(
             return opened.envelope
 
 
-async def _fill(spool: Spool, chunks: AsyncIterator[bytes]) -> None:
-    say = say_in_log("fetching_sum", spool.total.round)
-    pace = Pace(spool.total.chunks, say, len(spool))
+async def fill(spool: Spool, chunks: AsyncIterator[bytes]) -> None:
+    """Keep chunks as they come, each checked.
+
+    Raises:
+        MalformedMessage, StoreUnavailable: as `Spool.put`.
+    """
+    say = say_in_log("fetching_sum", spool.number)
+    pace = Pace(spool.count, say, len(spool))
     async for chunk in chunks:
         await asyncio.to_thread(spool.put, chunk)
         pace.step(len(chunk))

@@ -1,4 +1,4 @@
-"""Begin a site or an auditor: its keys, and the two public files that others need."""
+"""Begin a site, an auditor or a seat: its keys, and the two public files that others need."""
 
 import os
 import secrets

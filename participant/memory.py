@@ -1,8 +1,8 @@
 """What a site must remember over a restart, besides its ledger and its outbox.
 
-Which key it vouched for in each round, and which cohort it opened, so that it never does so
-for a second one; which release of a round it signed, and which it accepted. SQLite with
-synchronous=FULL.
+Which key it vouched for in each round, and which cohort it certified or opened, so that it
+never does so for a second one; which release of a round it signed, and which it accepted.
+SQLite with synchronous=FULL.
 """
 
 import sqlite3
@@ -21,6 +21,8 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS begun (what TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS keys
     (public_key TEXT PRIMARY KEY, round INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS certificates
+    (round INTEGER PRIMARY KEY, cohort TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS openings
     (round INTEGER PRIMARY KEY, cohort TEXT NOT NULL, sum TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS signed
@@ -68,6 +70,25 @@ class Memory:
                 f"round {number}: the key of round {row[0] if row else '?'} again; its maker must "
                 "make another"
             )
+
+    def certifies(self, number: int, cohort: str) -> None:
+        """Record, before it is signed, which cohort of a round this site certifies.
+
+        Raises:
+            OpeningRefused: it certified, or recorded, another one; of a round there is one
+                certificate, and so one sum that opens.
+        """
+        self._run("INSERT OR IGNORE INTO certificates VALUES (?, ?)", number, cohort)
+        if self._run("SELECT cohort FROM certificates WHERE round = ?", number) != (cohort,):
+            raise OpeningRefused(
+                f"round {number}: another cohort was certified before this one, {cohort[:16]}…; "
+                "the coordinator shows two"
+            )
+
+    def newest_certified(self) -> int:
+        """Return the newest round whose cohort this site has certified; 0 for none."""
+        row = self._run("SELECT max(round) FROM certificates")
+        return 0 if row is None or row[0] is None else int(row[0])
 
     def opens(self, number: int, cohort: str, total: str) -> None:
         """Record, before it is opened, which cohort's sum is opened in a round.

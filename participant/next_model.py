@@ -10,15 +10,14 @@ from .apply import Application
 from .frozen import Frozen
 from .models import Models
 from .pace import Pace, Say, say_nothing
-from .reveal import reveal
-from .spool import Spooled
+from .reveal import Chunks, reveal
 
 
 def next_model(
     plan: Plan,
     frozen: Frozen,
     revealer: Revealer,
-    chunks: Spooled,
+    chunks: Chunks,
     models: Models,
     shapes: Shapes,
     say: Say = say_nothing,

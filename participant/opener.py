@@ -15,7 +15,7 @@ from privacy.errors import (
 )
 from privacy.failpoints import Failpoints
 from privacy.identifiers import Digest
-from privacy.plan import Plan
+from privacy.plan import SHARES, Plan
 from privacy.records import (
     Contribution,
     KeyRecord,
@@ -42,8 +42,10 @@ from .masking import open_masks
 from .memory import Memory
 from .models import Models
 from .planned import planned
+from .seat_calls import SeatCalls
+from .seat_sums import SeatSums, agreeing
 from .sign import sign as sign_record
-from .spool import FOLDER
+from .spool import FOLDER, erase
 from .worker import Worker
 
 
@@ -129,6 +131,13 @@ class Opener:
         if not self.models.holds(plan.terms.model):
             raise NotYet(f"the model that round {number} started from is not here yet")
         cohort, headers = await self.coordinator.cohort(number)
+        if plan.arithmetic.scheme == SHARES:
+            await self._open_shares(plan, cohort, headers)
+        else:
+            await self._open_ckks(plan, cohort, headers)
+
+    async def _open_ckks(self, plan: Plan, cohort: Signed, headers: Sequence[Signed]) -> None:
+        number = plan.terms.round
 
         def check(manifest: Signed) -> Frozen:
             return opening.check(plan, self.config.policy, self.roster, cohort, headers, manifest)
@@ -149,6 +158,27 @@ class Opener:
             raise
         self.openings[number] = Opening(plan, frozen, model)
         spool.erase()
+
+    async def _open_shares(self, plan: Plan, cohort: Signed, headers: Sequence[Signed]) -> None:
+        number, calls = plan.terms.round, SeatCalls(self.coordinator)
+        async with self.coordinator.sum(number) as (manifest, _):
+            limits, roster = self.config.policy, self.roster
+            frozen = opening.check(plan, limits, roster, cohort, headers, manifest)
+        stated = agreeing(plan, frozen, await calls.sums(number), self.roster)
+        self.failpoints.hit("reveal.before_record")
+        # Before the first key is unwrapped: whoever has all three could open the sum.
+        self.memory.opens(number, digest_of(frozen.cohort), digest_of(frozen.sum))
+        me, pair, place = self.config.participant, self.keys.sealing, self.config.state / FOLDER
+        sums = await SeatSums(calls, plan, frozen, me, pair, place).fetch(stated)
+        try:
+            model = await self.worker.reveal_shares(plan, frozen, sums)
+        except Unavailable:
+            raise  # it is opened again, from the same chunks
+        except VeilsumError:
+            erase(place, frozen.sum)
+            raise
+        self.openings[number] = Opening(plan, frozen, model)
+        erase(place, frozen.sum)
 
     async def _masks(self, plan: Plan, headers: Sequence[Signed]) -> tuple[bytes, ...]:
         """Return the secrets of the masks of a cohort whose headers have been checked."""

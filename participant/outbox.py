@@ -1,7 +1,8 @@
 """What is about to leave the site: on disk, whole, before the first byte goes.
 
     outbox/000002/chunks/00000000 …    protected chunks, written as they are made
-    outbox/000002/masks/00 …           the mask's secret, sealed to each opener in order
+    outbox/000002/masks/00 …           what is sealed beside them: the mask's secret to each
+                                       opener, or its part to each seat, in the plan's order
     outbox/000002/header               the signed header, written last
 
 A contribution without its header was never finished and never left; one with it
@@ -42,8 +43,8 @@ class Outbox:
             chunks.mkdir(mode=0o700, parents=True)
         return chunks
 
-    def finish(self, header: Signed, masks: Sequence[bytes]) -> None:
-        """Put the signed header beside its chunks; from here on this is the contribution.
+    def finish(self, header: Signed, seals: Sequence[bytes]) -> None:
+        """Put seals and signed header beside their chunks; from here on it is the contribution.
 
         Raises:
             StoreUnavailable: the disk refuses.
@@ -52,7 +53,7 @@ class Outbox:
         with disk_errors(self.place):
             sync_folder(self.place / "chunks")
             folder.mkdir(mode=0o700, exist_ok=True)
-        for index, sealed in enumerate(masks):
+        for index, sealed in enumerate(seals):
             write_durably(folder / f"{index:02d}", sealed)
         write_durably(self.place / "header", pack(header))
 
@@ -67,8 +68,8 @@ class Outbox:
             there = path.exists()
         return unpack(_read(path)) if there else None
 
-    def masks(self, count: int) -> tuple[bytes, ...]:
-        """Return the sealed secrets of a finished contribution's mask, in the openers' order.
+    def seals(self, count: int) -> tuple[bytes, ...]:
+        """Return the seals of a finished contribution, in the order of who opens them.
 
         Raises:
             StoreUnavailable: one of them cannot be read.

@@ -3,6 +3,7 @@
 Every refusal names the line of `site.toml` that refused.
 """
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Protocol
 
@@ -11,9 +12,9 @@ from privacy.errors import CohortTooSmall, PolicyRefusal
 from privacy.events import from_json
 from privacy.identifiers import Digest
 from privacy.local_training import privacy_event
-from privacy.plan import Plan
+from privacy.plan import SHARES, Plan
 from privacy.records import KeySpecification
-from privacy.roster import Role, Roster
+from privacy.roster import Member, Role, Roster
 
 from .auditing.config import AuditorPolicy
 from .config import Dataset, Policy
@@ -62,9 +63,9 @@ def check_round(plan: Plan, policy: Policy, roster: Roster) -> None:
     """Return if this site works under `plan`, whatever its part is, an opener's too.
 
     Raises:
-        PolicyRefusal: another roster or scheme, too small a cohort, or an auditor or
-            openers that are not what they must be.
-        WrongIdentity: an auditor or opener who is not in the roster.
+        PolicyRefusal: another roster or scheme, too small a cohort, or an auditor, openers
+            or seats that are not what they must be.
+        WrongIdentity: an auditor, an opener or a seat that is not in the roster.
     """
     terms = plan.terms
     check_roster(plan, policy, roster)
@@ -75,6 +76,8 @@ def check_round(plan: Plan, policy: Policy, roster: Roster) -> None:
             f"policy.smallest_cohort = {policy.smallest_cohort}: the plan allows "
             f"{terms.cohort_minimum}"
         )
+    if plan.arithmetic.scheme == SHARES:
+        check_seats(terms.seats, roster)
     _check_auditor(plan, policy, roster)
 
 
@@ -185,9 +188,42 @@ def check_auditor(participant: str, roster: Roster) -> None:
             )
 
 
+def check_seats(seats: tuple[str, ...], roster: Roster) -> None:
+    """Return if no two of a plan's seats are in one hand.
+
+    Two of them open every update, so each is a member that adds and does nothing else, of an
+    organisation of its own, with keys of its own. One may be the coordinator's operator's.
+
+    Raises:
+        PolicyRefusal: they are not.
+        WrongIdentity: one is not in the roster.
+    """
+    members = [roster.member(seat) for seat in seats]
+    for member in members:
+        if member.roles != (Role.AGGREGATOR,):
+            raise PolicyRefusal(
+                f"policy.schemes: {member.participant} is no aggregator of the roster, or "
+                "something else too"
+            )
+        if member.signing_key == roster.coordinator_key:
+            raise PolicyRefusal(
+                f"policy.schemes: seat {member.participant} signs with the coordinator's key"
+            )
+    _check_apart(members)
+
+
+def _check_apart(seats: Sequence[Member]) -> None:
+    if len({seat.organisation for seat in seats}) != len(seats):
+        raise PolicyRefusal("policy.schemes: seats must be of different organisations")
+    for keys in ({seat.signing_key for seat in seats}, {seat.sealing_key for seat in seats}):
+        if len(keys) != len(seats):
+            raise PolicyRefusal("policy.schemes: two seats have one key")
+
+
 def _check_auditor(plan: Plan, policy: Policy, roster: Roster) -> None:
     if plan.terms.auditor is None:
-        if not policy.without_auditor:
+        # Under shares, what sums are taken of is certified, and each component stated twice.
+        if plan.arithmetic.scheme != SHARES and not policy.without_auditor:
             raise PolicyRefusal("policy.without_auditor = false: the plan names no auditor")
         return
     try:

@@ -10,10 +10,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from privacy.certificate import check_certificate
 from privacy.documents import Signed, check_signer
 from privacy.errors import MalformedMessage, RootMismatch, SumOffGrid
+from privacy.identifiers import Digest
 from privacy.merkle import piece_root
-from privacy.plan import Plan
+from privacy.plan import SHARES, Plan
 from privacy.roster import Roster
 from privacy.schemes.base import Revealer
 from privacy.schemes.ckks_sum import CkksCombiner
@@ -21,6 +23,7 @@ from privacy.signing import Purpose
 
 from .config import Policy
 from .frozen import Frozen, check_frozen
+from .reveal_shares import root_of
 
 
 def check(
@@ -35,10 +38,13 @@ def check(
 
     Raises:
         InvalidSignature: of the coordinator, of the auditor that the plan names, or of a
-            site on its own header.
+            site on its own header; under `shares`, the cohort has no certificate.
         WrongContext, MalformedMessage, WrongIdentity, CohortTooSmall: as `check_frozen`.
     """
-    if plan.terms.auditor is not None:
+    if plan.arithmetic.scheme == SHARES:
+        # Whoever has signed it signs no other cohort of the round, so there is one sum to open.
+        check_certificate(signed_cohort, plan, roster)
+    elif plan.terms.auditor is not None:
         # Fails until the auditor has re-added the contributions and signed the same manifest.
         auditor = roster.member(plan.terms.auditor)
         check_signer(signed_sum, Purpose.SUM, auditor.participant, auditor.signing_key)
@@ -69,11 +75,9 @@ def reveal(
     """
     if len(chunks) != plan.arithmetic.chunks:
         raise MalformedMessage(f"{len(chunks)} chunks of a sum of {plan.arithmetic.chunks}")
-    combiner = CkksCombiner(plan.parameters(), plan.arithmetic.dimension)
-    roots = [combiner.check(index, chunk) for index, chunk in enumerate(chunks)]
-    if piece_root(roots).hex() != frozen.sum.root:
+    if _root_of(plan, chunks) != frozen.sum.root:
         raise RootMismatch(f"round {plan.terms.round}: the sum's chunks have another root")
-    geometry = plan.parameters().geometry(plan.arithmetic.dimension)
+    geometry = plan.geometry()
     refused: SumOffGrid | None = None
     for index, chunk in enumerate(chunks):
         try:
@@ -84,3 +88,10 @@ def reveal(
         yield opened
     if refused is not None:
         raise refused
+
+
+def _root_of(plan: Plan, chunks: Chunks) -> Digest:
+    if plan.arithmetic.scheme == SHARES:
+        return root_of(plan, chunks)
+    combiner = CkksCombiner(plan.parameters(), plan.arithmetic.dimension)
+    return piece_root([combiner.check(at, chunk) for at, chunk in enumerate(chunks)]).hex()

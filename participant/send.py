@@ -18,7 +18,7 @@ from privacy.documents import Signed, check_signer
 from privacy.errors import MalformedMessage, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.identifiers import COORDINATOR
-from privacy.records import Contribution, Receipt, digest_of
+from privacy.records import Header, Receipt, SharedContribution, digest_of
 from privacy.signing import Purpose
 from veilsum.v1 import contribution_pb2 as wire
 from veilsum.v1 import contribution_pb2_grpc
@@ -26,6 +26,7 @@ from veilsum.v1 import contribution_pb2_grpc
 from .coordinator import CALL_SECONDS, Coordinator, signed_from_wire, signed_to_wire
 from .outbox import Outbox
 from .pace import Pace, say_in_log
+from .sign import read_header
 
 log = structlog.get_logger()
 
@@ -52,11 +53,9 @@ class Sender:
             ConflictingContribution, RootMismatch, …: the coordinator refuses.
             InvalidSignature: the receipt is not the coordinator's.
         """
-        contribution = canonical.decode(header.body, Contribution)
+        contribution = read_header(header.body)
         try:
-            begin = wire.BeginContributionRequest(
-                header=signed_to_wire(header), sealed_masks=outbox.masks(len(contribution.masks))
-            )
+            begin = _begin(outbox, header)
             offset = await self._stub.BeginContribution(begin, timeout=CALL_SECONDS)
             self._count = _framed(begin)
             if not offset.committed:
@@ -71,9 +70,7 @@ class Sender:
         log.info("contribution_sent", round=contribution.round, bytes=self._count)
         return receipt
 
-    async def _put_chunks(
-        self, outbox: Outbox, contribution: Contribution, have: list[int]
-    ) -> None:
+    async def _put_chunks(self, outbox: Outbox, contribution: Header, have: list[int]) -> None:
         (piece,) = contribution.pieces
         if len(have) != 1 or have[0] > piece.chunks:
             raise MalformedMessage(f"the coordinator says that it has {have} chunks")
@@ -108,12 +105,21 @@ class Sender:
         except VeilsumError as error:
             failed.append(error)
 
-    def _check_receipt(self, signed: Signed, contribution: Contribution) -> None:
+    def _check_receipt(self, signed: Signed, contribution: Header) -> None:
         check_signer(signed, Purpose.RECEIPT, COORDINATOR, self.coordinator_key)
         receipt = canonical.decode(signed.body, Receipt)
         expected = (contribution.round, contribution.participant, digest_of(contribution))
         if (receipt.round, receipt.participant, receipt.contribution) != expected:
             raise MalformedMessage("the coordinator's receipt is for another contribution")
+
+
+def _begin(outbox: Outbox, header: Signed) -> wire.BeginContributionRequest:
+    contribution, sent = read_header(header.body), signed_to_wire(header)
+    if isinstance(contribution, SharedContribution):
+        parts = outbox.seals(len(contribution.seals))
+        return wire.BeginContributionRequest(header=sent, sealed_parts=parts)
+    masks = outbox.seals(len(contribution.masks))
+    return wire.BeginContributionRequest(header=sent, sealed_masks=masks)
 
 
 def _framed(message: Message) -> int:

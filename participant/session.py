@@ -7,7 +7,7 @@ checked against signatures when the task is carried out.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .view import RoundView, View
+from .view import LeftOut, RoundView, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,13 @@ class VouchForKey(Task):
 
 
 @dataclass(frozen=True, slots=True)
+class Certify(Task):
+    """Check this cohort, and sign it: the one cohort of the round that this site ever signs."""
+
+    cohort: str
+
+
+@dataclass(frozen=True, slots=True)
 class Open(Task):
     """Open the round's sum and make the new model."""
 
@@ -59,6 +66,13 @@ class Agree(Task):
 @dataclass(frozen=True, slots=True)
 class Audit(Task):
     """Add the round's contributions again, and sign its sum or refuse it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settle(Task):
+    """Find out which of two seats has signed a false sum, and name it."""
+
+    seats: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +111,7 @@ def tasks(view: View, standing: Standing) -> tuple[Task, ...]:
         found = [adopt, *(task for task in found if not isinstance(task, Contribute))]
     if view.finished and view.settled and not standing.claimed:
         found.append(Claim(view.released))
-    urgent = (Adopt, Open, SealModel, Agree, Contribute, VouchForKey, MakeKey, Claim)
+    urgent = (Adopt, Certify, Open, SealModel, Agree, Contribute, VouchForKey, MakeKey, Claim)
     todo = (task for task in found if task not in standing.declined)
     return tuple(sorted(todo, key=lambda task: urgent.index(type(task))))
 
@@ -112,6 +126,30 @@ def audits(view: View, auditor: str, settled: frozenset[int]) -> tuple[Audit, ..
         Audit(each.number)
         for each in sorted(view.rounds, key=lambda each: each.number)
         if (each.phase, each.auditor) == ("auditing", auditor) and each.number not in settled
+    )
+
+
+def disputes(view: View, auditor: str, settled: frozenset[Settle]) -> tuple[Settle, ...]:
+    """Return what an auditor is to settle, the oldest round first.
+
+    Args:
+        settled: what it has settled already.
+    """
+    found = (
+        Settle(each.number, each.disputed)
+        for each in sorted(view.rounds, key=lambda each: each.number)
+        if (each.phase, each.auditor) == ("disputed", auditor) and each.disputed
+    )
+    return tuple(task for task in found if task not in settled)
+
+
+def left_out(view: View, participant: str) -> tuple[tuple[int, LeftOut], ...]:
+    """Return what seats say against a site's own contributions, with the round of each."""
+    return tuple(
+        (each.number, left)
+        for each in view.rounds
+        for left in each.left_out
+        if left.participant == participant
     )
 
 
@@ -140,6 +178,8 @@ def _of_round(each: RoundView, standing: Standing) -> list[Task]:
     me = standing.participant
     if each.phase == "open" and standing.trains and me not in each.committed:
         return [Contribute(each.number)]
+    if each.phase in ("certifying", "summing") and standing.trains:
+        return _of_certificate(each, me)
     if me not in each.openers:
         return []
     if each.phase == "keying":
@@ -153,6 +193,11 @@ def _of_keying(each: RoundView, me: str) -> list[Task]:
     if not each.key_record:
         return [MakeKey(each.number)] if each.turn == me else []
     return [] if me in each.key_signers else [VouchForKey(each.number, each.key_record)]
+
+
+def _of_certificate(each: RoundView, me: str) -> list[Task]:
+    wanted = each.cohort and me not in each.certified
+    return [Certify(each.number, each.cohort)] if wanted else []
 
 
 def _of_opening(each: RoundView, standing: Standing) -> list[Task]:

@@ -4,10 +4,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from privacy import canonical
 from privacy.documents import Signed
+from privacy.errors import MalformedMessage
 from privacy.events import from_json
+from privacy.identifiers import Digest, sha256_hex
 from privacy.local_training import privacy_event
 from privacy.plan import Plan
-from privacy.records import PURPOSES, Contribution, Piece, Record
+from privacy.records import (
+    PURPOSES,
+    Contribution,
+    Piece,
+    Record,
+    SealedParts,
+    SharedContribution,
+)
 from privacy.signing import sign as sign_body
 
 from .masking import SealedMask
@@ -29,6 +38,47 @@ def contribution(
         mask=mask.commitment,
         masks=mask.named,
     )
+
+
+def shared_contribution(
+    plan: Plan,
+    participant: str,
+    piece: Piece,
+    roots: tuple[Digest, Digest, Digest],
+    seals: tuple[bytes, bytes, bytes],
+) -> SharedContribution:
+    """Return the header of a contribution to the round of `plan`, which is one of `shares`.
+
+    Args:
+        roots: Merkle roots of components 0, 1 and 2.
+        seals: what is sealed to the plan's seats, in their order.
+    """
+    first, second, third = (
+        SealedParts(seat, sha256_hex(sealed))
+        for seat, sealed in zip(plan.terms.seats, seals, strict=True)
+    )
+    return SharedContribution(
+        federation=plan.terms.federation,
+        round=plan.terms.round,
+        plan=plan.digest(),
+        participant=participant,
+        pieces=(piece,),
+        claim=from_json(privacy_event(plan.terms.privacy.training)),
+        roots=roots,
+        seals=(first, second, third),
+    )
+
+
+def read_header(body: bytes) -> Contribution | SharedContribution:
+    """Return a contribution's header, under whichever scheme it was made.
+
+    Raises:
+        MalformedMessage: it is none.
+    """
+    try:
+        return canonical.decode(body, SharedContribution)
+    except MalformedMessage:
+        return canonical.decode(body, Contribution)
 
 
 def sign(record: Record, participant: str, key: Ed25519PrivateKey) -> Signed:

@@ -1,17 +1,20 @@
 """A round's protected sum, on its way from the coordinator to the process that opens it.
 
-    opening/000002/7be1…/00000000 …    chunks as they came, under the digest of their manifest
+    opening/000002/7be1…/00000000 …        chunks as they came, under the digest of their manifest
+    opening/000002/7be1…/2-1/00000000 …    under `shares`, by component and seat that sealed it
 
 Each chunk is checked as it arrives. A download that was cut goes on where it stopped, in
 another process too. Nothing here can be opened without the round's secret.
 """
 
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from privacy.errors import RootMismatch, StoreUnavailable, VeilsumError
+from privacy.identifiers import Digest
 from privacy.merkle import piece_root
 from privacy.plan import Plan
 from privacy.records import Sum, digest_of
@@ -22,23 +25,38 @@ FOLDER = "opening"
 """Where they are, in a site's state folder."""
 
 
+Check: TypeAlias = Callable[[int, bytes], bytes]
+"""Refuses what is no chunk at its place, and returns the chunk's Merkle root."""
+
+
+def folder_of(place: Path, total: Sum) -> Path:
+    """Return where the chunks of one sum are, in the folder of all sums."""
+    return place / f"{total.round:06d}" / digest_of(total)
+
+
+def sum_spool(place: Path, plan: Plan, total: Sum) -> "Spool":
+    """Return where the chunks of one sum under `ckks` go, under its manifest."""
+    combiner = CkksCombiner(plan.parameters(), plan.arithmetic.dimension)
+    folder = folder_of(place, total)
+    return Spool(folder, total.round, total.chunks, total.root, combiner.check)
+
+
 @dataclass
 class Spool:
-    """The chunks of one sum, under one manifest."""
+    """The chunks of one sum, or of one component of it, of which the root is known.
 
-    place: Path
-    plan: Plan
-    total: Sum
+    Attributes:
+        number: the round.
+        count: how many chunks there are.
+    """
+
+    folder: Path
+    number: int
+    count: int
+    root: Digest
+    check_chunk: Check
     _roots: list[bytes] = field(default_factory=list)
     _resumed: int = 0
-
-    def __post_init__(self) -> None:
-        self._combiner = CkksCombiner(self.plan.parameters(), self.plan.arithmetic.dimension)
-
-    @property
-    def folder(self) -> Path:
-        """Where the chunks are."""
-        return self.place / f"{self.total.round:06d}" / digest_of(self.total)
 
     def __len__(self) -> int:
         return len(self._roots)
@@ -52,10 +70,10 @@ class Spool:
         with disk_errors(self.folder):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._roots.clear()
-        while len(self._roots) < self.total.chunks:
+        while len(self._roots) < self.count:
             try:
-                payload = _chunk(self.folder, len(self._roots))
-                self._roots.append(self._combiner.check(len(self._roots), payload))
+                payload = read_chunk(self.folder, len(self._roots))
+                self._roots.append(self.check_chunk(len(self._roots), payload))
             except VeilsumError:
                 break  # not there, or damaged: it is asked for again
         self._resumed = len(self._roots)
@@ -69,7 +87,7 @@ class Spool:
             StoreUnavailable: the disk refuses.
         """
         index = len(self._roots)
-        root = self._combiner.check(index, payload)
+        root = self.check_chunk(index, payload)
         write_durably(self.folder / f"{index:08d}", payload)
         self._roots.append(root)
 
@@ -81,12 +99,12 @@ class Spool:
             StoreUnavailable: they are not, and some were here from before, so that it may be
                 this disk's fault; all are fetched again.
         """
-        if len(self._roots) == self.total.chunks and self._root() == self.total.root:
+        if len(self._roots) == self.count and self._root() == self.root:
             return
         self.erase()
         if self._resumed:
             raise StoreUnavailable(f"{self.folder}: kept chunks of the sum are fetched again")
-        raise RootMismatch(f"round {self.total.round}: the sum's chunks have another root")
+        raise RootMismatch(f"round {self.number}: the sum's chunks have another root")
 
     def erase(self) -> None:
         """Delete the chunks: they are opened, or worth nothing."""
@@ -107,7 +125,12 @@ class Spooled:
         return self.count
 
     def __iter__(self) -> Iterator[bytes]:
-        return (_chunk(self.folder, index) for index in range(self.count))
+        return (read_chunk(self.folder, index) for index in range(self.count))
+
+
+def erase(place: Path, total: Sum) -> None:
+    """Delete all that is here of one sum: it is opened, or worth nothing."""
+    shutil.rmtree(folder_of(place, total), ignore_errors=True)
 
 
 def erase_until(place: Path, last: int, live: Collection[int] = ()) -> None:
@@ -117,7 +140,12 @@ def erase_until(place: Path, last: int, live: Collection[int] = ()) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _chunk(folder: Path, index: int) -> bytes:
+def read_chunk(folder: Path, index: int) -> bytes:
+    """Return one chunk of a folder.
+
+    Raises:
+        StoreUnavailable: it is not there.
+    """
     path = folder / f"{index:08d}"
     try:
         return path.read_bytes()

@@ -6,8 +6,25 @@ from privacy.documents import Signed
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A contribution that a seat left out of a cohort: which seat, an error's code and words."""
+
+    participant: str
+    seat: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RoundView:
-    """One round, as the coordinator tells it; believed only where nothing hangs on it."""
+    """One round, as the coordinator tells it; believed only where nothing hangs on it.
+
+    Attributes:
+        seats: under `shares`, in the plan's order.
+        judged, summed: seats that have judged the candidates, that have stated their sums.
+        certified: seats and trainers that have signed the cohort.
+        disputed: the two seats that state different sums.
+    """
 
     number: int
     phase: str
@@ -19,6 +36,14 @@ class RoundView:
     sealed_model: str
     agreed: tuple[str, ...]
     auditor: str = ""
+    seats: tuple[str, ...] = ()
+    candidates: str = ""
+    judged: tuple[str, ...] = ()
+    cohort: str = ""
+    certified: tuple[str, ...] = ()
+    summed: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    disputed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

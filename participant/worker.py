@@ -25,12 +25,15 @@ from privacy.identifiers import Digest
 from privacy.plan import Plan, pack
 from privacy.records import Cohort, Piece, Sum
 from privacy.schemes.ckks_parameters import CkksParameters
+from privacy.schemes.shares.sharing import UpdateSecrets
 from privacy.vectors import Shapes
 
 from . import child
 from .frozen import Frozen
 from .models import sweep_dead_drafts
 from .pace import Progress, Say, say_in_log, say_nothing
+from .reveal_shares import SealedSum
+from .share import Shared
 
 Main = Callable[[Connection, str], None]
 """What a worker process runs: serve on the connection, for the site of that name."""
@@ -79,6 +82,18 @@ class Protect(Order, frozen=True):
         return "Protect(…)"
 
 
+class Share(Order, frozen=True):
+    """Write what travels of the update in shares to a folder, and forget the update."""
+
+    plan: bytes
+    participant: str
+    secrets: tuple[bytes, bytes, bytes]
+    folder: str
+
+    def __repr__(self) -> str:
+        return "Share(…)"
+
+
 class MakeKey(Order, frozen=True):
     """Make a cohort key."""
 
@@ -111,7 +126,22 @@ class Reveal(Order, frozen=True):
         return "Reveal(…)"
 
 
-AnyOrder = Describe | Train | Privatise | Protect | MakeKey | CheckKey | Reveal
+class RevealShares(Order, frozen=True):
+    """Open the sum whose components are in folders, and put what it gives among the models."""
+
+    plan: bytes
+    cohort: Cohort
+    sum: Sum
+    sums: tuple[SealedSum, SealedSum, SealedSum]
+    models: str
+
+    def __repr__(self) -> str:
+        return "RevealShares(…)"
+
+
+AnyOrder = (
+    Describe | Train | Privatise | Protect | Share | MakeKey | CheckKey | Reveal | RevealShares
+)
 
 
 class Failure(msgspec.Struct, frozen=True, tag=True):
@@ -150,11 +180,22 @@ class Protected(msgspec.Struct, frozen=True, tag=True):
     piece: Piece
 
 
+class Split(msgspec.Struct, frozen=True, tag=True):
+    """What an update in shares hashes to, and a third of the squared norm it declares."""
+
+    piece: Piece
+    roots: tuple[Digest, Digest, Digest]
+    declared_third: int
+
+    def __repr__(self) -> str:
+        return "Split(…)"
+
+
 class Done(msgspec.Struct, frozen=True, tag=True):
     """It is done."""
 
 
-AnyReply = Failure | Described | Key | Opened | Protected | Done | Progress
+AnyReply = Failure | Described | Key | Opened | Protected | Split | Done | Progress
 """Every order ends with one of these; `Progress` comes before the end, as often as there is."""
 
 
@@ -194,6 +235,14 @@ class Worker:
         order = Protect(pack(plan), public_key, mask, folder)
         return (await self._ask(order, Protected, say_in_log("protecting", plan.terms.round))).piece
 
+    async def share(
+        self, plan: Plan, participant: str, secrets: UpdateSecrets, folder: str
+    ) -> Shared:
+        """Write what travels of the update in shares to a folder of the outbox."""
+        order = Share(pack(plan), participant, secrets.secrets, folder)
+        split = await self._ask(order, Split, say_in_log("sharing", plan.terms.round))
+        return Shared(split.piece, split.roots, split.declared_third)
+
     async def make_key(self, parameters: CkksParameters) -> Key:
         """Make a cohort key."""
         return await self._ask(MakeKey(parameters), Key)
@@ -208,6 +257,13 @@ class Worker:
         """Open a sum whose chunks are in a folder; return the digest of the model it gave."""
         cohort, total = frozen.cohort, frozen.sum
         order = Reveal(pack(plan), cohort, total, secret, masks, str(chunks), self._models)
+        return (await self._ask(order, Opened, say_in_log("opening", plan.terms.round))).model
+
+    async def reveal_shares(
+        self, plan: Plan, frozen: Frozen, sums: tuple[SealedSum, SealedSum, SealedSum]
+    ) -> Digest:
+        """Open a sum in shares that is on disk; return the digest of the model it gave."""
+        order = RevealShares(pack(plan), frozen.cohort, frozen.sum, sums, self._models)
         return (await self._ask(order, Opened, say_in_log("opening", plan.terms.round))).model
 
     def stop(self) -> None:
@@ -332,13 +388,26 @@ def _obey(workshop: Any, order: AnyOrder, say: Say) -> AnyReply:  # noqa: ANN401
             workshop.privatise(plan)
         case Protect(plan, public_key, mask, folder):
             return Protected(workshop.protect(plan, public_key, mask, Path(folder), say))
+        case Share(plan, participant, secrets, folder):
+            own = UpdateSecrets(secrets)
+            shared = workshop.share(plan, participant, own, Path(folder), say)
+            return Split(shared.piece, shared.roots, shared.declared_third)
         case MakeKey(parameters):
             key = workshop.make_key(parameters)
             return Key(key.public, key.secret)
         case CheckKey(parameters, public, secret):
             workshop.check_key(parameters, public, secret)
-        case Reveal(plan, cohort, total, secret, masks, chunks, models):
-            frozen = Frozen(cohort, total)
-            places = Path(chunks), Path(models)
-            return Opened(workshop.reveal(plan, frozen, secret, masks, *places, say))
+        case Reveal() | RevealShares():
+            return Opened(_open(workshop, order, say))
     return Done()
+
+
+def _open(workshop: Any, order: Reveal | RevealShares, say: Say) -> Digest:  # noqa: ANN401
+    frozen, models = Frozen(order.cohort, order.sum), Path(order.models)
+    model: Digest
+    if isinstance(order, RevealShares):
+        model = workshop.reveal_shares(order.plan, frozen, order.sums, models, say)
+    else:
+        given = order.secret, order.masks, Path(order.chunks)
+        model = workshop.reveal(order.plan, frozen, *given, models, say)
+    return model

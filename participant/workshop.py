@@ -18,12 +18,14 @@ from privacy.errors import ConfigError, IllegalEvent, NotYet
 from privacy.identifiers import Digest
 from privacy.initial import initial_parts
 from privacy.plan import Plan
-from privacy.records import Piece
+from privacy.records import Piece, digest_of
 from privacy.schemes.base import Revealer
 from privacy.schemes.ckks import CkksRevealer, CohortKey, check_cohort_key
 from privacy.schemes.ckks import make_cohort_key as draw_key
 from privacy.schemes.ckks_parameters import CkksParameters
 from privacy.schemes.masks import Mask
+from privacy.schemes.shares.opening import SharesRevealer
+from privacy.schemes.shares.sharing import UpdateSecrets
 from privacy.vectors import Shapes
 
 from .frozen import Frozen
@@ -33,11 +35,15 @@ from .pace import Say, say_nothing
 from .privatise import privatise
 from .protect import MakeProtector, ckks_protector, protect
 from .random_words import Entropy
+from .reveal_shares import SealedSum, SharedChunks
+from .share import Shared, share
 from .site import Site, model_shapes
 from .spool import Spooled
 
 MakeRevealer: TypeAlias = Callable[[Plan, bytes, Sequence[bytes]], Revealer]
 """Makes a revealer from a plan, the cohort key's secret and those of the cohort's masks."""
+
+MakeSharesRevealer: TypeAlias = Callable[[Plan], Revealer]
 
 
 def ckks_revealer(plan: Plan, secret: bytes, masks: Sequence[bytes]) -> Revealer:
@@ -47,14 +53,20 @@ def ckks_revealer(plan: Plan, secret: bytes, masks: Sequence[bytes]) -> Revealer
     return CkksRevealer(parameters, plan.arithmetic.dimension, secret, taken_off)
 
 
+def shares_revealer(plan: Plan) -> Revealer:
+    """Return what opens the sum of a round under `shares`, from its plan."""
+    return SharesRevealer(plan.shares(), plan.arithmetic.dimension)
+
+
 @dataclass
 class Workshop:
-    """One site's data at work; `protector` and `revealer` make a scheme's roles for a plan."""
+    """One site's data at work; `protector` and the revealers make a scheme's roles for a plan."""
 
     site: Site
     entropy: Entropy
     protector: MakeProtector = ckks_protector
     revealer: MakeRevealer = ckks_revealer
+    shares_revealer: MakeSharesRevealer = shares_revealer
     _shapes: Shapes | None = None
     _update: NDArray[np.float64] | None = field(default=None, repr=False)
     _integers: NDArray[np.int64] | None = field(default=None, repr=False)
@@ -121,11 +133,27 @@ class Workshop:
         say: Say = say_nothing,
     ) -> Piece:
         """Write the protected update to the outbox, and forget it."""
+        plan, integers = plans.unpack(packed_plan), self._taken()
+        return protect(plan, public_key, mask, integers, folder, make=self.protector, say=say)
+
+    def share(
+        self,
+        packed_plan: bytes,
+        participant: str,
+        secrets: UpdateSecrets,
+        folder: Path,
+        say: Say = say_nothing,
+    ) -> Shared:
+        """Write what travels of the update in shares to the outbox, and forget the update."""
+        plan, integers = plans.unpack(packed_plan), self._taken()
+        return share(plan, participant, secrets, integers, folder, say)
+
+    def _taken(self) -> NDArray[np.int64]:
+        """Return the privatised update, and forget it: there is one protection of it."""
         if self._integers is None:
             raise IllegalEvent("there is no update to protect")
-        plan, integers = plans.unpack(packed_plan), self._integers
-        self._integers = None
-        return protect(plan, public_key, mask, integers, folder, make=self.protector, say=say)
+        integers, self._integers = self._integers, None
+        return integers
 
     def make_key(self, parameters: CkksParameters) -> CohortKey:
         """Make a cohort key."""
@@ -152,6 +180,26 @@ class Workshop:
             frozen,
             self.revealer(plan, secret, masks),
             Spooled(chunks, plan.arithmetic.chunks),
+            Models(models),
+            self.shapes(),
+            say,
+        )
+
+    def reveal_shares(
+        self,
+        packed_plan: bytes,
+        frozen: Frozen,
+        sums: Sequence[SealedSum],
+        models: Path,
+        say: Say = say_nothing,
+    ) -> Digest:
+        """Open a sum in shares, keep the model that it gives, and return the model's digest."""
+        plan = plans.unpack(packed_plan)
+        return next_model(
+            plan,
+            frozen,
+            self.shares_revealer(plan),
+            SharedChunks(plan, digest_of(frozen.cohort), sums),
             Models(models),
             self.shapes(),
             say,

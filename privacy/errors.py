@@ -16,6 +16,7 @@ The first question an error answers is *who must act*:
     │   ├── RootMismatch
     │   ├── FalseSum
     │   ├── SeatsDisagree
+    │   ├── SeatLied
     │   ├── ConflictingContribution
     │   └── IllegalEvent
     ├── PrivacyError             nobody may override; the guarantee comes first
@@ -24,6 +25,7 @@ The first question an error answers is *who must act*:
     │   ├── PolicyRefusal
     │   ├── UnsafeParameters
     │   ├── UpdateOutOfRange
+    │   ├── NormOverBound
     │   ├── OpeningRefused
     │   └── SumOffGrid
     └── Unavailable              time; retry with back-off

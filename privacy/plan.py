@@ -24,6 +24,7 @@ from .identifiers import Digest, FederationId, ParticipantId
 from .local_training import LocalTraining
 from .schemes.base import Geometry
 from .schemes.ckks_parameters import CkksParameters
+from .schemes.shares.evidence import MOST_CHUNKS
 from .schemes.shares.layout import SEATS, WORD_BITS, SharesParameters
 from .schemes.shares.norm_bound import NormBound
 from .signing import Purpose, transcript
@@ -169,8 +170,10 @@ class Plan:
             MalformedMessage: the two parts of the plan disagree.
         """
         only, scheme = self._only_range(), self.terms.scheme
-        if self.arithmetic.scheme != CKKS or not isinstance(scheme, CkksTerms):
+        if self.arithmetic.scheme != CKKS:
             raise UnsafeParameters(f"scheme {self.arithmetic.scheme!r} is not {CKKS!r}")
+        if not isinstance(scheme, CkksTerms):
+            raise MalformedMessage(f"plan: the scheme is {CKKS!r}, its terms are of another")
         parameters = CkksParameters(
             degree=scheme.degree,
             modulus=only.modulus,
@@ -191,8 +194,10 @@ class Plan:
             MalformedMessage: the two parts of the plan disagree.
         """
         scheme = self.terms.scheme
-        if self.arithmetic.scheme != SHARES or not isinstance(scheme, SharesTerms):
+        if self.arithmetic.scheme != SHARES:
             raise UnsafeParameters(f"scheme {self.arithmetic.scheme!r} is not {SHARES!r}")
+        if not isinstance(scheme, SharesTerms):
+            raise MalformedMessage(f"plan: the scheme is {SHARES!r}, its terms are of another")
         if self._only_range().modulus != 1 << WORD_BITS:
             raise UnsafeParameters(f"{SHARES!r} adds modulo 2^{WORD_BITS}")
         parameters = SharesParameters(
@@ -202,6 +207,11 @@ class Plan:
             leaves_per_chunk=scheme.leaves_per_chunk,
         )
         self._check_geometry(parameters.geometry(self.arithmetic.dimension))
+        if self.arithmetic.chunks > MOST_CHUNKS:
+            raise UnsafeParameters(
+                f"{self.arithmetic.chunks} chunks: no dispute about a sum of more than "
+                f"{MOST_CHUNKS} can be settled; plan more leaves a chunk"
+            )
         _check_questions(scheme, parameters, self.terms.privacy)
         return parameters
 

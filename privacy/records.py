@@ -38,6 +38,9 @@ Seconds = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,3})?\Z")]
 COORDINATOR = "coordinator"
 """The recipient of a piece that the coordinator adds up."""
 
+SEATS = "seats"
+"""The recipient of a piece that the coordinator keeps for the seats of a plan."""
+
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A statement about one round of one federation."""
@@ -319,6 +322,52 @@ class AuditReport(Record, frozen=True, forbid_unknown_fields=True):
     manifest_signature: bytes = b""
 
 
+class Exhibit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A seat's statement of its sums as it was shown to an auditor, with the seat's signature."""
+
+    seat: ParticipantId
+    statement: bytes
+    signature: bytes
+
+
+class DisputeReport(Record, frozen=True, forbid_unknown_fields=True):
+    """How an auditor settled what two seats disputed, signed by it: evidence that outlives it.
+
+    It holds no word that a seat has shown: to the third seat those would open updates.
+
+    Attributes:
+        code: the error that it stands for.
+        reason: the same in words.
+        component: which of the three the two seats state different sums of.
+        seats: the two, in the plan's order.
+        plan, cohort: digests of what was shown; empty for what was not got so far.
+        chunk, leaf: the first leaf in which the two differ; None where it was not found.
+        liars: seats whose signed sum is not that of the sites there.
+        withheld: seats that did not show all they must; a coordinator that drops letters makes
+            any seat one of these, and none a liar.
+        exhibits: what the two have signed.
+    """
+
+    auditor: ParticipantId
+    code: str
+    reason: str
+    component: Annotated[int, msgspec.Meta(ge=0, le=2)]
+    seats: tuple[ParticipantId, ParticipantId]
+    plan: MaybeDigest = ""
+    cohort: MaybeDigest = ""
+    chunk: Size | None = None
+    leaf: Size | None = None
+    liars: tuple[ParticipantId, ...] = ()
+    withheld: tuple[ParticipantId, ...] = ()
+    exhibits: tuple[Exhibit, ...] = ()
+
+    def named(self) -> tuple[ParticipantId, ...]:
+        """Return whose sums no longer count; nobody's if it cannot be told which is wrong."""
+        if not self.liars and len(self.withheld) == len(self.seats):
+            return ()
+        return tuple(sorted({*self.liars, *self.withheld}))
+
+
 class SealedModel(Record, frozen=True, forbid_unknown_fields=True):
     """The envelope of a sealed model; the chunks it seals travel beside it."""
 
@@ -372,6 +421,7 @@ PURPOSES: Mapping[type[Record], Purpose] = {
     Cohort: Purpose.COHORT,
     Sum: Purpose.SUM,
     AuditReport: Purpose.AUDIT_REPORT,
+    DisputeReport: Purpose.DISPUTE_REPORT,
     SealedModel: Purpose.SEALED_MODEL,
     Wraps: Purpose.WRAPS,
     Release: Purpose.RELEASE,

@@ -57,6 +57,7 @@ class Sealed(StrEnum):
     SEAT_SUM = "veilsum/sealed-seat-sum/1"
     SEAT_SUM_KEY = "veilsum/sealed-seat-sum-key/1"
     SEAT_CHANNEL = "veilsum/sealed-seat-channel/1"
+    DISPUTE = "veilsum/sealed-dispute/1"
 
 
 def seal_context(kind: Sealed, *fields: bytes) -> bytes:
@@ -133,9 +134,27 @@ def seal_stream(content_key: bytes, context: bytes, chunks: Iterable[bytes]) -> 
     Source: Hoang, Reyhanitabar, Rogaway, Vizár, "Online Authenticated-Encryption and its
     Nonce-Reuse Misuse-Resistance", section 7 (STREAM).
     """
-    cipher = _stream_cipher(content_key, context)
-    for index, last, chunk in _numbered(chunks):
-        yield cipher.encrypt(_nonce(index), chunk, _associated(context, index, last=last))
+    sealer = StreamSealer(content_key, context)
+    for _, last, chunk in _numbered(chunks):
+        yield sealer.seal(chunk, last=last)
+
+
+class StreamSealer:
+    """Seals the chunks of a stream as they are made, as `seal_stream` does.
+
+    For who knows which chunk is the last one, and makes several streams side by side.
+    """
+
+    def __init__(self, content_key: bytes, context: bytes) -> None:
+        self._cipher = _stream_cipher(content_key, context)
+        self._context = context
+        self._index = 0
+
+    def seal(self, chunk: bytes, *, last: bool) -> bytes:
+        """Return the next chunk sealed."""
+        index, self._index = self._index, self._index + 1
+        associated = _associated(self._context, index, last=last)
+        return self._cipher.encrypt(_nonce(index), chunk, associated)
 
 
 class StreamOpener:
@@ -156,6 +175,10 @@ class StreamOpener:
             MalformedMessage: another key or context, or a chunk missing, moved, added or changed.
         """
         index, self._index = self._index, self._index + 1
+        return self.unseal_at(index, chunk, last=last)
+
+    def unseal_at(self, index: int, chunk: bytes, *, last: bool) -> bytes:
+        """Return the plaintext of one chunk, whichever was opened before; as `unseal`."""
         associated = _associated(self._context, index, last=last)
         try:
             return self._cipher.decrypt(_nonce(index), chunk, associated)

@@ -37,6 +37,7 @@ class Purpose(StrEnum):
     RECOLLECTION = "veilsum/recollection/1"
     SEAT_CHANNEL = "veilsum/seat-channel/1"
     DISPUTE = "veilsum/dispute/1"
+    DISPUTE_REPORT = "veilsum/dispute-report/1"
 
 
 def transcript(purpose: str, *fields: bytes) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import coordinator.round as machine
+from coordinator import seated, state
 from coordinator.round import TRANSITIONS, Phase
 
 
@@ -21,23 +22,31 @@ def mermaid() -> str:
 
 def targets(transition: Callable[..., Any]) -> list[str]:
     """Return the phases that a transition can set, in the order of the phases."""
-    found = set(_set_by(transition.__name__, set()))
+    found = set(_set_by(transition, set()))
     return [phase.name for phase in Phase if phase.name in found]
 
 
-def _set_by(name: str, seen: set[str]) -> Iterator[str]:
-    function = getattr(machine, name, None)
-    if name in seen or not inspect.isfunction(function) or function.__module__ != machine.__name__:
+def _set_by(function: Any, seen: set[Any]) -> Iterator[str]:
+    ours = (machine.__name__, seated.__name__, state.__name__)
+    if not inspect.isfunction(function) or function in seen or function.__module__ not in ours:
         return
-    seen.add(name)
+    seen.add(function)
     for node in ast.walk(ast.parse(inspect.getsource(function))):
         if not isinstance(node, ast.Call):
             continue
         for keyword in node.keywords:
             if keyword.arg == "phase" and isinstance(keyword.value, ast.Attribute):
                 yield keyword.value.attr
-        if isinstance(node.func, ast.Name):
-            yield from _set_by(node.func.id, seen)
+        yield from _set_by(_named(node.func, function.__globals__), seen)
+
+
+def _named(callee: ast.expr, known: dict[str, Any]) -> Any:
+    match callee:
+        case ast.Name(name):
+            return known.get(name)
+        case ast.Attribute(ast.Name(module), name):
+            return getattr(known.get(module), name, None)
+    return None
 
 
 if __name__ == "__main__":

@@ -168,6 +168,7 @@ TERMS = {
     "roster": ROSTER_DIGEST,
     "key_record": digest("veilsum/key-record/1", KEY_RECORD),
     "scheme": {
+        "kind": "ckks",
         "degree": 4096,
         "scale_log2": 32,
         "values_per_half": 1,
@@ -268,6 +269,159 @@ RELEASE = {
     "model": SEALED_MODEL["model"],
     "sealed_model": digest("veilsum/sealed-model/1", SEALED_MODEL),
 }
+
+SEATS = ("elm", "fern", "gorse")
+
+SHARES_ROSTER = {
+    **ROSTER,
+    "members": [
+        *[member(name) for name in TRAINERS],
+        *[{**member(name), "roles": ["aggregator"]} for name in SEATS],
+    ],
+}
+SHARES_ROSTER_DIGEST = digest("veilsum/roster/1", SHARES_ROSTER)
+
+SHARES_ARITHMETIC = b"shares/1".ljust(32, b"\0") + abi(
+    1000, 504, 16, 24, 192, 1, 0, 2, 0, 2**64
+)  # fmt: skip
+
+SHARES_TERMS = {
+    **TERMS,
+    "roster": SHARES_ROSTER_DIGEST,
+    "key_record": None,
+    "scheme": {
+        "kind": "shares",
+        "values_per_word": 1,
+        "leaves_per_chunk": 2,
+        "cohort_max": 4,
+        "norm_bound": 1_310_736,
+        "score_step_log2": 10,
+        "unchecked": False,
+    },
+    "privacy": {
+        "mechanism": "local",
+        "unit": "patient",
+        "neighbouring": "add_remove",
+        "delta": "0.001",
+        "training": TRAINING,
+        "releases": ["participation", "norm-bound", "squared-norm", "alignment"],
+    },
+    "seats": list(SEATS),
+    "auditor": "watch",
+}
+
+SHARES_PLAN_DIGEST = sha(
+    framed(b"veilsum/plan/1", sha(SHARES_ARITHMETIC), sha(canonical(SHARES_TERMS)))
+).hex()
+
+SHARES_PLACE = {"federation": FEDERATION, "round": 1, "plan": SHARES_PLAN_DIGEST}
+
+SHARED_CONTRIBUTION = {
+    **SHARES_PLACE,
+    "participant": "amber",
+    "pieces": [
+        {
+            "recipient": "seats",
+            "scheme": "shares/1",
+            "root": filler("root"),
+            "chunks": 2,
+            "length": 8032,
+        }
+    ],
+    "claim": CONTRIBUTION["claim"],
+    "roots": [filler(f"root of {component}") for component in range(3)],
+    "seals": [{"seat": name, "sealed": filler(f"parts of amber for {name}")} for name in SEATS],
+}
+
+CANDIDATES = {
+    **SHARES_PLACE,
+    "entries": [
+        {
+            "participant": "amber",
+            "contribution": digest("veilsum/shared-contribution/1", SHARED_CONTRIBUTION),
+            "roots": [filler("root")],
+        },
+        {
+            "participant": "birch",
+            "contribution": filler("another contribution"),
+            "roots": [filler("another root")],
+        },
+        {
+            "participant": "cedar",
+            "contribution": filler("a third contribution"),
+            "roots": [filler("a third root")],
+        },
+    ],
+}
+
+VERDICT = {
+    **SHARES_PLACE,
+    "candidates": digest("veilsum/candidates/1", CANDIDATES),
+    "seat": "elm",
+    "refused": [
+        {"participant": "cedar", "code": "norm_over_bound", "reason": "norm over the bound"}
+    ],
+    "unasked": "",
+}
+
+SHARES_COHORT = {**SHARES_PLACE, "entries": CANDIDATES["entries"][:2]}
+SHARES_COHORT_DIGEST = digest("veilsum/cohort/1", SHARES_COHORT)
+
+SEAT_SUM = {
+    **SHARES_PLACE,
+    "cohort": SHARES_COHORT_DIGEST,
+    "seat": "fern",
+    "roster": SHARES_ROSTER_DIGEST,
+    "chunks": 2,
+    "sums": [
+        {
+            "component": component,
+            "root": filler(f"root of sum {component}"),
+            "ciphertext": filler(f"sealed sum {component}"),
+            "length": 8384,
+        }
+        for component in (1, 2)
+    ],
+    "wraps": [{"participant": n, "sealed_key": base64(n.encode())} for n in TRAINERS],
+}
+
+SCORES = {
+    **SHARES_PLACE,
+    "cohort": SHARES_COHORT_DIGEST,
+    "step_log2": 10,
+    "scores": [
+        {"participant": "amber", "squared_norm": "1024", "alignment": "-2048"},
+        {"participant": "birch", "squared_norm": "0", "alignment": "4096"},
+    ],
+    "void": "",
+}
+
+RECOLLECTION = {
+    "federation": FEDERATION,
+    "asker": "elm",
+    "nonce": filler("nonce"),
+    "signer": "amber",
+    "newest": 7,
+}
+
+
+def shares_sum_root() -> str:
+    """The one root of a sum in shares, from those of its three components."""
+    roots = (bytes.fromhex(filler(f"root of sum {component}")) for component in range(3))
+    return sha(framed(b"veilsum/shares-sum/1", *roots)).hex()
+
+
+def seat_sum_info(component: int) -> bytes:
+    """The context of the stream that seals one of a seat's two sums."""
+    fields = (FEDERATION, "1", SHARES_PLAN_DIGEST, SHARES_COHORT_DIGEST, "fern", str(component))
+    return framed(b"veilsum/sealed-seat-sum/1", *(field.encode() for field in fields))
+
+
+def seat_sum_key_info(trainer: str) -> bytes:
+    """The info under which the content key of a seat's sums is sealed to one trainer."""
+    fields = (FEDERATION, "1", SHARES_PLAN_DIGEST, SHARES_COHORT_DIGEST, "fern", trainer)
+    return framed(b"veilsum/sealed-seat-sum-key/1", *(field.encode() for field in fields))
+
 
 LEDGER_ROW = {
     "v": 1,
@@ -435,6 +589,13 @@ def vectors() -> dict[str, Any]:
             "terms": canonical(TERMS).decode(),
             "digest": PLAN_DIGEST,
         },
+        "shares_plan": {
+            "arithmetic": SHARES_ARITHMETIC.hex(),
+            "terms": canonical(SHARES_TERMS).decode(),
+            "digest": SHARES_PLAN_DIGEST,
+            "roster": SHARES_ROSTER_DIGEST,
+        },
+        "shares_sum_root": shares_sum_root(),
         "documents": {
             "roster": document("veilsum/roster/1", ROSTER),
             "key_record": document("veilsum/key-record/1", KEY_RECORD),
@@ -444,10 +605,18 @@ def vectors() -> dict[str, Any]:
             "sum": document("veilsum/sum/1", SUM),
             "sealed_model": document("veilsum/sealed-model/1", SEALED_MODEL),
             "release": document("veilsum/release/1", RELEASE),
+            "shared_contribution": document("veilsum/shared-contribution/1", SHARED_CONTRIBUTION),
+            "candidates": document("veilsum/candidates/1", CANDIDATES),
+            "verdict": document("veilsum/verdict/1", VERDICT),
+            "seat_sum": document("veilsum/seat-sum/1", SEAT_SUM),
+            "scores": document("veilsum/scores/1", SCORES),
+            "recollection": document("veilsum/recollection/1", RECOLLECTION),
         },
         "seals": {
             "cohort_key_info": cohort_key_info("birch").hex(),
             "content_key_info": content_key_info(RELEASE["model"], "birch").hex(),
+            "seat_sum_context": seat_sum_info(1).hex(),
+            "seat_sum_key_info": seat_sum_key_info("birch").hex(),
             "model_context": context.hex(),
             "chunks": [chunk.hex() for chunk in stream],
             "ciphertext": sha(b"".join(sha(chunk) for chunk in stream)).hex(),

@@ -13,6 +13,7 @@ import typer.main
 import coordinator.config
 import participant.auditing.config
 import participant.config
+import participant.seat.config
 from tests.source_tree import ROOT, parsed, public_definitions, source_files
 from tests.test_architecture import every_error
 
@@ -20,6 +21,7 @@ SETTINGS = {
     "coordinator.toml": coordinator.config.Settings,
     "site.toml": participant.config.SiteConfig,
     "auditor.toml": participant.auditing.config.AuditorConfig,
+    "aggregator.toml": participant.seat.config.AggregatorConfig,
 }
 
 

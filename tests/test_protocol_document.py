@@ -33,7 +33,7 @@ def declared() -> dict[str, str]:
 
 def failpoints() -> set[str]:
     """Every place that a failpoint can name."""
-    effects = ("aggregate", "erase")
+    effects = ("aggregate", "erase", "nominate", "freeze", "manifest")
     found = set()
     for path in source_files():
         for node in ast.walk(parsed(path)):

@@ -17,11 +17,13 @@ app = typer.Typer(
 coordinator_app = typer.Typer(no_args_is_help=True, help="Run the coordinator.")
 participant_app = typer.Typer(no_args_is_help=True, help="Run a site.")
 auditor_app = typer.Typer(no_args_is_help=True, help="Run an auditor.")
+aggregator_app = typer.Typer(no_args_is_help=True, help="Run a seat.")
 audit_app = typer.Typer(no_args_is_help=True, help="Check a round, as its auditor.")
 bench_app = typer.Typer(no_args_is_help=True, help="Measure on this machine.")
 app.add_typer(coordinator_app, name="coordinator")
 app.add_typer(participant_app, name="participant")
 app.add_typer(auditor_app, name="auditor")
+app.add_typer(aggregator_app, name="aggregator")
 app.add_typer(audit_app, name="audit")
 app.add_typer(bench_app, name="bench")
 
@@ -48,12 +50,13 @@ def demo(
     state: Annotated[
         Path | None, typer.Option(help="Keep all files here; a temporary folder by default.")
     ] = None,
+    scheme: Annotated[str, typer.Option(help="The protection scheme: ckks or shares.")] = "ckks",
 ) -> None:
     """Run it all on one machine: a coordinator, an auditor, four hospitals, rounds, a chain."""
     from .demo.run import main as run_demo  # noqa: PLC0415
 
     with exit_status():
-        raise SystemExit(run_demo(as_json=as_json, rpc=rpc, state=state))
+        raise SystemExit(run_demo(as_json=as_json, rpc=rpc, state=state, scheme=scheme))
 
 
 @coordinator_app.command("serve")
@@ -172,6 +175,37 @@ def auditor_serve(config: ConfigFile) -> None:
         asyncio.run(serve(read(config), failpoints()))
 
 
+@aggregator_app.command("init")
+def aggregator_init(
+    state: Annotated[Path, typer.Option(help="The seat's state folder, made if need be.")],
+    federation: Annotated[str, typer.Option(help="The federation's name.")],
+    participant: Annotated[str, typer.Option(help="This seat's name.")],
+    organisation: Annotated[str, typer.Option(help="The organisation that runs it.")],
+) -> None:
+    """Make this seat's keys, here; write its roster entry and its certificate request."""
+    from participant.init import init  # noqa: PLC0415
+    from privacy.roster import Role  # noqa: PLC0415
+
+    with exit_status():
+        for path in init(state, federation, participant, organisation, role=Role.AGGREGATOR):
+            typer.echo(path)
+
+
+@aggregator_app.command("serve")
+def aggregator_serve(config: ConfigFile) -> None:
+    """Check, judge and add shares of updates, until SIGTERM or the programme is over."""
+    import asyncio  # noqa: PLC0415
+
+    from participant.seat.config import read  # noqa: PLC0415
+    from participant.seat.run import serve  # noqa: PLC0415
+
+    from .process import failpoints, start_log  # noqa: PLC0415
+
+    start_log()
+    with exit_status():
+        asyncio.run(serve(read(config), failpoints()))
+
+
 @audit_app.command("sum")
 def audit_sum(
     *,
@@ -234,6 +268,7 @@ def bench_round(
     parameters: Annotated[int, typer.Option(help="Length of each site's vector.")] = 11_700_000,
     value_bits: Annotated[int, typer.Option(help="Bits of a signed grid integer.")] = 16,
     auditor: Annotated[bool, typer.Option(help="An auditor adds the sum again and signs.")] = True,
+    scheme: Annotated[str, typer.Option(help="The protection scheme: ckks or shares.")] = "ckks",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of the table.")
     ] = False,
@@ -245,6 +280,8 @@ def bench_round(
 
     with exit_status():
         require("demo", "tenseal", "tomlkit")
+        if scheme == "shares":
+            require("shares", "crypten")
         from .bench.round import run  # noqa: PLC0415
         from .bench.round_screen import show  # noqa: PLC0415
 
@@ -253,6 +290,7 @@ def bench_round(
             parameters=parameters,
             value_bits=value_bits,
             auditor=auditor,
+            scheme=scheme,
         )
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(report)))

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -12,8 +13,10 @@ from participant.connect import connect
 from participant.coordinator import Coordinator
 from participant.found import found
 from participant.keys import SiteKeys
+from participant.letters import Letters, Mailbox
 from participant.patience import Patience
-from participant.session import Audit, audits
+from participant.seat_calls import SeatCalls
+from participant.session import Audit, Settle, audits, disputes
 from participant.view import View
 from privacy.errors import ConfigError, IllegalEvent, NotYet, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
@@ -23,14 +26,18 @@ from veilsum.files import hold
 
 from .auditor import Auditor
 from .config import AuditorConfig
+from .dispute import Settling
 from .memory import AuditMemory
-from .report import Reports
+from .report import DisputeReports, Reports
 
 log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 0.5
 IDLE_SECONDS = 2.0
 RETRY_SECONDS = 0.5
+
+DISPUTES = "disputes"
+"""Where reports of disputes are, in an auditor's state folder."""
 
 
 @dataclass
@@ -50,6 +57,7 @@ class AuditorAgent:
         self._reports.start()
         self._view = View()
         self._settled: frozenset[int] = frozenset()
+        self._ruled: frozenset[Settle] = frozenset()
         self._changed = asyncio.Event()
         self._patience = Patience(self.entropy)
         self._retries: dict[int, Patience] = {}
@@ -75,7 +83,11 @@ class AuditorAgent:
         try:
             while self._todo() or not self._view.finished:
                 for task in self._todo():
-                    if await self._try(auditor, task.round):
+                    if isinstance(task, Settle):
+                        done = await self._settle(auditor, task)
+                    else:
+                        done = await self._try(auditor, task.round)
+                    if done:
                         break
                 else:
                     await self._wait(watching)
@@ -107,8 +119,10 @@ class AuditorAgent:
             self.failpoints,
         )
 
-    def _todo(self) -> tuple[Audit, ...]:
-        return audits(self._view, self.config.participant, self._settled)
+    def _todo(self) -> tuple[Audit | Settle, ...]:
+        me = self.config.participant
+        disputed = disputes(self._view, me, self._ruled)
+        return (*audits(self._view, me, self._settled), *disputed)
 
     async def _watch(self, coordinator: Coordinator) -> None:
         while True:
@@ -147,6 +161,54 @@ class AuditorAgent:
         auditor.found.pop(number, None)
         return True
 
+    async def _settle(self, auditor: Auditor, task: Settle) -> bool:
+        """Settle a dispute; return whether there is nothing more to do about it."""
+        try:
+            await self._name_liar(auditor, task)
+        except (NotYet, IllegalEvent) as error:
+            log.info("not_now", round=task.round, reason=str(error))
+            await asyncio.sleep(RETRY_SECONDS / 5)
+            return False
+        except Unavailable as error:
+            await self._retry(task.round).wait(error)
+            return False
+        except ConfigError:
+            raise
+        except VeilsumError as error:
+            # Nothing of it is signed as it must be: the round ends with its time.
+            log.error("refused", round=task.round, code=error.code, reason=str(error))
+        self._ruled |= {task}
+        self._retries.pop(task.round, None)
+        return True
+
+    async def _name_liar(self, auditor: Auditor, task: Settle) -> None:
+        coordinator = auditor.coordinator
+        mailbox = Mailbox(Letters(coordinator), Patience(self.entropy), self.clock)
+        settling = asyncio.create_task(self._settling(auditor, mailbox).settle(*_of(task)))
+        collecting = asyncio.create_task(mailbox.run())
+        both: set[asyncio.Task[Any]] = {settling, collecting}
+        try:
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            # Who collects no letters must not take silence for an answer.
+            await (collecting if collecting in done else settling)
+        finally:
+            for each in both:
+                each.cancel()
+            await asyncio.wait(both)
+
+    def _settling(self, auditor: Auditor, mailbox: Mailbox) -> Settling:
+        return Settling(
+            self.config,
+            self.keys,
+            auditor.coordinator,
+            SeatCalls(auditor.coordinator),
+            mailbox,
+            auditor.roster,
+            DisputeReports(self.config.state / DISPUTES, self.keys.signing),
+            Patience(self.entropy),
+            self.clock,
+        )
+
     def _retry(self, number: int) -> Patience:
         fresh = Patience(self.entropy, "will_retry", {"round": number})
         return self._retries.setdefault(number, fresh)
@@ -162,3 +224,7 @@ class AuditorAgent:
                 log.error("refused", round=number, code=error.code, reason=str(error))
             self._refusing.add(number)
             await auditor.coordinator.refuse(number, error.code)
+
+
+def _of(task: Settle) -> tuple[int, tuple[str, ...]]:
+    return task.round, task.seats

@@ -30,8 +30,8 @@ from privacy.errors import (
 )
 from privacy.failpoints import Failpoints
 from privacy.identifiers import COORDINATOR
-from privacy.plan import Plan
-from privacy.records import AuditReport, Fault, digest_of
+from privacy.plan import SHARES, Plan
+from privacy.records import AuditReport, DisputeReport, Fault, digest_of
 from privacy.roster import Roster
 from privacy.signing import Purpose, sign
 
@@ -137,6 +137,11 @@ class Auditor:
 
     async def _checked(self, number: int) -> Shown:
         plan = await planned(self.coordinator, self.roster, number)
+        if plan.arithmetic.scheme == SHARES:
+            raise IllegalEvent(
+                f"round {number}: under {SHARES} seats vouch for a sum, and an auditor for what "
+                "they dispute; nothing was disputed"
+            )
         policy = self.config.policy
         policies.check_audit(plan, self.config.participant, policy, self.roster)
         await self._check_key(plan)
@@ -255,7 +260,7 @@ class Auditor:
         )
 
 
-def refusal(report: AuditReport) -> VeilsumError:
+def refusal(report: AuditReport | DisputeReport) -> VeilsumError:
     """Return the error that a report with a code stands for."""
     return error_of(report.code, report.reason)
 

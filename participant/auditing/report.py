@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from privacy import canonical
 from privacy.errors import ConfigError, InvalidSignature
-from privacy.records import AuditReport, Fault
+from privacy.records import AuditReport, DisputeReport, Fault
+from privacy.schemes.shares.layout import COMPONENTS
 from privacy.signing import Purpose, public_bytes, sign, verify
 from veilsum.files import disk_errors, make_folder, read_file, write_durably
 
@@ -92,6 +93,62 @@ class Reports:
         return read(path, public_bytes(self.key))
 
 
+class SignedDispute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The report of a dispute with the Ed25519 signature of its auditor; canonical JSON."""
+
+    report: DisputeReport
+    signature: bytes
+
+
+@dataclass(frozen=True)
+class DisputeReports:
+    """How an auditor has settled disputes; of one component of a round once, and for good."""
+
+    folder: Path
+    key: Ed25519PrivateKey = field(repr=False)
+
+    def keep(self, report: DisputeReport) -> DisputeReport:
+        """Write a report durably; return the one that counts, which is the first.
+
+        Raises:
+            StoreUnavailable: the disk refuses.
+            ConfigError: as for `of`.
+        """
+        path = self._path(report.round, report.component)
+        known = self.about(report.round, report.component)
+        if known is not None:
+            return known
+        make_folder(self.folder)
+        signature = sign(self.key, Purpose.DISPUTE_REPORT, canonical.encode(report))
+        write_durably(path, canonical.encode(SignedDispute(report, signature)))
+        return report
+
+    def about(self, number: int, component: int) -> DisputeReport | None:
+        """Return what was found about one component of a round, if something was; as `of`."""
+        path = self._path(number, component)
+        with disk_errors(path):
+            there = path.exists()
+        return self._read(path).report if there else None
+
+    def of(self, number: int) -> tuple[SignedDispute, ...]:
+        """Return all reports of a round, those that prove a lie first.
+
+        Raises:
+            ConfigError: a file is not a report that this auditor has signed.
+            StoreUnavailable: the disk refuses.
+        """
+        paths = [self._path(number, component) for component in range(COMPONENTS)]
+        with disk_errors(self.folder):
+            there = [path for path in paths if path.exists()]
+        return tuple(sorted(map(self._read, there), key=lambda each: not each.report.liars))
+
+    def _path(self, number: int, component: int) -> Path:
+        return self.folder / f"{number:06}-component-{component}.json"
+
+    def _read(self, path: Path) -> SignedDispute:
+        return read_dispute(path, public_bytes(self.key))
+
+
 def read(path: Path, key: bytes) -> SignedReport:
     """Return the report in a file, signed under an auditor's public key.
 
@@ -101,6 +158,20 @@ def read(path: Path, key: bytes) -> SignedReport:
     try:
         signed = msgspec.json.decode(read_file(path), type=SignedReport)
         verify(key, Purpose.AUDIT_REPORT, canonical.encode(signed.report), signed.signature)
+    except (msgspec.MsgspecError, InvalidSignature):
+        raise ConfigError(f"{path}: not a report that this auditor has signed") from None
+    return signed
+
+
+def read_dispute(path: Path, key: bytes) -> SignedDispute:
+    """Return the report of a dispute in a file, signed under an auditor's public key.
+
+    Raises:
+        ConfigError: it is not a report that this auditor has signed.
+    """
+    try:
+        signed = msgspec.json.decode(read_file(path), type=SignedDispute)
+        verify(key, Purpose.DISPUTE_REPORT, canonical.encode(signed.report), signed.signature)
     except (msgspec.MsgspecError, InvalidSignature):
         raise ConfigError(f"{path}: not a report that this auditor has signed") from None
     return signed

@@ -16,12 +16,12 @@ from participant.keys import SiteKeys, load_keys
 from participant.patience import Patience
 from privacy.errors import IllegalEvent, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
-from privacy.records import AuditReport
+from privacy.records import AuditReport, DisputeReport
 
-from .agent import AuditorAgent
+from .agent import DISPUTES, AuditorAgent
 from .auditor import Auditor, refusal
 from .config import AuditorConfig
-from .report import Reports, SignedReport
+from .report import DisputeReports, Reports, SignedDispute, SignedReport
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ class Finding(msgspec.Struct, frozen=True):
     """A signed report, and whether it was made just now or is the one kept from before."""
 
     stored: bool
-    report: AuditReport
+    report: AuditReport | DisputeReport
     signature: bytes
 
 
@@ -56,6 +56,8 @@ async def serve(config: AuditorConfig, failpoints: Failpoints) -> None:
 async def audit_sum(config: AuditorConfig, number: int) -> Finding:
     """Return what there is to say of a round's sum: of now, or the stored report.
 
+    Of a round whose seats disputed, the stored report of that.
+
     Raises:
         PolicyRefusal: the caller trains, or is no auditor for another reason; nothing
             of the round is asked for.
@@ -74,6 +76,9 @@ async def look(
     config: AuditorConfig, keys: SiteKeys, coordinator: Coordinator, number: int
 ) -> Finding:
     """Return what there is to say of a round, over one connection; as `audit_sum`."""
+    disputes = DisputeReports(config.state / DISPUTES, keys.signing).of(number)
+    if disputes:
+        return _finding(disputes[0], stored=True)  # it was settled once, and is not again
     reports = Reports(config.state / "reports", keys.signing)
     try:
         return await _now(config, keys, coordinator, reports, number)
@@ -101,7 +106,7 @@ def text_of(finding: Finding) -> str:
     """Return a finding as a line for people."""
     report = finding.report
     when = "found before" if finding.stored else "found now"
-    if report.code:
+    if report.code or isinstance(report, DisputeReport):
         return f"round {report.round}: {report.code}, {when}\n  {report.reason}"
     return (
         f"round {report.round}: the sum is that of its contributions, {when}\n"
@@ -115,5 +120,5 @@ def error_in(finding: Finding) -> VeilsumError | None:
     return refusal(finding.report) if finding.report.code else None
 
 
-def _finding(signed: SignedReport, *, stored: bool) -> Finding:
+def _finding(signed: SignedReport | SignedDispute, *, stored: bool) -> Finding:
     return Finding(stored, signed.report, signed.signature)

@@ -21,11 +21,12 @@ import numpy as np
 
 from privacy.errors import InternalError, SeatsDisagree
 from privacy.schemes.keystream import Use
+from privacy.signing import transcript
 
 from .greeting import Pair, greet
 from .link import Seat
 from .messages import LARGEST_MESSAGE, Shape, Words
-from .session import session
+from .session import Reserved, reserved
 from .triples import Triples, deal, words_of
 
 DEALER: Final = 2
@@ -71,15 +72,20 @@ def answer(seat: Seat, question: bytes, circuit: Circuit, shares: Words) -> Word
         InternalError: the shares have another shape than the circuit.
         MalformedMessage: a seat asks something else, or sends what does not come next.
         SeatsDisagree: seats 0 and 1 told seat 2 different answers.
-        NotYet: this process is computing already.
+        NotYet: this process is computing already; nothing has been sent.
+        MissingDependency: CrypTen is not installed at seat 0 or 1.
     """
     if shares.shape != circuit.shape or shares.dtype != np.uint64:
         raise InternalError(f"shares {shares.dtype}{shares.shape}, not uint64{circuit.shape}")
-    pairs = greet(seat, len(question).to_bytes(8, "big") + question + circuit.name)
-    masked = _masked(seat.number, pairs, shares)
+    asked = transcript("veilsum/mpc-asked/1", question, circuit.name)
     if seat.number == DEALER:
-        return _deal(pairs, circuit, masked)
-    return _compute(seat.number, pairs, circuit, masked)
+        pairs = greet(seat, asked)
+        return _deal(pairs, circuit, _masked(seat.number, pairs, shares))
+    # Whoever cannot compute says so before others count on it.
+    with reserved() as process:
+        pairs = greet(seat, asked)
+        masked = _masked(seat.number, pairs, shares)
+        return _compute(process, seat.number, pairs, circuit, masked)
 
 
 def _masked(seat: int, pairs: Mapping[int, Pair], shares: Words) -> Words:
@@ -104,11 +110,13 @@ def _deal(pairs: Mapping[int, Pair], circuit: Circuit, masked: Words) -> Words:
     return told
 
 
-def _compute(seat: int, pairs: Mapping[int, Pair], circuit: Circuit, masked: Words) -> Words:
+def _compute(
+    process: Reserved, seat: int, pairs: Mapping[int, Pair], circuit: Circuit, masked: Words
+) -> Words:
     dealer, other = pairs[DEALER], pairs[1 - seat]
     triples = Triples(dealer.draws(Use.MPC_TRIPLES))
     answers = np.empty(len(masked), np.uint64)
-    with session(seat, other, triples) as crypten:
+    with process.session(seat, other, triples) as crypten:
         for rows in _batches(circuit):
             shapes = circuit.triples(len(masked[rows]))
             merged = masked[rows]

@@ -32,13 +32,8 @@ _PROVIDERS: Final = "__SUPPORTED_PROVIDERS"
 
 
 @contextmanager
-def session(seat: int, pair: Pair, triples: Triples) -> Iterator[ModuleType]:
-    """Yield CrypTen, ready to compute with the other seat.
-
-    Args:
-        seat: 0 or 1, this one.
-        pair: what it has with the other one of the two.
-        triples: what it draws for each AND.
+def reserved() -> Iterator["Reserved"]:
+    """Keep CrypTen in this process for one question, before anything of it is sent.
 
     Raises:
         NotYet: this process is computing already.
@@ -47,12 +42,29 @@ def session(seat: int, pair: Pair, triples: Triples) -> Iterator[ModuleType]:
     if not _ONE_AT_A_TIME.acquire(blocking=False):
         raise NotYet("this process already computes in CrypTen, which takes one at a time")
     try:
-        crypten = import_crypten()
-        with ExitStack() as stack:
-            _install(stack, crypten, seat, pair, triples)
-            yield crypten
+        yield Reserved(import_crypten())
     finally:
         _ONE_AT_A_TIME.release()
+
+
+class Reserved:
+    """CrypTen, loaded and kept for one question."""
+
+    def __init__(self, crypten: ModuleType) -> None:
+        self._crypten = crypten
+
+    @contextmanager
+    def session(self, seat: int, pair: Pair, triples: Triples) -> Iterator[ModuleType]:
+        """Yield CrypTen, ready to compute with the other seat.
+
+        Args:
+            seat: 0 or 1, this one.
+            pair: what it has with the other one of the two.
+            triples: what it draws for each AND.
+        """
+        with ExitStack() as stack:
+            _install(stack, self._crypten, seat, pair, triples)
+            yield self._crypten
 
 
 def _install(

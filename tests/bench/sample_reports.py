@@ -1,8 +1,17 @@
 """Reports with figures that nobody measured, to be shown, drawn and written."""
 
+import msgspec
+
 from veilsum.bench.machine import Machine
 from veilsum.bench.report import Arithmetic, Costs, PeakMemory, Reference, Report, Symmetric, ratio
 from veilsum.bench.round_report import RoundReport
+from veilsum.bench.shares_report import (
+    Packed,
+    Questions,
+    SharesArithmetic,
+    SharesReference,
+    SharesReport,
+)
 from veilsum.bench.timeline import Spread, Stage, Stages
 
 MACHINE = Machine("2026-11-21", "A processor", 2, 24, "Linux x86_64", "3.11.7", "2.4", "0.3", 0.5)
@@ -36,6 +45,7 @@ OURS = Costs(
     peak_rss_mib=PeakMemory(44, 63, 48, 58),
     exact=True,
 )
+SHARES_OWN = {"bytes_per_parameter_up": 8.03, "protect_us_per_parameter": 0.0420}
 SCHEME = Report(
     **{name: getattr(OURS, name) for name in OURS.__struct_fields__},
     scheme="ckks",
@@ -46,7 +56,30 @@ SCHEME = Report(
     machine=MACHINE,
     seconds=3.0,
 )
+SHARES = SharesReport(
+    **{name: getattr(OURS, name) for name in OURS.__struct_fields__ if name not in SHARES_OWN},
+    **SHARES_OWN,
+    scheme="shares",
+    value_bits=16,
+    arithmetic=SharesArithmetic(64, 3, 1, 32_256),
+    aes_ctr_us_per_parameter=0.0021,
+    protect_beyond_aes_ctr_us_per_parameter=0.0399,
+    fold_gb_per_second=2.49,
+    accept_gb_per_second=0.41,
+    seals_bytes=3624,
+    questions=Questions(1.79, 2.27, 22.83, 5.73, True),
+    packed=Packed(3, 2.67, 0.0167, 0.0022, True),
+    reference=SharesReference(
+        **{name: getattr(REFERENCE, name) for name in OURS.__struct_fields__ if name != "exact"},
+        exact=True,
+        name="the other reference",
+    ),
+    ratio=ratio(OURS, REFERENCE),
+    machine=MACHINE,
+    seconds=11.0,
+)
 ROUND = RoundReport(
+    scheme="ckks",
     parameters=11_700_000,
     participants=8,
     value_bits=16,
@@ -67,4 +100,19 @@ ROUND = RoundReport(
     peak_rss_mib={"coordinator": 130.4, "agent": 97.0, "worker": 310.0, "encryptor": 70.0},
     exact=True,
     machine=MACHINE,
+)
+SHARED_ROUND = msgspec.structs.replace(
+    ROUND,
+    scheme="shares",
+    bytes_per_parameter_up=8.003,
+    stages=msgspec.structs.replace(
+        ROUND.stages,
+        keying=None,
+        fold=None,
+        planning=Stage(0.0, 0.5),
+        judge=Stage(26.0, 6.0),
+        certify=Stage(32.0, 0.5),
+        add=Stage(32.5, 9.0),
+    ),
+    peak_rss_mib={"coordinator": 131.0, "agent": 97.0, "worker": 310.0, "seat": 240.0},
 )

@@ -9,8 +9,9 @@ from privacy.errors import ConfigError
 from veilsum.bench.page import BEGIN, END, results, with_results
 from veilsum.bench.report import Report
 from veilsum.bench.round_report import RoundReport
+from veilsum.bench.shares_report import SharesReport
 
-from .sample_reports import ROUND, SCHEME
+from .sample_reports import ROUND, SCHEME, SHARED_ROUND, SHARES
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 
@@ -23,7 +24,7 @@ def cells(text: str, label: str) -> list[str]:
 
 def test_a_scheme_is_shown_beside_the_reference() -> None:
     """With the ratio, where there is one."""
-    text = results([SCHEME], ROUND)
+    text = results([SCHEME], [ROUND])
 
     assert cells(text, "bytes per parameter, up") == ["7.53", "57.59", "7.6"]
     assert cells(text, "bytes per parameter, down") == ["7.52", "57.58", ""]
@@ -37,7 +38,7 @@ def test_a_scheme_is_shown_beside_the_reference() -> None:
 
 def test_a_round_is_shown_stage_by_stage() -> None:
     """In the order in which stages began; a stage that was not there has no row."""
-    text = results([SCHEME], ROUND)
+    text = results([SCHEME], [ROUND])
 
     assert cells(text, "protect") == ["2.0", "20.0", "10.0 … 15.0 … 20.0", "4.2 … 5.6 … 8.4"]
     assert text.index("| upload |") < text.index("| protect |") < text.index("| fold |")
@@ -51,7 +52,7 @@ def test_a_sum_that_is_not_exact_is_seen() -> None:
     """In the table of the scheme and in the words on the round."""
     wrong = msgspec.structs.replace(SCHEME, exact=False)
 
-    text = results([wrong], msgspec.structs.replace(ROUND, exact=False))
+    text = results([wrong], [msgspec.structs.replace(ROUND, exact=False)])
 
     assert cells(text, "exact") == ["NO", "yes", ""]
     assert "exact: NO" in text
@@ -59,10 +60,10 @@ def test_a_sum_that_is_not_exact_is_seen() -> None:
 
 def test_every_table_says_by_which_command_it_was_made() -> None:
     """So that a reader can repeat it."""
-    text = results([SCHEME], ROUND)
+    text = results([SCHEME], [ROUND])
 
     assert "`veilsum bench scheme --scheme ckks --parameters 1000000 --participants 8" in text
-    assert "`veilsum bench round --participants 8 --parameters 11700000" in text
+    assert "`veilsum bench round --scheme ckks --participants 8 --parameters 11700000" in text
     assert "A processor, 2 cores, 24 GiB" in text
 
 
@@ -91,8 +92,27 @@ def test_the_page_has_its_marks() -> None:
     assert "new" in with_results(PAGE.read_text(), "new")
 
 
-@pytest.mark.parametrize("report", [SCHEME, ROUND], ids=["scheme", "round"])
-def test_reports_are_read_back_as_they_were_printed(report: Report | RoundReport) -> None:
+def test_shares_stand_beside_ckks_with_what_only_they_have() -> None:
+    """Whoever chooses a scheme reads the same rows of both."""
+    text = results([SCHEME, SHARES], [ROUND, SHARED_ROUND])
+
+    up = [line for line in text.splitlines() if line.startswith("| bytes per parameter, up |")]
+    assert [line.split("|")[2].strip() for line in up] == ["7.53", "8.03"]
+    assert cells(text, "norm bound check, a component") == ["22.83", "", ""]
+    assert cells(text, "judge") == ["26.0", "6.0", "", ""]
+    assert "`veilsum bench scheme --scheme shares --parameters 1000000" in text
+    assert "`veilsum bench round --scheme shares --participants 8" in text
+    assert "three seats that ask for the norm bound" in text
+    assert "the other reference" in text
+    assert "seat 240" in text
+
+
+@pytest.mark.parametrize(
+    "report", [SCHEME, SHARES, ROUND, SHARED_ROUND], ids=["ckks", "shares", "round", "shared-round"]
+)
+def test_reports_are_read_back_as_they_were_printed(
+    report: Report | SharesReport | RoundReport,
+) -> None:
     """The page is written from the JSON of the commands."""
     printed = msgspec.json.format(msgspec.json.encode(report))
 

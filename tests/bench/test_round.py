@@ -34,6 +34,8 @@ from .sample_reports import ROUND
 PARAMETERS = 20_000
 OPENERS = 2
 """As many as there are sites here."""
+SEALS = 3 * (SEAL_OVERHEAD + 64 + 8)
+"""Two secrets and a third of a declared norm, sealed to each seat."""
 MESSAGES_BYTES = 2000
 """Room for the signed header, each message's fields and gRPC's frames."""
 LOADED = """
@@ -76,9 +78,11 @@ def test_every_site_ends_with_the_plaintext_mean(report: RoundReport) -> None:
 
 def test_every_stage_took_time(report: RoundReport) -> None:
     """The auditor's too, which is on unless told otherwise."""
-    stages = msgspec.structs.asdict(report.stages)
+    measured_stages = msgspec.structs.asdict(report.stages)
+    stages = {name: stage for name, stage in measured_stages.items() if stage}
 
     assert report.auditor
+    assert {"keying", "fold", "audit"} <= stages.keys()
     assert all(stage.seconds > 0 for stage in stages.values())
     assert sum(stage.seconds for stage in stages.values()) > 0.5 * report.seconds
     assert max(stage.begins for stage in stages.values()) < report.seconds
@@ -98,6 +102,54 @@ def test_memory_is_that_of_every_kind_of_process(report: RoundReport) -> None:
     """So short a vector is encrypted by the worker itself."""
     assert set(report.peak_rss_mib) >= {"coordinator", "agent", "worker", "auditor"}
     assert all(20 < mib < 1000 for mib in report.peak_rss_mib.values())
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> RoundReport:
+    """One round of two sites and three seats; it leaves neither files nor processes."""
+    with nothing_left(tmp_path_factory.mktemp("shared")) as place:
+        found = measured.run(participants=2, parameters=PARAMETERS, value_bits=16, scheme="shares")
+    assert list(place.iterdir()) == []
+    return found
+
+
+@pytest.mark.slow
+class TestARoundUnderShares:
+    """The same with three seats' processes in place of the auditor's."""
+
+    def test_every_site_ends_with_the_plaintext_mean(self, shared: RoundReport) -> None:
+        """To the last bit."""
+        assert shared.exact
+        assert (shared.scheme, shared.auditor) == ("shares", False)
+
+    def test_every_stage_took_time(self, shared: RoundReport) -> None:
+        """Those of seats, and none of a key or an audit."""
+        stages = msgspec.structs.asdict(shared.stages)
+        there = {name for name, stage in stages.items() if stage}
+
+        assert there >= {"planning", "judge", "certify", "add", "protect", "upload", "open"}
+        assert not there & {"keying", "fold", "audit"}
+        assert all(stages[name].seconds > 0 for name in there - {"planning"})
+        assert stages["planning"].seconds >= 0
+
+    def test_bytes_are_eight_a_value_and_little_more(self, shared: RoundReport) -> None:
+        """One component travels; seals to three seats, the header and the tag are the rest."""
+        sent = shared.bytes_per_parameter_up * PARAMETERS
+
+        assert 8 * PARAMETERS + SEALS < sent < 8 * PARAMETERS + SEALS + MESSAGES_BYTES
+
+    def test_memory_is_that_of_seats_too(self, shared: RoundReport) -> None:
+        """Of the largest of the three."""
+        assert set(shared.peak_rss_mib) >= {"coordinator", "agent", "worker", "seat"}
+        assert all(20 < mib < 1000 for mib in shared.peak_rss_mib.values())
+
+
+def test_a_scheme_that_there_is_not_is_refused(folder: Path) -> None:
+    """Before anything is started."""
+    with pytest.raises(ConfigError, match="one of: ckks, shares"):
+        measured.run(participants=2, parameters=100, value_bits=12, scheme="plain")
+
+    assert list(folder.iterdir()) == []
 
 
 def test_a_site_that_declines_ends_the_measurement(
@@ -213,7 +265,7 @@ def test_the_command_says_whether_the_round_was_exact(
     """By its exit status, in its JSON and on the screen."""
     found = msgspec.structs.replace(ROUND, exact=exact)
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr(measured, "run", lambda **sizes: asked.append(sizes) or found)
+    monkeypatch.setattr(measured, "run", lambda **given: asked.append(given) or found)
 
     shown = CliRunner().invoke(app, ["bench", "round", "--no-auditor", "--participants", "3"])
     printed = CliRunner().invoke(app, ["bench", "round", "--json"])
@@ -221,5 +273,6 @@ def test_the_command_says_whether_the_round_was_exact(
     assert shown.exit_code == printed.exit_code == (0 if exact else 1)
     assert f"exact: {'yes' if exact else 'NO'}" in shown.stdout
     assert json.loads(printed.stdout)["exact"] is exact
-    defaults = {"participants": 8, "parameters": 11_700_000, "value_bits": 16, "auditor": True}
+    sizes = {"participants": 8, "parameters": 11_700_000, "value_bits": 16}
+    defaults = {**sizes, "auditor": True, "scheme": "ckks"}
     assert asked == [{**defaults, "participants": 3, "auditor": False}, defaults]

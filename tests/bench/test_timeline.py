@@ -118,6 +118,67 @@ def test_an_audit_is_a_stage_of_its_own() -> None:
     assert found["open"] == (26, 2)
 
 
+def shared() -> tuple[list[Event], dict[str, list[Event]]]:
+    """The same round under shares: three more phases, and no key."""
+
+    def step(second: float, what: str, phase: str) -> Event:
+        return at(second, "round_stepped", round=1, what=what, phase=phase)
+
+    log = coordinator()
+    log[1:2] = []
+    log[5:7] = [
+        step(30, "Committed", "judging"),
+        step(30.5, "Nominated", "judging"),
+        step(31, "Judged", "certifying"),
+        step(31.5, "CohortSigned", "summing"),
+        step(32.5, "Summed", "aggregating"),
+        step(33, "Aggregated", "opening"),
+    ]
+    members = sites()
+    renamed = {"protect": "share", "reveal": "reveal_shares"}
+    for name, events in members.items():
+        members[name] = [
+            {**each, "what": renamed[each["what"]]} if "what" in each else each for each in events
+        ]
+    return log, members
+
+
+def test_a_round_under_shares_has_the_stages_of_its_seats() -> None:
+    """And neither a key nor a sum of the coordinator's."""
+    found = stages(timeline(*shared(), "shares"))
+
+    assert found["planning"] == (0, 4)
+    assert found["protect"] == (5, 6)
+    assert found["judge"] == (20, 1)
+    assert found["certify"] == (21, 0.5)
+    assert found["add"] == (21.5, 1.5)
+    assert found["open"] == (23, 5)
+    assert not {"keying", "fold", "audit"} & found.keys()
+
+
+def test_a_plan_that_is_there_before_a_site_has_joined_took_no_time() -> None:
+    """Nothing begins before the round does."""
+    log, members = shared()
+    members["b"][0] = at(14.5, "joined")
+    members["a"][0] = at(14.25, "joined")
+
+    found = stages(timeline(log, members, "shares"))
+
+    assert found["planning"] == (0, 0)
+    assert found["prepare"] == (0, 5)
+    assert min(begins for begins, _ in found.values()) == 0
+
+
+@pytest.mark.parametrize("phase", ["judging", "certifying", "summing", "opening"])
+def test_a_stage_of_seats_that_is_not_in_the_log_is_no_zero(phase: str) -> None:
+    """Each phase is told by the first step that reached it."""
+    log, members = shared()
+    log = [each for each in log if each.get("phase") != phase]
+
+    with pytest.raises(InternalError, match="no process has logged"):
+        timeline(log, members, "shares")
+
+
 @pytest.mark.parametrize("index", [2, 3, 6, 7, 8, 10])
 def test_a_stage_that_is_not_in_the_log_is_no_zero(index: int) -> None:
     """An event that was renamed must not turn into a figure."""

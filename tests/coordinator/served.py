@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import grpc.aio
 from grpc_health.v1._async import HealthServicer
 
+from coordinator.config import Settings
 from coordinator.server import Built, _server
 from coordinator.tls import server_credentials
 from participant.channel import open_channel
@@ -14,9 +15,12 @@ from tests.loopback import Federation
 
 
 @asynccontextmanager
-async def served(service: object, certified: Federation) -> AsyncIterator[str]:
+async def served(
+    service: object, certified: Federation, settings: Settings | None = None
+) -> AsyncIterator[str]:
     """Serve `service` with all interceptors of the process, and yield the address."""
-    server = _server(Built(fakes.make_settings(), service, None, -1), HealthServicer())
+    built = Built(settings or fakes.make_settings(), service, None, -1)
+    server = _server(built, HealthServicer())
     credentials = server_credentials(
         certified.server.certificate_pem,
         certified.server.key_pem,

@@ -58,7 +58,7 @@ def uploads_over(journal):
 def uploads(journal):
     made = uploads_over(journal)
     made.begin(HEADER, SIGNED)
-    made.keep_masks(HEADER, SEALS)
+    made.keep_seals(HEADER, SEALS)
     return made
 
 
@@ -94,7 +94,7 @@ def test_an_upload_is_not_complete_without_every_seal(journal, missing):
     with pytest.raises(NotYet, match="begin again"):
         uploads.complete(NAME)
 
-    uploads.keep_masks(HEADER, SEALS)
+    uploads.keep_seals(HEADER, SEALS)
 
     assert uploads.complete(NAME)[1] == HEADER
 
@@ -110,10 +110,10 @@ def test_seals_are_kept_under_their_openers_names_and_survive_a_restart(uploads,
 
 
 def test_the_same_seals_again_change_nothing_and_others_are_refused(uploads, journal):
-    uploads.keep_masks(HEADER, SEALS)
+    uploads.keep_seals(HEADER, SEALS)
 
     with pytest.raises(ConflictingContribution):
-        uploads.keep_masks(HEADER, SEALS[::-1])
+        uploads.keep_seals(HEADER, SEALS[::-1])
 
     assert kept_seals(journal) == SEALS
 

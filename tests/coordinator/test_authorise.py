@@ -16,6 +16,7 @@ from privacy.identifiers import PeerIdentity
 from privacy.roster import Role
 from tests import fakes
 from tests.coordinator.memory_store import MemoryStore
+from tests.coordinator.seated_round import SEATS, make_roster, make_settings, with_aggregator
 from tests.coordinator.served import channel_of, served
 from tests.loopback import make_federation
 from veilsum.v1 import options_pb2 as options
@@ -25,16 +26,20 @@ PEERS = {
     "opener": "spiffe://oncology/participant/hospital-a",
     "trainer": "spiffe://oncology/participant/hospital-d",
     "auditor": "spiffe://oncology/participant/auditor",
+    "seat": "spiffe://oncology/participant/seat-a",
+    "other aggregator": "spiffe://oncology/participant/seat-d",
     "stranger": "spiffe://oncology/participant/hospital-z",
     "other federation": "spiffe://cardiology/participant/hospital-a",
     "coordinator": "spiffe://oncology/coordinator",
 }
+MEMBERS = {"opener", "trainer", "auditor", "seat", "other aggregator"}
 MAY_CALL = {
-    options.CALLER_CERTIFIED: {"opener", "trainer", "auditor", "stranger"},
-    options.CALLER_MEMBER: {"opener", "trainer", "auditor"},
+    options.CALLER_CERTIFIED: {*MEMBERS, "stranger"},
+    options.CALLER_MEMBER: MEMBERS,
     options.CALLER_TRAINER: {"opener", "trainer"},
     options.CALLER_OPENER: {"opener"},
     options.CALLER_AUDITOR: {"auditor"},
+    options.CALLER_SEAT: {"seat"},
 }
 # The authority may certify its own federation only, so TLS ends the other's calls: unavailable,
 # or cancelled where a stream was being sent.
@@ -50,6 +55,9 @@ METHODS = {
     for service in file.services_by_name.values()
     for method in service.methods
 }
+
+
+ROSTER = with_aggregator(make_roster(), "seat-d")
 
 
 class BrokenRosters(Rosters):
@@ -76,10 +84,10 @@ class BrokenService(Broken):
     """A service of broken parts, which knows who is a member."""
 
     def __init__(self):
-        sound = fakes.Federation().service.rosters
-        self.rosters = BrokenRosters(sound.store, sound.draft)
-        self.rosters._current = sound.current()
+        self.rosters = BrokenRosters(MemoryStore(), ROSTER)
+        self.rosters._current = ROSTER
         self.rounds = self.keying = self.contributions = self.sums = self.models = Broken()
+        self.seats = self.relay = Broken()
 
 
 async def outcome(channel, path):
@@ -110,7 +118,7 @@ def certified():
 async def test_every_method_is_open_to_the_callers_it_declares_and_to_nobody_else(certified, capfd):
     """And a bug behind any of them tells the operator all, and the peer nothing."""
     expected, found, said = {}, {}, []
-    async with served(BrokenService(), certified) as address:
+    async with served(BrokenService(), certified, make_settings()) as address:
         for peer, uri in PEERS.items():
             async with channel_of(address, certified, uri) as channel:
                 for path, callers in required_callers(FILES).items():
@@ -127,7 +135,7 @@ async def test_every_method_is_open_to_the_callers_it_declares_and_to_nobody_els
 
 async def test_a_method_that_does_not_exist_is_not_implemented(certified):
     async with (
-        served(BrokenService(), certified) as address,
+        served(BrokenService(), certified, make_settings()) as address,
         channel_of(address, certified, PEERS["opener"]) as channel,
     ):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -233,3 +241,60 @@ def test_an_auditor_that_trains_is_no_auditor():
     assert allowed(permissions, "hospital-d", options.CALLER_TRAINER)
     assert not allowed(permissions, "hospital-d", options.CALLER_AUDITOR)
     assert allowed(permissions, "auditor", options.CALLER_AUDITOR)
+
+
+# -- seats -----------------------------------------------------------------------------
+
+
+def seats_of(roster, *seats):
+    """Return the permissions of a federation whose rounds name these seats."""
+    rosters = Rosters(MemoryStore(), roster)
+    rosters._current = roster
+    return Permissions("oncology", rosters, fakes.OPENERS, seats)
+
+
+def test_a_seat_is_an_aggregator_that_the_rounds_name():
+    """One that they do not name is a member, and is handed nobody's components."""
+    permissions = seats_of(ROSTER, *SEATS)
+
+    for name in SEATS:
+        assert allowed(permissions, name, options.CALLER_SEAT)
+    assert not allowed(permissions, "seat-d", options.CALLER_SEAT)
+    assert allowed(permissions, "seat-d", options.CALLER_MEMBER)
+
+
+@pytest.mark.parametrize("name", ["hospital-a", "auditor"])
+def test_what_the_settings_say_does_not_make_a_seat_of_others(name):
+    permissions = seats_of(ROSTER, name, *SEATS[1:])
+
+    assert not allowed(permissions, name, options.CALLER_SEAT)
+
+
+@pytest.mark.parametrize("other", [Role.TRAINER, Role.AUDITOR])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_seat_that_is_anything_else_too_is_no_seat(other, first):
+    """A trainer opens sums, an auditor is shown evidence: with two components, too much."""
+    both = (other, Role.AGGREGATOR) if first else (Role.AGGREGATOR, other)
+    members = tuple(
+        msgspec.structs.replace(each, roles=both) if each.participant == SEATS[0] else each
+        for each in ROSTER.members
+    )
+    permissions = seats_of(msgspec.structs.replace(ROSTER, members=members), *SEATS)
+
+    assert not allowed(permissions, SEATS[0], options.CALLER_SEAT)
+    assert allowed(permissions, SEATS[1], options.CALLER_SEAT)
+
+
+def test_a_seat_is_neither_trainer_nor_opener_nor_auditor():
+    """Not even where the settings name it as an opener."""
+    permissions = Permissions("oncology", seats_of(ROSTER).rosters, SEATS, SEATS)
+    others = options.CALLER_TRAINER, options.CALLER_OPENER, options.CALLER_AUDITOR
+
+    assert not allowed(permissions, SEATS[0], *others)
+
+
+def test_only_seats_are_handed_parts_and_only_trainers_the_words_of_sums():
+    callers = required_callers(FILES)
+
+    assert callers["/veilsum.v1.SeatService/GetPart"] == {options.CALLER_SEAT}
+    assert callers["/veilsum.v1.SeatService/GetSealedWords"] == {options.CALLER_TRAINER}

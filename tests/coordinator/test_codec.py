@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from coordinator import codec
-from coordinator.state import Phase, Round, Rules
+from coordinator.state import Disagreement, Judgement, LeftOut, Phase, Round, Rules, Stated
 from privacy.documents import Signed
 from privacy.errors import MalformedMessage
 from veilsum.v1 import document_pb2, round_pb2
@@ -57,3 +57,42 @@ def test_members_see_what_they_still_have_to_do_with():
     shown = [status.number for status in codec.statuses_to_wire(rounds)]
 
     assert shown == [3, 4, 5, 6]
+
+
+def test_a_status_says_what_seats_have_said():
+    """Each member sees whom the round waits for, and who was left out and why."""
+    seated = Round(
+        3,
+        Rules(("a", "b"), ("a", "b", "c"), 2, 2, 5.0, 60.0, "watch", ("x", "y", "z")),
+        Phase.DISPUTED,
+        candidates="1" * 64,
+        judged=(Judgement("x", "2" * 64), Judgement("y", "3" * 64)),
+        left_out=(LeftOut("c", "x", "root_mismatch", "another root"),),
+        certified=("a", "x", "y"),
+        stated=(Stated("x", "4" * 64, ("5", "6", "")), Stated("y", "7" * 64, ("", "8", "9"))),
+        disputed=Disagreement(("x", "y"), 1),
+    )
+
+    (status,) = codec.statuses_to_wire({3: seated})
+
+    assert status.phase == round_pb2.PHASE_DISPUTED
+    assert [*status.seats] == ["x", "y", "z"]
+    assert status.candidates == "1" * 64
+    assert [*status.judged] == ["x", "y"]
+    assert [*status.certified] == ["a", "x", "y"]
+    assert [*status.summed] == ["x", "y"]
+    assert [*status.disputed] == ["x", "y"]
+    (left_out,) = status.left_out
+    assert (left_out.participant, left_out.seat) == ("c", "x")
+    assert (left_out.code, left_out.reason) == ("root_mismatch", "another root")
+
+
+def test_no_seat_fills_a_status_with_its_reasons():
+    """Everybody's watching would fail of it: a message has a limit."""
+    rows = tuple(LeftOut(f"site-{at}", "x", "e" * 64, "r" * 300) for at in range(3_000))
+    seated = Round(1, Rules(("a", "b"), ("a", "b"), 2, 2, 5.0, 60.0), Phase.OPEN, left_out=rows)
+
+    (status,) = codec.statuses_to_wire({1: seated})
+
+    assert len(status.left_out) == codec.MOST_LEFT_OUT
+    assert status.ByteSize() < 1 << 17

@@ -7,6 +7,7 @@ import tomlkit
 from coordinator import config
 from privacy.errors import ConfigError
 from tests import fakes
+from tests.coordinator import seated_round
 
 
 @pytest.fixture
@@ -76,3 +77,72 @@ def test_a_missing_setting_stops_the_start(tmp_path, document):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"nothing\.toml"):
         config.read(tmp_path / "nothing.toml")
+
+
+# -- schemes ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def seated(tmp_path):
+    """Return settings under `shares` as TOML's types."""
+    return without_nothing(msgspec.to_builtins(seated_round.make_settings(tmp_path), enc_hook=str))
+
+
+def test_settings_under_shares_are_read_as_they_were_written(tmp_path, seated):
+    assert read(tmp_path, seated) == seated_round.make_settings(tmp_path)
+
+
+def test_nothing_weaker_than_ckks_is_the_default(tmp_path, document):
+    """Norms are bounded and checked unless the operator says otherwise."""
+    for name in ("name", "packed", "bound_norms", "unchecked", "leaves_per_chunk"):
+        del document["scheme"][name]
+
+    scheme = read(tmp_path, document).scheme
+
+    assert (scheme.name, scheme.bound_norms, scheme.unchecked) == ("ckks/1", True, False)
+
+
+@pytest.mark.parametrize(
+    "seats", [[], ["seat-a"], ["seat-a", "seat-b"], ["seat-a"] * 3, ["a", "b", "c", "d"]]
+)
+def test_shares_need_three_different_seats(tmp_path, seated, seats):
+    seated["rounds"]["seats"] = seats
+
+    with pytest.raises(ConfigError, match=r"rounds\.seats: shares/1 needs 3 different members"):
+        read(tmp_path, seated)
+
+
+def test_ckks_has_no_seats(tmp_path, document):
+    document["rounds"]["seats"] = ["seat-a", "seat-b", "seat-c"]
+
+    with pytest.raises(ConfigError, match=r"rounds\.seats: under ckks/1"):
+        read(tmp_path, document)
+
+
+@pytest.mark.parametrize("other", [{"packed": True}, {"unchecked": True}, {"score_step_log2": 8}])
+def test_what_ckks_cannot_do_is_not_taken_for_done(tmp_path, document, other):
+    document["scheme"] |= other
+
+    with pytest.raises(ConfigError, match=r"scheme\.unchecked"):
+        read(tmp_path, document)
+
+
+@pytest.mark.parametrize("asked", [{}, {"bound_norms": False, "score_step_log2": 8}])
+def test_packed_values_are_not_asked_about(tmp_path, seated, asked):
+    """The norm is bounded by default, so that who packs must say that it shall not be."""
+    seated["scheme"] |= {"packed": True, **asked}
+
+    with pytest.raises(ConfigError, match=r"scheme\.packed"):
+        read(tmp_path, seated)
+
+    seated["scheme"] |= {"bound_norms": False}
+    seated["scheme"].pop("score_step_log2", None)
+    assert read(tmp_path, seated).scheme.packed
+
+
+@pytest.mark.parametrize("name", ["plain/1", "ckks", "shares/2", ""])
+def test_there_is_no_other_scheme(tmp_path, document, name):
+    document["scheme"]["name"] = name
+
+    with pytest.raises(ConfigError, match="scheme"):
+        read(tmp_path, document)

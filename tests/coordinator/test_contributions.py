@@ -22,6 +22,9 @@ from privacy.records import Piece
 from privacy.schemes.ckks_parameters import MODULUS_4096
 from privacy.schemes.masks import MASK_SECRET_BYTES
 from privacy.sealing import SEAL_OVERHEAD
+from tests.coordinator import seated_federation as shared
+from tests.coordinator.seated_federation import SeatedFederation
+from tests.coordinator.seated_round import SEATS
 from tests.fakes import (
     ABANDON_SECONDS,
     LAYOUT,
@@ -309,7 +312,7 @@ def test_a_crash_between_an_upload_and_its_seals_is_mended_by_beginning_again(op
     opened.start()
     assert kept_seals(opened) == {}
     opened.put(SITES[0])
-    with pytest.raises(NotYet, match="sealed masks are not here; begin again"):
+    with pytest.raises(NotYet, match="sealed secrets are not here; begin again"):
         opened.service.contributions.commit(SITES[0], 1)
     assert opened.round().committed == ()
     assert not opened.store.upload(1, SITES[0]).committed
@@ -390,3 +393,98 @@ def test_a_begin_after_the_round_brings_no_seal_back(added_up, ends):
     assert added_up.service.contributions.commit(SITES[0], 1) == receipt
 
     assert added_up.objects.names(names.contributions(1)) == []
+
+
+# -- under shares ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def seated():
+    federation = SeatedFederation()
+    federation.open_round()
+    return federation
+
+
+def begin_shared(federation, name=SITES[0], parts=None, masks=(), **other):
+    """Let a site begin an upload in shares, with other seals than it names if given."""
+    plan, _ = federation.service.plan(1)
+    signed = signed_by(name, shared.header(plan, name, **other))
+    parts = shared.parts(plan, name) if parts is None else parts
+    return federation.service.contributions.begin(name, signed, masks, parts)
+
+
+def test_a_contribution_in_shares_is_kept_with_its_seals_and_counts(seated):
+    plan, _ = seated.service.plan(1)
+
+    seated.contribute(SITES[0])
+
+    (entry,) = seated.round().committed
+    assert entry.roots == (shared.header(plan, SITES[0]).pieces[0].root,)
+    kept = [seated.objects.get(names.sealed_part(1, SITES[0], seat)) for seat in SEATS]
+    assert tuple(kept) == shared.parts(plan, SITES[0])
+
+
+@pytest.mark.parametrize("change", [lambda p: p[:-1], lambda p: p + b"x", lambda p: b""])
+def test_a_chunk_of_shares_of_another_length_is_refused(seated, change):
+    """What it hides cannot be told; how long it is, the plan says."""
+    plan, _ = seated.service.plan(1)
+    begin_shared(seated)
+
+    with pytest.raises(MalformedMessage, match="bytes, expected"):
+        seated.service.contributions.put_chunk(
+            SITES[0], 1, 0, 0, change(shared.payload(plan, SITES[0], 0))
+        )
+
+
+def test_chunks_of_shares_that_were_not_signed_are_not_counted(seated):
+    plan, _ = seated.service.plan(1)
+    begin_shared(seated)
+    for at in range(2):
+        payload = shared.payload(plan, SITES[1], at)
+        seated.service.contributions.put_chunk(SITES[0], 1, 0, at, payload)
+
+    with pytest.raises(RootMismatch):
+        seated.service.contributions.commit(SITES[0], 1)
+
+
+@pytest.mark.parametrize("seals", [{"parts": ()}, {"masks": (b"mask",)}])
+def test_shares_come_with_their_seals_and_no_others(seated, seals):
+    with pytest.raises(MalformedMessage, match="not the sealed parts"):
+        begin_shared(seated, **seals)
+
+    assert seated.store.upload(1, SITES[0]) is None
+
+
+def test_a_second_contribution_in_shares_is_refused(seated):
+    begin_shared(seated)
+
+    with pytest.raises(ConflictingContribution):
+        begin_shared(seated, roots=("0" * 64,) * 3)
+
+
+def test_shares_count_only_with_every_seal(seated):
+    """A seat without its secrets could not judge, and would refuse everybody."""
+    plan, _ = seated.service.plan(1)
+    seated.start(crash_at("accept.before_masks"))
+    with pytest.raises(Crash):
+        begin_shared(seated)
+    seated.start()
+    for at in range(2):
+        payload = shared.payload(plan, SITES[0], at)
+        seated.service.contributions.put_chunk(SITES[0], 1, 0, at, payload)
+    with pytest.raises(NotYet, match="begin again"):
+        seated.service.contributions.commit(SITES[0], 1)
+
+    begin_shared(seated)
+    seated.service.contributions.commit(SITES[0], 1)
+
+    assert len(seated.round().committed) == 1
+
+
+def test_a_ckks_round_takes_no_seals_for_seats(opened):
+    plan, _ = opened.service.plan(1)
+    signed = signed_by(SITES[0], contribution(plan, SITES[0]))
+    masks = mask_seals(plan, seed_of(SITES[0], 1))
+
+    with pytest.raises(MalformedMessage, match="not the sealed masks"):
+        opened.service.contributions.begin(SITES[0], signed, masks, (b"part",))

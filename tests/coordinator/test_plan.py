@@ -1,13 +1,19 @@
 """The key's order and the plan, from the settings."""
 
+from decimal import Decimal, getcontext
+
 import msgspec
 import pytest
 
 from coordinator import config
 from coordinator import plan as planning
 from privacy import plan as plans
-from privacy.errors import UnsafeParameters
+from privacy.errors import IllegalEvent, UnsafeParameters
+from privacy.plan import SHARES
 from tests import fakes
+from tests.coordinator import seated_round
+from tests.coordinator.seated_federation import canonical_replace
+from tests.coordinator.seated_round import SEATS
 
 SETTINGS, ROSTER = fakes.make_settings(), fakes.make_roster()
 
@@ -74,3 +80,82 @@ def test_values_too_wide_for_the_cohort_make_no_plan():
 
     with pytest.raises(UnsafeParameters):
         planning.parameters(msgspec.structs.replace(SETTINGS, scheme=scheme))
+
+
+# -- under shares ----------------------------------------------------------------------
+
+SEATED = seated_round.make_settings()
+
+
+def seated(settings=SEATED, **scheme):
+    """Return the plan of a round under `shares`, with other `scheme` settings."""
+    changed = msgspec.structs.replace(settings.scheme, **scheme)
+    settings = canonical_replace(settings, scheme=changed)
+    return planning.plan(settings, seated_round.make_roster(), 1, None, "ab" * 32, None)
+
+
+def test_a_plan_under_shares_names_its_seats_and_no_key():
+    plan = seated()
+
+    assert (plan.arithmetic.scheme, plan.terms.key_record) == (SHARES, None)
+    assert plan.terms.seats == SEATS
+    assert plan.questions().norm_bound == planning.norm_bound(SEATED)
+    assert plans.unpack(plans.pack(plan)) == plan
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [{"unchecked": True}, {"bound_norms": False}, {"leaves_per_chunk": 2}, {"value_bits": 22}],
+)
+def test_every_setting_of_shares_is_in_the_digest(scheme):
+    assert seated(**scheme).digest() != seated().digest()
+
+
+def test_settings_of_which_no_plan_can_be_made_are_refused_before_anything_is_served():
+    """A coordinator that founders in its first round has kept everybody waiting."""
+    privacy = msgspec.structs.replace(SEATED.privacy, releases=("participation",))
+    planning.check(SEATED, seated_round.make_roster())
+    planning.check(SETTINGS, ROSTER)
+
+    with pytest.raises(UnsafeParameters, match="does not list norm-bound"):
+        planning.check(canonical_replace(SEATED, privacy=privacy), seated_round.make_roster())
+
+
+def test_packed_values_share_a_word():
+    """A quarter of the bytes, where nothing is asked about them."""
+    plan = seated(packed=True, bound_norms=False, value_bits=12, fraction_bits=8)
+
+    assert plan.questions().values_per_word == 4
+    assert plan.questions().releases() == ()
+
+
+def test_scores_that_the_releases_do_not_list_make_no_plan():
+    with pytest.raises(UnsafeParameters, match="alignment, squared-norm"):
+        seated(score_step_log2=10)
+
+
+@pytest.mark.parametrize("clip", ["1", "0.3", "20", "7.77", "0.000001"])
+@pytest.mark.parametrize("dimension", [1, 2, 4, 5, 16_353, 11_700_000])
+def test_the_norm_bound_is_above_every_honest_update_by_one_step_at_most(clip, dimension):
+    """Rounding moves a vector of d values by sqrt(d)/2 at most; a bound below it would refuse."""
+    getcontext().prec = 60
+    settings = canonical_replace(
+        seated_round.make_settings(clip=clip), model=config.ModelSettings(dimension, "ab" * 32)
+    )
+
+    bound = planning.norm_bound(settings)
+
+    longest = Decimal(clip) * 2**20 + Decimal(dimension).sqrt() / 2
+    assert 0 < bound - longest <= 1
+
+
+def test_a_norm_beyond_what_can_be_asked_is_refused_at_the_start():
+    scheme = msgspec.structs.replace(SEATED.scheme, fraction_bits=25, value_bits=40)
+
+    with pytest.raises(UnsafeParameters, match="norm bound"):
+        planning.parameters(canonical_replace(SEATED, scheme=scheme))
+
+
+def test_no_key_is_ordered_under_shares():
+    with pytest.raises(IllegalEvent, match="have no key"):
+        planning.key_specification(SEATED, seated_round.make_roster())

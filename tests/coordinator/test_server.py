@@ -26,6 +26,8 @@ from privacy.failpoints import Failpoints
 from privacy.roster import Role, Roster
 from privacy.signing import public_bytes
 from tests import fakes
+from tests.coordinator import seated_round
+from tests.coordinator.seated_round import SEATS
 from tests.loopback import make_federation
 
 
@@ -153,6 +155,62 @@ def test_another_roster_than_the_databases_stops_the_start(folder):
 
     with pytest.raises(ConfigError, match="roster: not the one"):
         build(fakes.make_settings(folder), Failpoints())
+
+
+# -- seats -----------------------------------------------------------------------------
+
+
+def write_roster(folder, roster):
+    """Put a roster, with the key that this folder has for the coordinator, where it is read."""
+    known = canonical.decode((folder / "roster.json").read_bytes(), Roster)
+    own = msgspec.structs.replace(roster, coordinator_key=known.coordinator_key)
+    (folder / "roster.json").write_bytes(canonical.encode(own))
+
+
+def changed(roster, participant, **other):
+    """Return a roster in which one member is another."""
+    members = tuple(
+        msgspec.structs.replace(each, **other) if each.participant == participant else each
+        for each in roster.members
+    )
+    return msgspec.structs.replace(roster, members=members)
+
+
+def test_a_coordinator_of_three_seats_is_built(folder):
+    write_roster(folder, seated_round.make_roster())
+
+    built = build(seated_round.make_settings(folder), Failpoints())
+
+    assert built.settings.rounds.seats == SEATS
+    os.close(built.held)
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [(Role.TRAINER,), (Role.AUDITOR,), (Role.AGGREGATOR, Role.TRAINER), ()],
+)
+def test_a_seat_that_is_no_aggregator_alone_stops_the_start(folder, roles):
+    """It would find out at its first call, and the round would wait for it."""
+    write_roster(folder, changed(seated_round.make_roster(), SEATS[1], roles=roles))
+
+    with pytest.raises(ConfigError, match="aggregators alone"):
+        build(seated_round.make_settings(folder), Failpoints())
+
+
+def test_a_seat_that_the_roster_does_not_have_stops_the_start(folder):
+    write_roster(folder, seated_round.make_roster())
+
+    with pytest.raises(ConfigError, match="aggregators alone"):
+        build(seated_round.make_settings(folder, seats=(*SEATS[:2], "seat-z")), Failpoints())
+
+
+@pytest.mark.parametrize("other", [SEATS[2], fakes.AUDITOR])
+def test_two_of_seats_and_auditor_with_one_owner_stop_the_start(folder, other):
+    """Two seats open every update; an auditor judges between seats."""
+    write_roster(folder, changed(seated_round.make_roster(), SEATS[0], organisation=other))
+
+    with pytest.raises(ConfigError, match="have one owner"):
+        build(seated_round.make_settings(folder), Failpoints())
 
 
 # -- where it listens ------------------------------------------------------------------

@@ -1,13 +1,17 @@
 """What is checked at the door, by itself: no store, no clock, no round."""
 
 import pytest
+from msgspec.structs import replace
 
 from coordinator import plan as planning
 from coordinator import verify
 from privacy.documents import Signed
 from privacy.errors import InvalidSignature, MalformedMessage, WrongContext, WrongIdentity
+from privacy.identifiers import sha256_hex
 from privacy.records import Release, Wrap, digest_of, release_of
 from tests import fakes
+from tests.coordinator import seated_federation, seated_round
+from tests.coordinator.seated_federation import PART_BYTES
 
 PLAN, ROSTER, SETTINGS = fakes.make_plan(), fakes.make_roster(), fakes.make_settings()
 NAME, TOTAL = fakes.OPENERS[0], "ab" * 32
@@ -96,10 +100,10 @@ def test_the_seals_that_a_header_names_are_its_own_and_no_others():
         (),
     ]
 
-    verify.mask_seals(HEADER, seals)
+    verify.seals(HEADER, seals, ())
     for other in others:
         with pytest.raises(MalformedMessage, match="not the sealed masks that it has signed"):
-            verify.mask_seals(HEADER, other)
+            verify.seals(HEADER, other, ())
 
 
 @pytest.mark.parametrize("length", [0, 1167, 1169])
@@ -108,7 +112,7 @@ def test_a_seal_has_the_length_of_a_sealed_secret(length):
     named = fakes.contribution(PLAN, NAME, masks=fakes.named_seals(fakes.OPENERS, seals))
 
     with pytest.raises(MalformedMessage, match="1168 bytes"):
-        verify.mask_seals(named, seals)
+        verify.seals(named, seals, ())
 
 
 def wraps_for(*names, length=1168):
@@ -152,3 +156,79 @@ def test_every_trainer_may_be_wrapped_to():
     everybody = fakes.wraps(ENVELOPE, ROSTER, NAME, *fakes.SITES)
 
     assert check("wraps", fakes.signed_by(NAME, everybody)) == everybody
+
+
+# -- under shares ----------------------------------------------------------------------
+
+SEATED_ROSTER = seated_round.make_roster()
+SEATED_PLAN = planning.plan(
+    seated_federation.make_settings(), SEATED_ROSTER, 1, None, "ab" * 32, None
+)
+SHARED = seated_federation.header(SEATED_PLAN, NAME)
+PARTS = seated_federation.parts(SEATED_PLAN, NAME)
+(PIECE,) = SHARED.pieces
+
+
+def check_shared(header):
+    return verify.contribution(fakes.signed_by(NAME, header), NAME, SEATED_PLAN, SEATED_ROSTER)
+
+
+def test_a_contribution_under_shares_is_returned_as_what_it_says():
+    assert check_shared(SHARED) == SHARED
+    verify.seals(SHARED, (), PARTS)
+
+
+@pytest.mark.parametrize(
+    ("other", "error"),
+    [
+        ({"federation": "cardiology"}, WrongContext),
+        ({"plan": "0" * 64}, WrongContext),
+        ({"round": 2}, WrongContext),
+        ({"participant": fakes.SITES[1]}, WrongIdentity),
+        ({"pieces": ()}, MalformedMessage),
+        ({"pieces": (PIECE, PIECE)}, MalformedMessage),
+        ({"pieces": (replace(PIECE, recipient="coordinator"),)}, MalformedMessage),
+        ({"pieces": (replace(PIECE, scheme="ckks/1"),)}, MalformedMessage),
+        ({"pieces": (replace(PIECE, chunks=3),)}, MalformedMessage),
+        ({"pieces": (replace(PIECE, length=PIECE.length + 8),)}, MalformedMessage),
+        ({"seals": SHARED.seals[::-1]}, MalformedMessage),
+        ({"seals": (SHARED.seals[0],) * 3}, MalformedMessage),
+    ],
+)
+def test_a_contribution_under_shares_that_is_not_the_plans_is_refused(other, error):
+    with pytest.raises(error):
+        check_shared(replace(SHARED, **other))
+
+
+def test_headers_of_two_schemes_do_not_pass_for_each_other():
+    with pytest.raises((InvalidSignature, MalformedMessage)):
+        check_shared(HEADER)
+    with pytest.raises((InvalidSignature, MalformedMessage)):
+        verify.contribution(fakes.signed_by(NAME, SHARED), NAME, PLAN, ROSTER)
+
+
+@pytest.mark.parametrize(
+    ("masks", "parts"),
+    [((), ()), ((), PARTS[::-1]), ((), PARTS[:2]), (PARTS, ()), ((b"x",), PARTS)],
+)
+def test_seals_to_seats_are_those_that_the_header_names_and_nothing_else(masks, parts):
+    with pytest.raises(MalformedMessage, match="not the sealed parts"):
+        verify.seals(SHARED, masks, parts)
+
+
+@pytest.mark.parametrize("length", [0, PART_BYTES - 1, PART_BYTES + 1])
+def test_a_seal_to_a_seat_has_the_length_of_two_secrets_and_a_word(length):
+    """Nothing else is stored for a site beside what it contributes."""
+    parts = (*PARTS[:2], bytes(length))
+    seals = (*SHARED.seals[:2], replace(SHARED.seals[2], sealed=sha256_hex(parts[2])))
+
+    with pytest.raises(MalformedMessage, match=f"a sealed part has {PART_BYTES} bytes"):
+        verify.seals(replace(SHARED, seals=seals), (), parts)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"round":0}', b'{"round":"1"}', b"\xff", b"[" * 100_000]
+)
+def test_a_header_that_names_no_round_is_refused(body):
+    with pytest.raises(MalformedMessage, match="names no round"):
+        verify.round_of(Signed(body, {}))

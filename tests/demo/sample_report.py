@@ -3,10 +3,13 @@
 from msgspec.structs import replace
 
 from veilsum.demo.report import Audited, Report, RoundReport, SiteRound
+from veilsum.demo.seated import Seated, SeatRound, SiteScore
 
 SITES = ("hospital-a", "hospital-b", "hospital-c", "hospital-d")
 KILLED = "hospital-d"
 AUDITOR = "audit-office"
+SEATS = ("seat-network", "seat-registry", "seat-university")
+KILLED_SEAT = "seat-university"
 
 
 def one_round(number: int, *absent: str) -> RoundReport:
@@ -46,3 +49,38 @@ def sample(**changes: object) -> Report:
         killed=KILLED,
     )
     return replace(report, **changes)
+
+
+def seated(cohort: tuple[str, ...], *, killed: bool = False) -> Seated:
+    """Return what three seats did in a round, the third of which may have been killed."""
+    seats = tuple(
+        SeatRound(name, judged=True, unasked="", certified=True, stated=True) for name in SEATS
+    )
+    if killed:
+        death = replace(seats[2], stated=False, killed_at="cohort signed, its sums not stated")
+        seats = (*seats[:2], death)
+    void = "seat-university is away" if killed else ""
+    scores = () if killed else tuple(SiteScore(name, 296.0, 312.0) for name in cohort)
+    return Seated(seats, True, SITES[:3], cohort, scores=scores, void=void)
+
+
+def shared_sample(**changes: object) -> Report:
+    """Return the report of a demo under shares, with changes."""
+    without = replace(one_round(2, KILLED), countersigned=(), audited=None)
+    rounds = tuple(
+        replace(
+            each,
+            countersigned=(),
+            audited=None,
+            seated=seated(each.cohort, killed=each.number == 3),
+        )
+        for each in (one_round(1), without, one_round(3))
+    )
+    shared = {
+        "rounds": rounds,
+        "scheme": "shares",
+        "bytes_up": 136_000,
+        "killed_seat": KILLED_SEAT,
+        "seat_kill_round": 3,
+    }
+    return sample(**{**shared, **changes})

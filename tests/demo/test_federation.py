@@ -7,8 +7,10 @@ import pytest
 from coordinator import config as coordinator_config
 from coordinator.keys import load_signing_key
 from participant import config as site_config
+from participant import policy
 from participant.auditing import config as auditor_config
 from participant.init import init
+from participant.seat import config as seat_config
 from privacy import canonical
 from privacy.roster import Role, Roster
 from veilsum.demo.federation import (
@@ -16,10 +18,14 @@ from veilsum.demo.federation import (
     AUDITORS_ORGANISATION,
     FEDERATION,
     HOSPITALS,
+    KILLED_SEAT,
     OPENERS,
+    SCHEMES,
+    SEATS,
     Places,
     configure_auditor,
     configure_coordinator,
+    configure_seat,
     configure_site,
     init_arguments,
     members,
@@ -32,6 +38,8 @@ from veilsum.federation.founding import found
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
     made = Places(tmp_path)
+    for name, organisation in SEATS.items():
+        init(made.site(name), FEDERATION, name, organisation, role=Role.AGGREGATOR)
     for name, (organisation, _) in HOSPITALS.items():
         init(made.site(name), FEDERATION, name, organisation, chain=False)
     init(made.site(AUDITOR), FEDERATION, AUDITOR, AUDITORS_ORGANISATION, role=Role.AUDITOR)
@@ -46,7 +54,7 @@ def programme() -> Programme:
 
 def test_the_roster_has_every_member_with_its_own_keys(places: Places) -> None:
     """Nobody signs it here: each member does so itself, after comparing the fingerprint."""
-    roster = found(places, FEDERATION, members())
+    roster = found(places, FEDERATION, members("ckks"))
 
     assert {member.participant for member in roster.members} == {*HOSPITALS, AUDITOR}
     assert [member.participant for member in roster.trainers()] == list(HOSPITALS)
@@ -59,14 +67,14 @@ def test_the_roster_has_every_member_with_its_own_keys(places: Places) -> None:
 
 def test_openers_are_of_different_organisations(places: Places) -> None:
     """Otherwise no hospital's policy would take part."""
-    roster = found(places, FEDERATION, members())
+    roster = found(places, FEDERATION, members("ckks"))
 
     assert len({roster.member(name).organisation for name in OPENERS}) == len(OPENERS) == 3
 
 
 def test_the_auditor_neither_trains_nor_shares_an_organisation(places: Places) -> None:
     """Otherwise its signature would stand for nothing that the hospitals do not say."""
-    roster = found(places, FEDERATION, members())
+    roster = found(places, FEDERATION, members("ckks"))
     auditor = roster.member(AUDITOR)
 
     assert auditor.roles == (Role.AUDITOR,)
@@ -75,12 +83,13 @@ def test_the_auditor_neither_trains_nor_shares_an_organisation(places: Places) -
 
 def test_no_hospital_takes_part_without_the_auditor(places: Places) -> None:
     """The demo shows the safe default: no line of a policy weakens it."""
-    roster = found(places, FEDERATION, members())
+    roster = found(places, FEDERATION, members("ckks"))
 
-    served = coordinator_config.read(configure_coordinator(places, None))
-    audits = auditor_config.read(configure_auditor(places, roster, "127.0.0.1:1"))
+    served = coordinator_config.read(configure_coordinator(places, None, "ckks"))
+    audits = auditor_config.read(configure_auditor(places, roster, "127.0.0.1:1", "ckks"))
     paths = [
-        configure_site(places, name, "127.0.0.1:1", roster.digest(), None) for name in HOSPITALS
+        configure_site(places, name, "127.0.0.1:1", roster.digest(), None, "ckks")
+        for name in HOSPITALS
     ]
 
     assert served.rounds.auditor == audits.participant == AUDITOR
@@ -89,19 +98,21 @@ def test_no_hospital_takes_part_without_the_auditor(places: Places) -> None:
     assert not any("without_auditor" in path.read_text() for path in paths)
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("settles", [True, False])
 def test_the_settings_are_what_their_readers_take(
-    places: Places, programme: Programme, settles: bool
+    places: Places, programme: Programme, settles: bool, scheme: str
 ) -> None:
     """Unknown keys are refused, so a setting that has moved is seen here."""
-    roster = found(places, FEDERATION, members())
-    on_chain = programme if settles else None
+    roster = found(places, FEDERATION, members(scheme))
+    fingerprint, on_chain = roster.digest(), programme if settles else None
 
-    served = coordinator_config.read(configure_coordinator(places, on_chain))
-    sites = [
-        site_config.read(configure_site(places, name, "127.0.0.1:1", roster.digest(), on_chain))
+    served = coordinator_config.read(configure_coordinator(places, on_chain, scheme))
+    files = [
+        configure_site(places, name, "127.0.0.1:1", fingerprint, on_chain, scheme)
         for name in HOSPITALS
     ]
+    sites = [site_config.read(path) for path in files]
 
     assert served.federation == FEDERATION
     assert (served.settlement is not None) is settles
@@ -110,12 +121,56 @@ def test_the_settings_are_what_their_readers_take(
     assert {site.policy.roster for site in sites} == {roster.digest()}
 
 
+def test_seats_are_three_organisations_that_do_nothing_else(places: Places) -> None:
+    """Two of them open every update: no hospital, and not the auditor, runs one."""
+    roster = found(places, FEDERATION, members("shares"))
+    seats = [roster.member(name) for name in SEATS]
+    others = [member for member in roster.members if member not in seats]
+
+    policy.check_seats(tuple(SEATS), roster)
+
+    assert {seat.roles for seat in seats} == {(Role.AGGREGATOR,)}
+    assert len({seat.organisation for seat in seats} | {m.organisation for m in others}) == 8
+    assert KILLED_SEAT in SEATS
+
+
+def test_the_seats_are_asked_for_norms_and_scores_and_everybody_accepts_it(places: Places) -> None:
+    """What is let out stands in the plan's privacy, and in every hospital's policy."""
+    roster = found(places, FEDERATION, members("shares"))
+
+    served = coordinator_config.read(configure_coordinator(places, None, "shares"))
+    seats = [
+        seat_config.read(configure_seat(places, roster, name, "127.0.0.1:1")) for name in SEATS
+    ]
+    paths = [
+        configure_site(places, name, "127.0.0.1:1", roster.digest(), None, "shares")
+        for name in HOSPITALS
+    ]
+
+    assert served.rounds.seats == tuple(SEATS)
+    assert served.scheme.bound_norms
+    assert served.scheme.score_step_log2
+    for path in paths:
+        assert site_config.read(path).policy.releases == served.privacy.releases
+    assert [seat.policy.schemes for seat in seats] == [("shares/1",)] * 3
+    assert {seat.policy.roster for seat in seats} == {roster.digest()}
+
+
+def test_a_seat_makes_its_keys_by_a_command(places: Places) -> None:
+    """In a process of its own, as a hospital and the auditor do."""
+    command = init_arguments(places, KILLED_SEAT)
+
+    assert command[:3] == ["veilsum", "aggregator", "init"]
+    assert SEATS[KILLED_SEAT] in command
+    assert "--chain" not in command
+
+
 def test_a_hospital_says_how_many_patients_it_has(places: Places) -> None:
     """Delta must be below one over that number."""
-    roster = found(places, FEDERATION, members())
+    roster = found(places, FEDERATION, members("ckks"))
 
     for name, site in SITES.items():
-        path = configure_site(places, name, "127.0.0.1:1", roster.digest(), None)
+        path = configure_site(places, name, "127.0.0.1:1", roster.digest(), None, "ckks")
         settings = site_config.read(path)
 
         assert settings.dataset.records == len(site().records())
@@ -124,7 +179,7 @@ def test_a_hospital_says_how_many_patients_it_has(places: Places) -> None:
 
 def test_every_file_with_a_secret_is_its_owners_only(places: Places) -> None:
     """The certificate authority's key, the coordinator's, the hospitals'."""
-    found(places, FEDERATION, members())
+    found(places, FEDERATION, members("ckks"))
 
     secret = [path for path in places.root.rglob("*") if path.suffix == ".key"]
     assert len(secret) >= 3 + 3 * len(HOSPITALS)

@@ -13,16 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from privacy import canonical
 from privacy.errors import ConfigError
 from privacy.roster import Roster
-from tests.demo.sample_report import AUDITOR, SITES, sample
+from tests.demo.sample_report import AUDITOR, KILLED_SEAT, SEATS, SITES, sample
 from tests.processes.alive import MARK, alive, left_after, new_mark, wait_until
 from veilsum.demo import run
 from veilsum.demo.clinical_data import patients_of
+from veilsum.demo.federation import Places
+from veilsum.demo.settings import DEMO_GRID, SCORE_STEP_LOG2
 from veilsum.demo.settlement import ESCROW
+from veilsum.demo.witness import noted
 from veilsum.federation.observe import events
 
 COMMAND = [sys.executable, "-P", "-m", "veilsum", "demo", "--json"]
@@ -59,10 +63,21 @@ class Ended:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """The one whole run of these tests."""
-    state, mark = tmp_path_factory.mktemp("demo") / "state", new_mark()
+    """The one whole run under ckks of these tests."""
+    return run_whole(tmp_path_factory.mktemp("demo") / "state", "ckks")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """The one whole run under shares of these tests."""
+    return run_whole(tmp_path_factory.mktemp("demo") / "state", "shares")
+
+
+def run_whole(state: Path, scheme: str) -> Ended:
+    """Run the command to its end, with all files in `state`."""
+    mark = new_mark()
     ended = subprocess.run(
-        [*COMMAND, "--state", str(state)],
+        [*COMMAND, "--state", str(state), "--scheme", scheme],
         env={**os.environ, MARK: mark},
         capture_output=True,
         text=True,
@@ -163,6 +178,95 @@ class TestTheWholeDemo:
         assert len(secret) >= 30
         assert [str(path) for path in secret if _others_may(path)] == []
         assert [str(path) for path in folders if _others_may(path)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+class TestTheWholeDemoUnderShares:
+    """Claims about one run with three seats."""
+
+    def test_every_check_held(self, shared: Ended) -> None:
+        """Sums, certificates, norms, scores, accuracy, epsilon, bytes, escrow."""
+        assert [claim for claim, held in shared.found["checks"].items() if not held] == []
+        assert (shared.status, shared.found["scheme"]) == (0, "shares")
+        assert shared.found.keys() >= PROMISED
+
+    def test_sums_are_exact_without_the_killed_hospital_and_the_killed_seat(
+        self, shared: Ended
+    ) -> None:
+        """The seat had signed the cohort, and its sums were never stated."""
+        third = shared.found["history"][2]["seated"]
+        dead = [each for each in third["seats"] if each["killed_at"]]
+
+        assert shared.found["exact"] is True
+        assert shared.found["cohort_sizes"] == [4, 3, 4]
+        assert [each["participant"] for each in dead] == [KILLED_SEAT]
+        assert (dead[0]["certified"], dead[0]["stated"]) == (True, False)
+        assert [each["stated"] for each in third["seats"]] == [True, True, False]
+
+    def test_every_norm_was_held_against_the_bound(self, shared: Ended) -> None:
+        """In the third round too: its third seat died later."""
+        history = shared.found["history"]
+
+        assert [each["seated"]["checked"] for each in history] == [e["cohort"] for e in history]
+        assert not any(seat["unasked"] for e in history for seat in e["seated"]["seats"])
+
+    def test_scores_are_those_of_the_updates(self, shared: Ended) -> None:
+        """Rounded, from what the witness noted; none of the round that a seat did not live to."""
+        history = shared.found["history"]
+
+        assert [len(each["seated"]["scores"]) for each in history] == [4, 3, 0]
+        assert history[2]["seated"]["void"]
+        for each in history[:2]:
+            updates = [noted_in(shared, name, each["number"]) for name in each["cohort"]]
+            for score, update in zip(each["seated"]["scores"], updates, strict=True):
+                total = np.sum(updates, axis=0)
+                assert score["squared_norm"] == pytest.approx(rounded(update @ update))
+                assert score["alignment"] == pytest.approx(rounded(update @ total))
+
+    def test_an_upload_is_eight_bytes_a_parameter_and_the_seals(self, shared: Ended) -> None:
+        """What seats expand does not travel."""
+        assert 8.0 < shared.found["bytes_per_parameter_up"] <= 8.5
+
+    def test_the_whole_escrow_is_paid(self, shared: Ended) -> None:
+        """To hospitals alone."""
+        paid = shared.found["settlement"]["payouts"]
+
+        assert sum(map(int, paid.values())) == ESCROW
+        assert sorted(paid) == list(SITES)
+
+    def test_seats_are_processes_of_their_own_with_their_own_files(self, shared: Ended) -> None:
+        """Each its configuration, its log, its certificate, its keys."""
+        for name in SEATS:
+            home = shared.state / name
+            files = [home / "aggregator.toml", home / "certificate.pem", home / "keys"]
+            assert [path for path in files if not path.exists()] == []
+            assert not any(map(_others_may, files))
+            assert events(shared.state / "logs" / f"{name}.log", "joined")
+
+    def test_nothing_of_it_runs_afterwards(self, shared: Ended) -> None:
+        """Neither a seat, nor what computes for it."""
+        assert shared.left == {}
+
+
+def noted_in(ended: Ended, name: str, number: int) -> Any:
+    """The grid integers that a hospital has protected in a round."""
+    return noted(Places(ended.state).witness(name), number, "update")
+
+
+def rounded(steps: int) -> float:
+    """In squared units of the model, to the step of the demo's plans."""
+    step = 1 << SCORE_STEP_LOG2
+    nearest = (int(steps) + step // 2) // step * step
+    return float(nearest / 4**DEMO_GRID.fraction_bits)
+
+
+def test_a_scheme_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    """Before anything is made."""
+    with pytest.raises(ConfigError, match="one of: ckks, shares"):
+        run.main(as_json=True, rpc="", state=tmp_path / "state", scheme="plain")
+
+    assert not (tmp_path / "state").exists()
 
 
 def test_one_check_that_failed_is_status_1(

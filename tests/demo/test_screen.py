@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
-from tests.demo.sample_report import SITES, sample
+from tests.demo.sample_report import SEATS, SITES, sample, shared_sample
 from veilsum.demo.report import Report
 from veilsum.demo.screen import Progress, show
 
@@ -121,6 +121,44 @@ def test_a_sum_that_nobody_countersigned_is_said() -> None:
     assert "sums of rounds 1 countersigned by NOBODY" in text
     assert "sums of rounds 2, 3 countersigned by audit-office" in text
     assert "7 contributions added again" in text
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_under_shares_the_screen_says_what_seats_did(width: int) -> None:
+    """Each seat in each round, who was held to the norm bound, scores, and why there are none."""
+    text = screen(shared_sample(), width)
+    words = squeezed(text)
+
+    seats = [row for row in rows(text, "3") if "not stated" in row[3]]
+    assert [row[3] for row in seats] == ["KILLED, cohort signed, its sums not stated"]
+    said = [*(name.removeprefix("seat-") for name in SEATS), "a, b, c, d", "296, 312"]
+    said += ["round 3 has no scores: seat-university is away", "8.32 bytes a parameter"]
+    said += ["two seats together, every update"]
+    assert [item for item in said if squeezed(item) not in words] == []
+    assert "…" not in text
+    assert "added again" not in text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_a_round_with_seats_has_its_row() -> None:
+    """Rounds, seats and scores, each in a table of its own."""
+    text = screen(shared_sample(), 100)
+
+    _, seats, scores = rows(text, "3")
+    assert seats[1:3] == ["judged, signed, summed"] * 2
+    assert seats[3].startswith("KILLED")
+    assert seats[5] == "a, b, c, d"
+    assert scores[1:] == ["—"] * 4
+
+
+def test_norms_that_nobody_asked_for_are_said() -> None:
+    """Rather than a cell that is empty."""
+    first, *others = shared_sample().rounds
+    unasked = replace(first, seated=replace(first.seated, checked=()))
+
+    text = screen(shared_sample(rounds=(unasked, *others)), 100)
+
+    assert "not asked" in text
 
 
 def test_progress_is_one_plain_line_a_step() -> None:

@@ -1,12 +1,19 @@
 """The witness notes all that a site protects and an opener opens, and changes neither."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from participant.share import Shared
+from participant.workshop import Workshop
 from privacy.errors import SumOffGrid
-from veilsum.demo.witness import WitnessedProtector, WitnessedRevealer, noted
+from privacy.plan import pack
+from privacy.schemes.shares.sharing import UpdateSecrets
+from tests.coordinator.seated_round import DIMENSION, make_plan, make_roster
+from veilsum.demo.witness import WitnessedProtector, WitnessedRevealer, note_update, noted
+from veilsum.demo.witnessed_workshop import WitnessedWorkshop
 
 VALUES = np.arange(-5, 6, dtype=np.int64)
 
@@ -62,3 +69,24 @@ def test_what_cannot_be_opened_is_not_noted(tmp_path: Path) -> None:
         WitnessedRevealer(Broken(), place).reveal(0, b"", 1)
 
     assert noted(tmp_path, 1, "sum") is None
+
+
+def test_an_update_that_is_split_is_noted_first_and_not_changed(tmp_path: Path) -> None:
+    """Chunk by chunk, as one that is encrypted; what leaves is what would leave without it."""
+    plan, secrets = make_plan(make_roster()), UpdateSecrets.generate(os.urandom)
+    values = np.arange(DIMENSION, dtype=np.int64) - 100
+    place = tmp_path / "1"
+    place.mkdir()
+
+    def shared(workshop: Workshop, name: str) -> Shared:
+        workshop._integers = values
+        (tmp_path / name).mkdir()
+        return workshop.share(pack(plan), "a", secrets, tmp_path / name)
+
+    plain = shared(Workshop(None, os.urandom), "plain")
+    noting = WitnessedWorkshop(None, os.urandom, note=lambda p, v: note_update(place, p, v))
+    witnessed = shared(noting, "witnessed")
+
+    assert witnessed == plain
+    assert np.array_equal(noted(tmp_path, 1, "update"), values)
+    assert len(list(place.iterdir())) == plan.arithmetic.chunks == 2

@@ -4,13 +4,14 @@ The law: whatever bytes come, a decoder returns a value that encodes to these by
 raises one of `VeilsumError`. Nothing else is raised, and no two encodings have one value.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
 
+from participant import disputing
 from privacy import arithmetic, canonical, documents, limbs, plan, records
 from privacy.errors import MalformedMessage, VeilsumError
 from privacy.identifiers import parse_uri
@@ -19,6 +20,8 @@ from privacy.payouts import Domain, Entitlement
 from privacy.roster import Roster
 from privacy.schemes import ckks
 from privacy.schemes.ckks_parameters import MODULUS_4096, CkksParameters
+from privacy.schemes.shares.evidence import ChunkRoots, LeafHashes, ShownLeaf
+from privacy.schemes.shares.seat_total import SeatTotal, decode_totals
 from tests.privacy import example_round as example
 
 
@@ -140,6 +143,30 @@ def _secret() -> Decoder:
     )
 
 
+# -- what seats state and show --------------------------------------------------------------
+
+
+_NODES = tuple(bytes.fromhex(example.filler(text)) for text in ("left", "right", "top"))
+_SHOWN = ShownLeaf(bytes(range(256)) * 8, _NODES[:2], _NODES[2], _NODES[:1])
+
+
+def _seat_totals() -> Decoder:
+    draw = np.random.default_rng(1)
+    blocks = {each: draw.integers(0, 1 << 64, (2, 256), np.uint64) for each in (2, 0)}
+    whole = SeatTotal(2, _CHUNK, _NODES[:2], blocks)
+    both = (whole, SeatTotal(1, _CHUNK, _NODES[1:], {}))
+    seeds = tuple(b"".join(each.encode() for each in said) for said in (both, (whole.only(0),)))
+    header = whole.only().encode()
+    fields = ((4, 1), (5, 1), (6, 1), (8, 4), (12, 4))
+    return Decoder(
+        seeds,
+        lambda body: decode_totals(body, _CHUNK, 2),
+        lambda said: b"".join(each.encode() for each in said),
+        tuple(header[:at] + b"\xff" * size + header[at + size :] for at, size in fields),
+        ends=False,
+    )
+
+
 # -- documents ----------------------------------------------------------------------------
 
 _WRAPS = records.Wraps(
@@ -167,9 +194,87 @@ _AUDIT_REPORT = records.AuditReport(
     manifest_signature=bytes(64),
 )
 
-_EXAMPLES: Mapping[type, Any] = {type(each): each for each in example.RECORDS} | {
-    records.Wraps: _WRAPS,
-    records.AuditReport: _AUDIT_REPORT,
+_SEATS = ("elm", "fern", "gorse")
+_ABOUT = {"federation": example.FEDERATION, "round": 1, "plan": example.PLAN.digest()}
+_ROOTS = tuple(example.filler(f"component {at}") for at in range(3))
+
+_SHARED_CONTRIBUTION = records.SharedContribution(
+    **_ABOUT,
+    participant="amber",
+    pieces=(records.Piece(records.SEATS, plan.SHARES, example.filler("root"), 4, 245_880),),
+    claim=example.CONTRIBUTION.claim,
+    roots=_ROOTS,
+    seals=tuple(records.SealedParts(seat, example.filler(seat)) for seat in _SEATS),
+)
+
+_CANDIDATES = records.Candidates(**_ABOUT, entries=example.COHORT.entries)
+
+_VERDICT = records.Verdict(
+    **_ABOUT,
+    candidates=records.digest_of(_CANDIDATES),
+    seat="elm",
+    refused=(records.Refused("birch", "root_mismatch", "component 1 is another one"),),
+    unasked="seat gorse has said nothing for 3 seconds",
+)
+
+_SEAT_SUM = records.SeatSum(
+    **_ABOUT,
+    cohort=records.digest_of(example.COHORT),
+    seat="gorse",
+    roster=example.roster().digest(),
+    chunks=4,
+    sums=tuple(
+        records.SealedWords(at, _ROOTS[at], example.filler(f"sealed {at}"), 327_680)
+        for at in (2, 0)
+    ),
+    wraps=example.SEALED_MODEL.wraps[:2],
+)
+
+_SCORES = records.Scores(
+    **_ABOUT,
+    cohort=records.digest_of(example.COHORT),
+    step_log2=4,
+    scores=(
+        records.Score("amber", "1024", "-18446744073709551615"),
+        records.Score("birch", "0", "7"),
+    ),
+)
+
+_VOID = replace(_SCORES, scores=(), void="seat gorse has said nothing for 3 seconds")
+
+_RECOLLECTION = records.Recollection(example.FEDERATION, "elm", "ab" * 32, "amber", 7)
+
+_DISPUTE_REPORT = records.DisputeReport(
+    **_ABOUT,
+    auditor="watch",
+    code="seat_lied",
+    reason="round 1: elm and fern state different sums",
+    component=1,
+    seats=("elm", "fern"),
+    cohort=records.digest_of(example.COHORT),
+    chunk=3,
+    leaf=127,
+    liars=("fern",),
+    withheld=("elm",),
+    exhibits=(records.Exhibit("fern", canonical.encode(_SEAT_SUM), bytes(64)),),
+)
+
+_CASE = disputing.Case(**_ABOUT, cohort=_SEAT_SUM.cohort, component=1, seat="elm", auditor="watch")
+_ASKS = tuple(disputing.Ask(_CASE, disputing.Wanted(*place)) for place in ((), (3,), (3, 127)))
+_SHOWNS = tuple(
+    disputing.Shown(_CASE, disputing.Wanted(3, 127), site, example.filler("sealed"))
+    for site in (None, "amber")
+)
+
+_EXAMPLES: Mapping[type, Sequence[Any]] = {type(each): (each,) for each in example.RECORDS} | {
+    records.Wraps: (_WRAPS,),
+    records.AuditReport: (_AUDIT_REPORT,),
+    records.SharedContribution: (_SHARED_CONTRIBUTION,),
+    records.Candidates: (_CANDIDATES,),
+    records.Verdict: (_VERDICT, replace(_VERDICT, refused=(), unasked="")),
+    records.SeatSum: (_SEAT_SUM,),
+    records.Scores: (_SCORES, _VOID),
+    records.DisputeReport: (_DISPUTE_REPORT,),
 }
 
 _ENTITLEMENT = Entitlement(
@@ -192,6 +297,18 @@ def _document() -> Decoder:
     deep = b"\x82\xa4body\xc4\x01x\xaasignatures" + b"\x81\xa1a" * 100_000
     return Decoder(
         tuple(map(documents.pack, signed)), documents.unpack, documents.pack, (*much, deep)
+    )
+
+
+def _letter() -> Decoder:
+    signed = documents.Signed(canonical.encode(_SHOWNS[1]), {"elm": bytes(64)})
+    seed = disputing.join(signed, bytes(range(256)))
+    return Decoder(
+        (seed,),
+        disputing.split,
+        lambda letter: disputing.join(*letter),
+        (b"\xff" * 4, b"\xff" * 4 + bytes(1 << 16), bytes(4), b""),
+        ends=False,
     )
 
 
@@ -258,8 +375,16 @@ DECODERS: Mapping[str, Decoder] = {
     "roster": _record(Roster, example.roster()),
     "key-specification": _record(records.KeySpecification, example.SPECIFICATION),
     "entitlement": _record(Entitlement, _ENTITLEMENT),
+    "seat-totals": _seat_totals(),
+    "chunk-roots": _record(ChunkRoots, ChunkRoots(_NODES)),
+    "leaf-hashes": _record(LeafHashes, LeafHashes(_NODES[:2])),
+    "shown-leaf": _record(ShownLeaf, _SHOWN),
+    "recollection": _record(records.Recollection, _RECOLLECTION),
+    "dispute-ask": _record(disputing.Ask, *_ASKS),
+    "dispute-shown": _record(disputing.Shown, *_SHOWNS),
+    "dispute-letter": _letter(),
 } | {
-    purpose.value.split("/")[1]: _record(kind, *filter(None, [_EXAMPLES.get(kind)]))
+    purpose.value.split("/")[1]: _record(kind, *_EXAMPLES.get(kind, ()))
     for kind, purpose in records.PURPOSES.items()
 }
 """By name; all records that can be signed are among them by themselves."""

@@ -94,7 +94,7 @@ class Site:
     async def send(self, outbox, header):
         # A sender that fails has let its bytes out all the same.
         chunks = (body for _, body in outbox.chunks(0, 1))
-        self.sent.append(b"".join((pack(header), *outbox.masks(len(made.OPENERS)), *chunks)))
+        self.sent.append(b"".join((pack(header), *outbox.seals(len(made.OPENERS)), *chunks)))
         self.note("send")
         return RECEIPT
 
@@ -186,7 +186,7 @@ async def test_each_opener_is_sealed_the_mask_that_was_put_on(tmp_path):
 
     header = canonical.decode(site.outbox.header().body, Contribution)
     (mask,) = site.masks
-    seals = site.outbox.masks(len(made.OPENERS))
+    seals = site.outbox.seals(len(made.OPENERS))
     assert {found_by(each, header, seals) for each in made.OPENERS} == {mask}
     assert len(mask) == MASK_SECRET_BYTES
 
@@ -202,7 +202,7 @@ async def test_every_try_draws_another_mask(tmp_path):
 
     assert len(set(site.masks)) == len(site.masks) == 2
     header = canonical.decode(site.outbox.header().body, Contribution)
-    assert found_by("amber", header, site.outbox.masks(len(made.OPENERS))) == site.masks[1]
+    assert found_by("amber", header, site.outbox.seals(len(made.OPENERS))) == site.masks[1]
 
 
 async def test_a_masks_secret_is_in_no_file_of_the_site(tmp_path):

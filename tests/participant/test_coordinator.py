@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from participant.coordinator import Coordinator, signed_from_wire, signed_to_wire
-from participant.view import View
+from participant.view import LeftOut, View
 from privacy import errors
 from privacy.errors import MalformedMessage, PeerUnreachable, VeilsumError
 from tests.participant import signed_round as made
@@ -447,3 +447,38 @@ async def test_who_audits_a_round_is_seen():
         (seen,) = (await coordinator.watch(0, [], 0.1)).rounds
 
     assert (seen.phase, seen.auditor) == ("auditing", "watch")
+
+
+async def test_a_view_says_how_far_seats_are_and_whom_they_left_out():
+    """The fields of a round under shares; a coordinator that says none leaves them empty."""
+    seated = Rounds()
+
+    async def watched(request, context):
+        status = round_pb2.RoundStatus(
+            number=1,
+            phase=round_pb2.PHASE_DISPUTED,
+            seats=["elm", "fern", "gorse"],
+            candidates="d1",
+            judged=["elm"],
+            cohort="c1",
+            certified=["elm", "amber"],
+            summed=["elm", "fern"],
+            disputed=["elm", "fern"],
+            left_out=[
+                round_pb2.LeftOut(
+                    participant="amber", seat="elm", code="norm_over_bound", reason="too long"
+                )
+            ],
+        )
+        return round_pb2.WatchRoundsResponse(revision=1, rounds=[status])
+
+    seated.WatchRounds = watched
+    pair = (round_pb2_grpc.add_RoundServiceServicer_to_server, seated)
+    async with wire.coordinator(pair) as coordinator:
+        (seen,) = (await coordinator.watch(0, [], 0.1)).rounds
+
+    assert (seen.phase, seen.candidates, seen.cohort) == ("disputed", "d1", "c1")
+    assert (seen.seats, seen.judged) == (("elm", "fern", "gorse"), ("elm",))
+    assert (seen.certified, seen.summed) == (("elm", "amber"), ("elm", "fern"))
+    assert seen.disputed == ("elm", "fern")
+    assert seen.left_out == (LeftOut("amber", "elm", "norm_over_bound", "too long"),)

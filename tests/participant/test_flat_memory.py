@@ -10,7 +10,7 @@ from participant import agree
 from participant.frozen import Frozen
 from participant.models import CHUNK_VALUES, Models
 from participant.next_model import next_model
-from participant.spool import Spool, Spooled
+from participant.spool import Spooled, sum_spool
 from participant.workshop import Workshop
 from privacy.limbs import decode_chunk, encode_chunk
 from privacy.merkle import GrowingTree
@@ -99,7 +99,7 @@ def zeros(models: Models, dimension: int) -> str:
 def receives(folder: Path, packed: bytes, total: Sum) -> int:
     """The agent's part of an opening: chunks as they come, onto the disk."""
     plan = unpack(packed)
-    spool = Spool(folder / "opening", plan, total)
+    spool = sum_spool(folder / "opening", plan, total)
     spool.resume()
     for chunk in Spooled(folder / "incoming", plan.arithmetic.chunks):
         spool.put(chunk)

@@ -208,3 +208,25 @@ def test_before_the_first_release_only_the_first_model_is_kept(memory, models):
     memory.forget_models(models, MODELS[0])
 
     assert kept(models) == {MODELS[0]}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_one_cohort_of_a_round_is_certified_for_ever(tmp_path, restarted):
+    """The same one as often as it is asked for; of another round, another."""
+    memory = Memory(tmp_path)
+    for number in (3, 1, 3):
+        memory.certifies(number, "a" * 64)
+    if restarted:
+        memory.close()
+        memory = Memory(tmp_path)
+
+    with pytest.raises(OpeningRefused, match="another cohort was certified"):
+        memory.certifies(3, "b" * 64)
+    memory.certifies(3, "a" * 64)
+
+    assert memory.newest_certified() == 3
+
+
+def test_who_has_certified_nothing_says_so(memory):
+    """To a seat that asks, before the first round."""
+    assert memory.newest_certified() == 0

@@ -38,7 +38,7 @@ def test_a_finished_one_comes_back_byte_for_byte(tmp_path):
     after = Outbox(tmp_path, 1)
 
     assert after.header() == HEADER
-    assert after.masks(len(SEALS)) == SEALS
+    assert after.seals(len(SEALS)) == SEALS
     assert list(after.chunks(0, 3)) == [(i, bytes([1, i]) * 10) for i in range(3)]
     assert list(after.chunks(2, 3)) == [(2, bytes([1, 2]) * 10)]
 
@@ -60,7 +60,7 @@ def test_seals_come_back_in_the_openers_order(tmp_path):
 
     outbox.finish(HEADER, seals)
 
-    assert Outbox(tmp_path, 1).masks(len(seals)) == seals
+    assert Outbox(tmp_path, 1).seals(len(seals)) == seals
 
 
 def test_a_seal_that_is_gone_is_this_sites_own_disk(tmp_path):
@@ -70,7 +70,7 @@ def test_a_seal_that_is_gone_is_this_sites_own_disk(tmp_path):
     (outbox.place / "masks" / "01").unlink()
 
     with pytest.raises(StoreUnavailable, match="restore the outbox"):
-        outbox.masks(len(SEALS))
+        outbox.seals(len(SEALS))
 
 
 def test_the_header_comes_after_the_seals(tmp_path, monkeypatch):

@@ -191,7 +191,7 @@ async def test_the_bytes_are_counted_with_their_frames(outbox):
         sender = Sender(coordinator, public_bytes(made.COORDINATOR_KEY), Failpoints())
         await sender.send(outbox, SIGNED)
 
-    payload = sum(map(len, (*made.payloads("amber"), *outbox.masks(len(made.OPENERS)))))
+    payload = sum(map(len, (*made.payloads("amber"), *outbox.seals(len(made.OPENERS)))))
     assert payload < sender._count < payload + 2000
 
 

@@ -7,17 +7,21 @@ import pytest
 from participant.session import (
     Adopt,
     Agree,
+    Certify,
     Claim,
     Contribute,
     MakeKey,
     Open,
     SealModel,
+    Settle,
     Standing,
     VouchForKey,
+    disputes,
     is_over,
+    left_out,
     tasks,
 )
-from participant.view import RoundView, View
+from participant.view import LeftOut, RoundView, View
 
 ROUND = RoundView(
     number=1,
@@ -174,3 +178,54 @@ def test_a_claim_that_was_refused_does_not_keep_the_site_for_ever():
     standing = Standing("delta", adopted=3, declined=frozenset({Claim(3)}))
 
     assert is_over(view, standing)
+
+
+CERTIFYING = {"phase": "certifying", "cohort": "c1", "key_record": "", "key_signers": ()}
+
+
+@pytest.mark.parametrize("phase", ["certifying", "summing"])
+@pytest.mark.parametrize("name", ["amber", "delta"])
+def test_every_trainer_signs_the_cohort_once(name, phase):
+    """Openers and others; while the seats already add, too."""
+    shown = {**CERTIFYING, "phase": phase}
+
+    assert todo(name, **shown) == (Certify(1, "c1"),)
+    assert todo(name, **shown, certified=("elm", name)) == ()
+    assert todo(name, Standing(name, trains=False), **shown) == ()
+
+
+def test_a_cohort_that_is_not_frozen_yet_is_waited_for():
+    assert todo("amber", **{**CERTIFYING, "cohort": ""}) == ()
+
+
+def test_declining_one_cohort_does_not_decline_another():
+    """Which of two a coordinator shows is for the memory to refuse, each time."""
+    declined = Standing("amber", declined=frozenset({Certify(1, "c1")}))
+
+    assert todo("amber", declined, **CERTIFYING) == ()
+    assert todo("amber", declined, **{**CERTIFYING, "cohort": "c2"}) == (Certify(1, "c2"),)
+
+
+@pytest.mark.parametrize("phase", ["judging", "disputed"])
+def test_what_is_between_seats_is_nothing_to_do_for_a_site(phase):
+    assert todo("amber", **{**CERTIFYING, "phase": phase}) == ()
+
+
+def test_what_seats_say_against_a_site_is_its_own_alone():
+    mine, others = (LeftOut(name, "elm", "norm_over_bound", "w") for name in ("amber", "birch"))
+    view = View(rounds=(replace(ROUND, left_out=(others, mine)),))
+
+    assert left_out(view, "amber") == ((1, mine),)
+    assert left_out(view, "cedar") == ()
+
+
+def test_an_auditor_settles_what_seats_dispute_before_it_and_once():
+    """A second dispute of the round, between others, is another task."""
+    round_ = replace(ROUND, phase="disputed", auditor="watch", disputed=("elm", "fern"))
+    view = View(rounds=(round_,))
+
+    assert disputes(view, "watch", frozenset()) == (Settle(1, ("elm", "fern")),)
+    assert disputes(view, "watch", frozenset({Settle(1, ("elm", "fern"))})) == ()
+    assert disputes(view, "watch", frozenset({Settle(1, ("elm", "gorse"))})) != ()
+    assert disputes(view, "other", frozenset()) == ()
+    assert disputes(View(rounds=(replace(round_, phase="summing"),)), "watch", frozenset()) == ()

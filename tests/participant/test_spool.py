@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from participant.spool import Spool, Spooled, erase_until
+from participant.spool import Spooled, erase_until, sum_spool
 from privacy.errors import MalformedMessage, RootMismatch, StoreUnavailable
 from tests.participant import signed_round as made
 
@@ -13,7 +13,7 @@ OTHER = made.Round(made.plan(), made.OPENERS)
 
 
 def spool(folder, of=ROUND):
-    return Spool(folder, of.plan, of.sum)
+    return sum_spool(folder, of.plan, of.sum)
 
 
 def filled(folder, count=2):

@@ -10,10 +10,14 @@ import time
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from participant import worker as module
 from participant.frozen import Frozen
+from participant.models import Models
+from participant.reveal_shares import SealedSum
+from participant.share import share
 from participant.worker import AnyOrder, AnyReply, Key, Worker, error_of, serve
 from privacy import errors
 from privacy.errors import (
@@ -23,8 +27,9 @@ from privacy.errors import (
     UpdateOutOfRange,
     VeilsumError,
 )
+from privacy.schemes.shares.sharing import UpdateSecrets
+from tests.participant import shared_round, tiny_site
 from tests.participant import signed_round as made
-from tests.participant import tiny_site
 from tests.test_architecture import every_error
 
 PLAN = made.plan()
@@ -163,6 +168,9 @@ def test_nothing_that_crosses_can_hold_an_update():
         "Reveal.masks",
         "Reveal.plan",
         "Reveal.secret",
+        "RevealShares.plan",
+        "Share.plan",
+        "Share.secrets",
         "Train.plan",
     }
 
@@ -191,11 +199,20 @@ def test_an_order_with_a_secret_does_not_print_it():
         module.Protect(b"plan", b"public", secret, "folder"),
         module.CheckKey(made.PARAMETERS, b"public", secret),
         module.Reveal(b"plan", *frozen_parts(), secret, (secret,), "chunks", "models"),
+        module.Share(b"plan", "amber", (secret,) * 3, "folder"),
+        module.RevealShares(b"plan", *frozen_parts(), (sealed_sum(secret),) * 3, "models"),
     ]
 
     for order in orders:
         assert repr(order) == f"{type(order).__name__}(…)"
         assert "secret" not in f"{order} {order!r} {[order]}"
+    assert "secret" not in repr(sealed_sum(secret))
+    assert repr(module.Split(None, ("0" * 64,) * 3, 17)) == "Split(…)"
+
+
+def sealed_sum(key):
+    """One component's sum, with the key to it."""
+    return SealedSum("elm", 0, key, "folder")
 
 
 def frozen_parts():
@@ -280,3 +297,31 @@ def command(pid):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+async def test_an_update_in_shares_crosses_as_what_is_signed_and_sealed(tmp_path):
+    """Three roots and a third of a norm, up to the largest word; no word of the update."""
+    plan, worker = shared_round.scored_plan(), Worker(tiny_site.holding, "", tmp_path / "models")
+    secrets = UpdateSecrets.generate(os.urandom)
+    (tmp_path / "chunks").mkdir()
+    try:
+        shared = await worker.share(plan, "amber", secrets, str(tmp_path / "chunks"))
+    finally:
+        worker.stop()
+
+    (tmp_path / "again").mkdir()
+    again = share(plan, "amber", secrets, np.arange(5000), tmp_path / "again")
+    assert shared == again
+
+
+async def test_a_sum_in_shares_is_opened_from_folders(tmp_path):
+    """The keys to three components cross, and the digest of a model comes back."""
+    worker = Worker(tiny_site.holding, "", tmp_path / "models")
+    Models(tmp_path / "models").keep(made.SHAPES, made.FIRST)
+    sums = tuple(SealedSum("elm", at, bytes(32), str(tmp_path)) for at in range(3))
+    whole = shared_round.Round()
+    try:
+        with pytest.raises(errors.StoreUnavailable, match="fetched again"):
+            await worker.reveal_shares(whole.plan, Frozen(whole.cohort, whole.sum), sums)
+    finally:
+        worker.stop()

@@ -19,6 +19,8 @@ from privacy.errors import (
 )
 from privacy.plan import pack
 from privacy.records import digest_of
+from privacy.schemes.shares.sharing import UpdateSecrets
+from tests.participant import shared_round
 from tests.participant import signed_round as made
 from tests.participant.agent_at_work import next_model
 from tests.participant.tiny_site import TinySite
@@ -154,3 +156,18 @@ def test_more_data_than_the_sites_file_says_is_refused(workshop, records, rows):
         workshop.require_records(records, rows)
 
     assert "40" not in str(refused.value)
+
+
+def test_an_update_in_shares_is_forgotten_as_well(workshop, models, tmp_path):
+    """Split once; a second protection of it, under whichever scheme, finds nothing."""
+    plan, folder = shared_round.plan(), Outbox(tmp_path, 1).start()
+    secrets = UpdateSecrets.generate(os.urandom)
+    workshop.train(pack(plan), models.folder)
+    workshop.privatise(pack(plan))
+
+    shared = workshop.share(pack(plan), "amber", secrets, folder)
+
+    assert workshop._integers is None
+    assert shared.piece.chunks == len(list(folder.iterdir())) == plan.arithmetic.chunks
+    with pytest.raises(IllegalEvent):
+        workshop.share(pack(plan), "amber", secrets, folder)

@@ -50,6 +50,20 @@ def pooling(connection: Connection, site: str) -> None:
     serve_workshop(connection, make)
 
 
+def holding(connection: Connection, site: str) -> None:
+    """Serve a workshop that has an update, and the first model of its federation."""
+
+    def make():
+        from participant import workshop  # noqa: PLC0415 - as `serve` does
+        from tests.participant import signed_round  # noqa: PLC0415
+
+        made = workshop.Workshop(None, os.urandom, _integers=np.arange(5000))
+        made.shapes = lambda: signed_round.SHAPES
+        return made
+
+    serve_workshop(connection, make)
+
+
 def _not_finite(*_):
     raise UpdateOutOfRange("3 of 5000 values are not finite")
 

@@ -12,19 +12,21 @@ import pytest
 from msgspec.structs import replace
 
 from participant import agree, keying, masking
-from privacy import canonical, plan
+from privacy import canonical, plan, signing
 from privacy.errors import MalformedMessage
 from privacy.ledger import LedgerState, Row, follow
 from privacy.limbs import Layout, decode_chunk, encode_chunk
 from privacy.merkle import chunk_root, leaf_digest, piece_root
-from privacy.records import SealedModel, SealedSecret, Wrap, digest_of
+from privacy.records import Recollection, SealedModel, SealedSecret, Wrap, digest_of
 from privacy.schemes import fields
 from privacy.schemes.masks import Mask
+from privacy.schemes.shares.opening import sum_root
 from privacy.sealing import HpkeKeyPair, Sealed, ciphertext_digest, seal, seal_context, seal_stream
 from privacy.signing import transcript
 from privacy.vectors import ModelDigest, model_digest
 from tests import formats_by_hand as hand
 from tests.privacy import example_round as example
+from tests.privacy import example_shares as shares
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "formats_v1.json").read_text())
 LAYOUT = Layout(256, (hand.PRIME,))
@@ -126,7 +128,36 @@ def test_a_plan_is_that_of_the_file() -> None:
     assert read.digest() == of["digest"]
 
 
-@pytest.mark.parametrize("record", example.RECORDS, ids=lambda each: type(each).__name__)
+def test_a_plan_under_shares_is_that_of_the_file() -> None:
+    """The kind of its terms is written in them; no field of one scheme passes for the other's."""
+    of = VECTORS["shares_plan"]
+
+    read = plan.decode(bytes.fromhex(of["arithmetic"]), of["terms"].encode())
+
+    assert read == shares.SHARES_PLAN
+    assert read.digest() == of["digest"]
+    assert shares.shares_roster().digest() == of["roster"]
+
+
+def test_the_root_of_a_sum_in_shares_is_that_of_the_file() -> None:
+    """One root in the manifest stands for three components."""
+    roots = [sha256(f"root of sum {component}".encode()).digest() for component in range(3)]
+
+    assert sum_root(roots).hex() == VECTORS["shares_sum_root"]
+
+
+def test_a_recollection_is_that_of_the_file() -> None:
+    """It belongs to no round, so it is no record; it is signed like one."""
+    of = VECTORS["documents"]["recollection"]
+    said = Recollection("oncology", "elm", sha256(b"nonce").hexdigest(), "amber", 7)
+
+    assert canonical.encode(said).decode() == of["body"]
+    assert signing.digest(signing.Purpose.RECOLLECTION, canonical.encode(said)) == of["digest"]
+
+
+@pytest.mark.parametrize(
+    "record", [*example.RECORDS, *shares.RECORDS], ids=lambda each: type(each).__name__
+)
 def test_a_record_is_that_of_the_file(record: Any) -> None:
     """Bytes and digest."""
     name = "".join(f"_{c.lower()}" if c.isupper() else c for c in type(record).__name__)[1:]

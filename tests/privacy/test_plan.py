@@ -11,8 +11,10 @@ from msgspec.structs import replace
 from privacy import canonical
 from privacy.arithmetic import ModulusRange
 from privacy.errors import MalformedMessage, UnsafeParameters
-from privacy.plan import CKKS, Plan, Terms, decode, digest_of, pack, unpack
+from privacy.plan import CKKS, SHARES, Plan, SharesTerms, Terms, decode, digest_of, pack, unpack
 from privacy.schemes.ckks_parameters import MODULUS_4096
+from privacy.schemes.shares.evidence import MOST_CHUNKS
+from tests.privacy import example_shares as shares
 from tests.privacy.example_round import ARITHMETIC, PLAN, PRIVACY, TERMS
 
 NUMBERS = ("clip", "server_learning_rate")
@@ -126,7 +128,7 @@ def test_bytes_cannot_move_between_the_two_parts() -> None:
     assert len(digests) == 128
 
 
-@pytest.mark.parametrize("scheme", ["plain/1", "plain", "ckks", "ckks/2", "CKKS/1", "shares/1"])
+@pytest.mark.parametrize("scheme", ["plain/1", "plain", "ckks", "ckks/2", "CKKS/1", "shares"])
 def test_no_other_scheme_can_be_planned(scheme: str) -> None:
     """There is no setting by which an update leaves in the clear."""
     part = with_(ARITHMETIC, scheme=scheme).encode()
@@ -337,3 +339,212 @@ def test_the_grid_and_the_parameters_are_those_of_the_plan() -> None:
     assert (PLAN.grid().fraction_bits, PLAN.grid().value_bits) == (18, 24)
     assert PLAN.parameters().scale_log2 == TERMS.scheme.scale_log2
     assert PLAN.parameters().modulus == MODULUS_4096
+
+
+# -- under shares ----------------------------------------------------------------------
+
+SHARES_ARITHMETIC, SCHEME = shares.SHARES_ARITHMETIC, shares.SCHEME
+
+
+def shares_terms(scheme: dict[str, Any] | None = None, **changes: Any) -> Terms:
+    """The example's terms under `shares` with some fields changed."""
+    changed = replace(shares.SHARES_TERMS, **changes)
+    return replace(changed, scheme=replace(SCHEME, **scheme)) if scheme else changed
+
+
+def test_a_plan_under_shares_comes_back_from_its_bytes() -> None:
+    """From the wire, and from the store."""
+    encoded = canonical.encode(shares.SHARES_TERMS)
+
+    assert decode(SHARES_ARITHMETIC.encode(), encoded) == shares.SHARES_PLAN
+    assert unpack(pack(shares.SHARES_PLAN)) == shares.SHARES_PLAN
+
+
+def test_a_plan_under_shares_says_its_parameters_geometry_and_questions() -> None:
+    """Nobody needs to build them again."""
+    plan = shares.SHARES_PLAN
+
+    assert (plan.shares().value_bits, plan.shares().cohort_max) == (24, 4)
+    assert (plan.geometry().chunks, plan.geometry().values_per_chunk) == (2, 504)
+    assert plan.questions() == SCHEME
+    assert plan.terms.seats == shares.SEATS
+    with pytest.raises(UnsafeParameters, match="not 'ckks/1'"):
+        plan.parameters()
+    with pytest.raises(UnsafeParameters, match="not 'shares/1'"):
+        PLAN.shares()
+    with pytest.raises(UnsafeParameters, match="not 'shares/1'"):
+        PLAN.questions()
+
+
+@pytest.mark.parametrize(
+    ("arithmetic", "of"),
+    [
+        (SHARES_ARITHMETIC, TERMS),
+        (ARITHMETIC, shares.SHARES_TERMS),
+        (SHARES_ARITHMETIC, replace(TERMS, scheme=SCHEME)),
+        (ARITHMETIC, replace(shares.SHARES_TERMS, scheme=TERMS.scheme)),
+    ],
+)
+def test_parts_of_two_schemes_make_no_plan(arithmetic: Any, of: Terms) -> None:
+    """Each site would take the part that it reads first for the whole."""
+    with pytest.raises((MalformedMessage, UnsafeParameters)):
+        Plan(arithmetic, of)
+
+
+@pytest.mark.parametrize(
+    "seats",
+    [
+        (),
+        ("elm",),
+        ("elm", "fern"),
+        ("elm", "fern", "fern"),
+        ("elm", "fern", "gorse", "hazel"),
+        ("elm", "fern", "amber"),
+        ("elm", "watch", "gorse"),
+    ],
+)
+def test_seats_are_three_and_neither_open_nor_audit(seats: tuple[str, ...]) -> None:
+    """Who holds two components and opens the sum of all others has one update."""
+    with pytest.raises(UnsafeParameters, match="seat"):
+        Plan(SHARES_ARITHMETIC, shares_terms(seats=seats))
+
+
+def test_a_plan_under_shares_names_no_key() -> None:
+    """There is none; a site would wait for openers to vouch for it."""
+    with pytest.raises(UnsafeParameters, match="no key to name"):
+        Plan(SHARES_ARITHMETIC, shares_terms(key_record="0" * 64))
+
+
+def test_a_plan_under_ckks_names_its_key() -> None:
+    """An update under another key opens to somebody else."""
+    with pytest.raises(UnsafeParameters, match="names the record of its key"):
+        Plan(ARITHMETIC, terms(key_record=None))
+
+
+@pytest.mark.parametrize("release", ["norm-bound", "squared-norm", "alignment"])
+def test_what_seats_open_stands_among_the_releases(release: str) -> None:
+    """A site's policy decides by that list; what is not on it, nobody opens."""
+    listed = tuple(each for each in shares.SHARES_TERMS.privacy.releases if each != release)
+    privacy = replace(shares.SHARES_TERMS.privacy, releases=listed)
+
+    with pytest.raises(UnsafeParameters, match=f"does not list {release}"):
+        Plan(SHARES_ARITHMETIC, shares_terms(privacy=privacy))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"norm_bound": None},
+        {"score_step_log2": None},
+        {"norm_bound": None, "score_step_log2": None},
+    ],
+)
+def test_questions_can_be_left_out(changes: dict[str, None]) -> None:
+    """What may be released need not be asked."""
+    plan = Plan(SHARES_ARITHMETIC, shares_terms(changes))
+
+    assert plan.digest() != shares.SHARES_PLAN.digest()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"values_per_word": 0},
+        {"values_per_word": 5},
+        {"leaves_per_chunk": 0},
+        {"leaves_per_chunk": 513},
+        {"cohort_max": 1},
+        {"cohort_max": 1 << 21},
+    ],
+)
+def test_parameters_of_shares_that_do_not_fit_are_refused(changes: dict[str, int]) -> None:
+    """A plan that exists is one whose sums do not wrap."""
+    with pytest.raises(UnsafeParameters):
+        Plan(SHARES_ARITHMETIC, shares_terms(changes))
+
+
+def test_nothing_is_asked_about_values_side_by_side() -> None:
+    """Two values in a word have no norm; without questions they may share it."""
+    packed = with_(
+        SHARES_ARITHMETIC, values_per_chunk=1008, ranges=(ModulusRange(0, 1, 0, 1 << 64),)
+    )
+    silent = {"values_per_word": 2, "norm_bound": None, "score_step_log2": None}
+
+    with pytest.raises(UnsafeParameters, match="cannot be asked about"):
+        Plan(packed, shares_terms({"values_per_word": 2}))
+
+    assert Plan(packed, shares_terms(silent)).shares().values_per_word == 2
+
+
+def test_parts_under_shares_that_disagree_are_refused() -> None:
+    """A contract would count other chunks than the sites send."""
+    with pytest.raises(MalformedMessage, match="values a chunk"):
+        Plan(SHARES_ARITHMETIC, shares_terms({"leaves_per_chunk": 3}))
+
+
+@pytest.mark.parametrize("modulus", [MODULUS_4096, (1 << 64) - 1, 1 << 63])
+def test_shares_add_modulo_two_to_the_64_only(modulus: int) -> None:
+    """With another modulus the components would not add up to the words."""
+    ranges = (ModulusRange(0, 2, 0, modulus),)
+
+    with pytest.raises(UnsafeParameters, match="modulo"):
+        Plan(with_(SHARES_ARITHMETIC, ranges=ranges), shares.SHARES_TERMS)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"norm_bound": 0},
+        {"norm_bound": (1 << 24) + 1},
+        {"score_step_log2": -1},
+        {"score_step_log2": 63},
+        {"kind": "plain"},
+        {"kind": "ckks"},
+        {"unchecked": 0},
+        {"degree": 4096},
+    ],
+    ids=str,
+)
+def test_terms_of_shares_out_of_their_form_are_refused(changes: dict[str, Any]) -> None:
+    """The kind is read first, and every field is one of that kind."""
+    document = canonical.builtins(shares.SHARES_TERMS)
+    document["scheme"] |= changes
+
+    with pytest.raises(MalformedMessage):
+        decode(SHARES_ARITHMETIC.encode(), json_bytes(document))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*leaves(canonical.builtins(shares.SHARES_TERMS))],
+    ids=lambda path: ".".join(map(str, path)),
+)
+def test_the_digest_is_of_every_field_of_the_terms_of_shares(path: tuple[Any, ...]) -> None:
+    """A bound or a seat that could be changed later would be no promise."""
+    document = canonical.builtins(shares.SHARES_TERMS)
+
+    part = json_bytes(changed(document, path))
+
+    assert digest_of(SHARES_ARITHMETIC.encode(), part) != shares.SHARES_PLAN.digest()
+
+
+def shared(chunks: int) -> Plan:
+    """A plan under `shares` of so many chunks, each of one leaf."""
+    count = 252 * chunks
+    part = with_(
+        ARITHMETIC,
+        scheme=SHARES,
+        dimension=count,
+        values_per_chunk=252,
+        ranges=(ModulusRange(0, chunks, 0, 1 << 64),),
+    )
+    scheme = SharesTerms(values_per_word=1, leaves_per_chunk=1, cohort_max=4)
+    return Plan(part, terms(scheme=scheme, key_record=None, seats=("elm", "fern", "gorse")))
+
+
+def test_a_sum_whose_dispute_could_not_be_settled_is_not_planned() -> None:
+    """Roots of all its chunks must fit into one letter."""
+    assert shared(MOST_CHUNKS).geometry().chunks == MOST_CHUNKS
+
+    with pytest.raises(UnsafeParameters, match="16385 chunks: no dispute"):
+        shared(MOST_CHUNKS + 1)

@@ -20,6 +20,7 @@ from privacy.sealing import (
     HpkeKeyPair,
     Sealed,
     StreamOpener,
+    StreamSealer,
     ciphertext_digest,
     new_content_key,
     open_sealed,
@@ -221,6 +222,16 @@ def test_two_contexts_share_no_key_stream():
     second = next(seal_stream(KEY, CONTEXT + b"x", [bytes(64)]))
 
     assert first[:64] != second[:64]
+
+
+def test_chunks_sealed_one_by_one_are_those_of_the_stream():
+    """For who makes several streams side by side; the bytes are the same."""
+    key, chunks = new_content_key(os.urandom), [b"one", b"two", b""]
+    sealer = StreamSealer(key, b"context")
+
+    sealed = [sealer.seal(chunk, last=at == 2) for at, chunk in enumerate(chunks)]
+
+    assert sealed == list(seal_stream(key, b"context", chunks))
 
 
 def test_chunks_that_come_one_by_one_open_as_a_stream_does():

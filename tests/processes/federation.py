@@ -25,13 +25,14 @@ from privacy.failpoints import VARIABLE
 from privacy.grid import Grid
 from privacy.initial import initial_vector
 from privacy.ledger import Row
+from privacy.plan import CKKS, NORM_BOUND_RELEASE, SCORE_RELEASES, SHARES
 from privacy.records import Record
 from privacy.roster import Role, Roster
 from privacy.vectors import dimension, model_digest
 from veilsum.demo.federation import Places
 from veilsum.demo.witness import FOLDER, noted
 from veilsum.federation.children import Children, children
-from veilsum.federation.founding import found
+from veilsum.federation.founding import configure_seat, found
 from veilsum.federation.observe import Observer, events, observe
 
 from .alive import MARK, left_after, new_mark
@@ -40,12 +41,17 @@ SITES = Path(__file__).parent / "sites"
 NAME = "tiny"
 SHAPES = (("weight", (96, 96)), ("bias", (96,)))
 CHUNKS = 3
+LEAVES_PER_CHUNK = 13
+"""Three chunks under shares, too: 9,312 values are 37 leaves."""
 MODEL = "tiny model 1"
 GRID = Grid(fraction_bits=18, value_bits=24)
 PROGRESS_SECONDS = "2"
 STEP_SECONDS = 90.0
 
 Document = TypeVar("Document", bound=Record)
+
+RELEASES = ("participation", NORM_BOUND_RELEASE, *SCORE_RELEASES)
+"""All that a round may let out; under ckks the first alone."""
 
 TRAINING = {
     "sampling_rate": "0.5",
@@ -59,13 +65,14 @@ TRAINING = {
 
 @dataclass
 class Federation:
-    """One coordinator and its sites, each a process that a test may kill and start again."""
+    """One coordinator, its sites and seats, each a process that a test may kill and restart."""
 
     places: Places
     family: Children
     sites: tuple[str, ...]
     roster: Roster
     port: int
+    seats: tuple[str, ...] = ()
     mark: str = field(default_factory=new_mark)
     doomed: set[str] = field(default_factory=set)
 
@@ -102,9 +109,16 @@ class Federation:
         command = ["veilsum", "auditor", "serve", "--config"]
         self._start(name, command, self.places.site(name) / "auditor.toml", failpoints)
 
+    def start_seat(self, name: str, failpoints: str = "") -> None:
+        """Start a seat."""
+        command = ["veilsum", "aggregator", "serve", "--config"]
+        self._start(name, command, self.places.site(name) / "aggregator.toml", failpoints)
+
     def start(self) -> None:
         """Start everybody, with no failpoint."""
         self.start_coordinator()
+        for name in self.seats:
+            self.start_seat(name)
         for name in self.sites:
             self.start_site(name)
 
@@ -166,14 +180,17 @@ class Federation:
         self.wait_for(f"contributions of {names} to round {number}", there)
 
     def wait_for_end(self) -> None:
-        """Return when every running site has ended by itself, which it does once all is over."""
-        running = [name for name in self.sites if name in self.family.running]
+        """Return when every running site and seat has ended by itself: all is over then."""
+        running = [name for name in (*self.sites, *self.seats) if name in self.family.running]
         self.wait_for("the end", lambda: all(map(self.family.has_ended, running)))
 
     def run_to_the_end(self) -> None:
         """Start whoever does not run, and wait until the programme is over for every site."""
         if "coordinator" not in self.family.running:
             self.start_coordinator()
+        for name in self.seats:
+            if name not in self.family.running:
+                self.start_seat(name)
         for name in self.sites:
             if name not in self.family.running:
                 self.start_site(name)
@@ -185,7 +202,8 @@ class Federation:
         """Return who is in a round's sum."""
         current = self.round(number)
         assert current is not None
-        return tuple(each.participant for each in current.committed)
+        left_out = {each.participant for each in current.left_out}
+        return tuple(e.participant for e in current.committed if e.participant not in left_out)
 
     def difference(self, number: int) -> set[int]:
         """Return the distance of each opened sum from the plaintext sum, in grid steps."""
@@ -266,13 +284,18 @@ def federation(
     *,
     policies: Mapping[str, Mapping[str, object]] | None = None,
     auditor: str = "",
+    seats: Sequence[str] = (),
+    asked: Mapping[str, object] | None = None,
     **rounds: object,
 ) -> Iterator[Federation]:
     """Found a federation in `folder`; nothing runs yet, and nothing is left running at the end.
 
     Args:
         policies: lines of a site's policy, where a test wants others.
-        auditor: name of a member that audits every round, after those of the sites in order.
+        auditor: name of a member that audits every round, or judges what seats dispute.
+        seats: three members; with them rounds are under shares.
+        asked: settings of the coordinator's `scheme` about questions to seats, where a test
+            wants others than the norm bound alone, which a seat that is away holds up.
         rounds: settings of the coordinator's `rounds`, where a test wants others.
     """
     places = Places(folder)
@@ -281,15 +304,21 @@ def federation(
     if auditor:
         init(places.site(auditor), NAME, auditor, "Organisation of the auditor", role=Role.AUDITOR)
         rounds = {"auditor": auditor, **rounds}
-    roster = found(places, NAME, [*sites, auditor] if auditor else sites)
+    if seats:
+        rounds = {"seats": list(seats), **rounds}
+    for name in seats:
+        init(places.site(name), NAME, name, f"Organisation {name}", role=Role.AGGREGATOR)
+    roster = found(places, NAME, sorted([*sites, *([auditor] if auditor else []), *seats]))
     with children(places.logs) as family:
-        made = Federation(places, family, tuple(sites), roster, _free_port())
-        made._config.write_text(tomlkit.dumps(_coordinator(made, rounds)))
+        made = Federation(places, family, tuple(sites), roster, _free_port(), tuple(seats))
+        made._config.write_text(tomlkit.dumps(_coordinator(made, rounds, asked or {})))
         for name in sites:
             made.configure(name, **(policies or {}).get(name, {}))
         if auditor:
             body = tomlkit.dumps(_auditor(made, auditor)).encode()
             (places.site(auditor) / "auditor.toml").write_bytes(body)
+        for name in seats:
+            configure_seat(places, roster, name, f"127.0.0.1:{made.port}", smallest_cohort=2)
         try:
             yield made
         finally:
@@ -307,7 +336,9 @@ def _free_port() -> int:
     raise AssertionError("no free port")
 
 
-def _coordinator(made: Federation, rounds: Mapping[str, object]) -> dict[str, object]:
+def _coordinator(
+    made: Federation, rounds: Mapping[str, object], asked: Mapping[str, object]
+) -> dict[str, object]:
     home = made.places.coordinator
     settings: dict[str, object] = {
         "wanted": 1,
@@ -335,7 +366,7 @@ def _coordinator(made: Federation, rounds: Mapping[str, object]) -> dict[str, ob
             "fraction_bits": GRID.fraction_bits,
             "value_bits": GRID.value_bits,
             "cohort_max": 4,
-            "ciphertexts_per_chunk": 1,
+            **(_shares(asked) if made.seats else {"ciphertexts_per_chunk": 1}),
         },
         "rounds": {**settings, **rounds},
         "model": {
@@ -347,14 +378,19 @@ def _coordinator(made: Federation, rounds: Mapping[str, object]) -> dict[str, ob
             "unit": "patient",
             "neighbouring": "add_remove",
             "delta": "0.001",
-            "releases": ["participation"],
+            "releases": list(RELEASES if made.seats else RELEASES[:1]),
             "training": TRAINING,
         },
     }
 
 
+def _shares(asked: Mapping[str, object]) -> dict[str, object]:
+    return {"name": SHARES, "leaves_per_chunk": LEAVES_PER_CHUNK, "bound_norms": True, **asked}
+
+
 def _auditor(made: Federation, name: str) -> dict[str, object]:
-    policy = {"roster": made.roster.digest(), "schemes": ["ckks/1"], "smallest_cohort": 2}
+    scheme = SHARES if made.seats else CKKS
+    policy = {"roster": made.roster.digest(), "schemes": [scheme], "smallest_cohort": 2}
     files = {key: each for key, each in _site(made, name, {}).items() if key != "dataset"}
     return {**files, "policy": policy}
 
@@ -365,14 +401,14 @@ def _site(made: Federation, name: str, policy: Mapping[str, object]) -> dict[str
         "roster": made.roster.digest(),
         "first_model": MODEL,
         "openers": list(made.sites[:3]),
-        "schemes": ["ckks/1"],
+        "schemes": [SHARES if made.seats else CKKS],
         "smallest_cohort": 2,
         "epsilon_per_round": "3",
         "epsilon_for_life": "8",
         "delta": "0.001",
         "unit": "patient",
         "neighbouring": "add_remove",
-        "releases": ["participation"],
+        "releases": list(RELEASES if made.seats else RELEASES[:1]),
         "without_auditor": True,
     }
     return {

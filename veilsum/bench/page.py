@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 
 from privacy.errors import ConfigError
 
-from . import round_screen, screen
+from . import round_screen, screen, shares_screen
 from .report import Report
 from .round_report import RoundReport
+from .shares_report import SharesReport
 
 BEGIN = "<!-- measured: begin -->"
 END = "<!-- measured: end -->"
@@ -25,28 +26,44 @@ def with_results(page: str, results: str) -> str:
     return f"{before}{BEGIN}\n\n{results}\n{END}{after}"
 
 
-def results(schemes: Sequence[Report], measured: RoundReport) -> str:
+def results(schemes: Sequence[Report | SharesReport], rounds: Sequence[RoundReport]) -> str:
     """Return the tables of all measurements, in Markdown."""
     parts = [f"{screen.measured_on(schemes[0].machine)}.\n", *map(_scheme, schemes)]
-    return "\n".join([*parts, _round(measured)])
+    return "\n".join([*parts, *map(_round, rounds)])
 
 
-def _scheme(report: Report) -> str:
+def _scheme(report: Report | SharesReport) -> str:
     command = (
         f"`veilsum bench scheme --scheme {report.scheme} --parameters {report.parameters} "
         f"--participants {report.participants} --value-bits {report.value_bits}`"
     )
-    words = (
+    if isinstance(report, SharesReport):
+        rows, words = shares_screen.rows(report), _shares_in_words(report)
+    else:
+        rows, words = screen.rows(report), _ckks_in_words(report)
+    return f"{command}\n\n{_table(screen.HEADINGS, rows)}\n{words}\n"
+
+
+def _ckks_in_words(report: Report) -> str:
+    return (
         f"Veilsum: {screen.described(report.arithmetic)}. "
         f"Reference: {screen.reference_in_words(report)}."
     )
-    return f"{command}\n\n{_table(screen.HEADINGS, screen.rows(report))}\n{words}\n"
+
+
+def _shares_in_words(report: SharesReport) -> str:
+    arithmetic = report.arithmetic
+    return (
+        f"Veilsum: {arithmetic.components} components of words of {arithmetic.word_bits} bits, "
+        f"{arithmetic.values_per_word} value in a word, {arithmetic.values_per_chunk} values a "
+        f"chunk; coordinator means a seat. Reference: {report.reference.name}."
+    )
 
 
 def _round(report: RoundReport) -> str:
     command = (
-        f"`veilsum bench round --participants {report.participants} --parameters "
-        f"{report.parameters} --value-bits {report.value_bits}`"
+        f"`veilsum bench round --scheme {report.scheme} --participants {report.participants} "
+        f"--parameters {report.parameters} --value-bits {report.value_bits}`"
     )
     table = _table(round_screen.HEADINGS, round_screen.rows(report))
     words = f"{_sentence(round_screen.title(report))}. {round_screen.summary(report)}."

@@ -21,6 +21,7 @@ from .setting import (
     AUDITOR,
     Setting,
     configure_auditor,
+    configure_seats,
     configure_sites,
     draw,
     found_setting,
@@ -33,11 +34,17 @@ _START_SECONDS = 60.0
 _LOOK_SECONDS = 0.25
 _COORDINATOR: Kinds = ("coordinator", "fold")
 _AUDITOR: Kinds = ("auditor",)
+_SEAT: Kinds = ("seat",)
 _SITE: Kinds = ("agent", "worker", "encryptor")
 
 
 def run(
-    *, participants: int, parameters: int, value_bits: int, auditor: bool = True
+    *,
+    participants: int,
+    parameters: int,
+    value_bits: int,
+    auditor: bool = True,
+    scheme: str = "ckks",
 ) -> RoundReport:
     """Run one round of untrained updates, each member in processes of its own.
 
@@ -45,21 +52,25 @@ def run(
     ends every process and leaves nothing.
 
     Raises:
-        ConfigError: the sizes do not go together, or a process failed; its log says why.
+        ConfigError: no such scheme, the sizes do not go together, or a process failed; its
+            log says why.
         UnsafeParameters: no parameters of the scheme fit, with the numbers.
     """
     machine = this_machine()
-    setting = draw(participants, parameters, value_bits, auditor=auditor, entropy=os.urandom)
+    setting = draw(
+        participants, parameters, value_bits, auditor=auditor, entropy=os.urandom, scheme=scheme
+    )
     with stopped_by_sigterm(), _folder() as folder:
         places = Places(folder)
         peaks = _run(places, setting)
         found = _timeline(places, setting)
     wanted = mean_digest(list(setting.updates.values()))
     return RoundReport(
+        scheme=scheme,
         parameters=parameters,
         participants=participants,
         value_bits=value_bits,
-        auditor=auditor,
+        auditor=setting.auditor,
         bytes_per_parameter_up=max(found.bytes_up.values()) / parameters,
         seconds=found.seconds,
         stages=found.stages,
@@ -96,6 +107,9 @@ def _run(places: Places, setting: Setting) -> Peaks:
             path = configure_auditor(places, roster, address)
             family.start(AUDITOR, ["veilsum", "auditor", "serve", "--config", str(path)])
             kinds[AUDITOR] = _AUDITOR
+        for name, path in configure_seats(places, setting, roster, address).items():
+            family.start(name, ["veilsum", "aggregator", "serve", "--config", str(path)])
+            kinds[name] = _SEAT
         watch = _Watch(family, kinds)
         family.wait_for("the round", watch.is_over, LONGEST_SECONDS)
         family.check()
@@ -144,4 +158,5 @@ def _timeline(places: Places, setting: Setting) -> Timeline:
     def log(name: str) -> list[dict[str, object]]:
         return events(places.logs / f"{name}.log")
 
-    return timeline(log("coordinator"), {name: log(name) for name in setting.sites})
+    sites = {name: log(name) for name in setting.sites}
+    return timeline(log("coordinator"), sites, setting.scheme)

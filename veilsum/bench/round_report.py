@@ -10,6 +10,7 @@ class RoundReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a round took, and where it was measured.
 
     Attributes:
+        scheme: "ckks" or "shares".
         parameters: length of each vector.
         bytes_per_parameter_up: of one contribution, all messages and gRPC's frames counted.
         seconds: from the last founder's signature to the last site that holds the new model.
@@ -17,6 +18,7 @@ class RoundReport(msgspec.Struct, frozen=True, kw_only=True):
         exact: True if every site holds the model that the plaintext mean makes, to the last bit.
     """
 
+    scheme: str
     parameters: int
     participants: int
     value_bits: int

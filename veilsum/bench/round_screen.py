@@ -21,9 +21,12 @@ def show(report: RoundReport, console: Console | None = None) -> None:
 
 def title(report: RoundReport) -> str:
     """Return the round's size in words."""
+    beside = "with an auditor" if report.auditor else "without an auditor"
+    if report.scheme == "shares":
+        beside = "with three seats that ask for the norm bound"
     return (
-        f"a round of {report.participants} sites, {report.parameters:,} values of "
-        f"{report.value_bits} bits, {'with' if report.auditor else 'without'} an auditor"
+        f"a round of {report.participants} sites under {report.scheme}, {report.parameters:,} "
+        f"values of {report.value_bits} bits, {beside}"
     )
 
 

@@ -1,12 +1,14 @@
 """The federation of a measured round: who takes part with what, and what their files say."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from participant.init import init
 from privacy.errors import ConfigError
 from privacy.grid import Grid
+from privacy.plan import CKKS, NORM_BOUND_RELEASE, SHARES
 from privacy.roster import Role, Roster
 from veilsum.federation import founding
 from veilsum.federation.founding import (
@@ -21,6 +23,10 @@ from .untrained import Untrained, first_digest, grid_for, largest_step
 
 FEDERATION = "bench"
 AUDITOR = "auditor"
+SEATS = ("seat-1", "seat-2", "seat-3")
+SCHEMES: Final[Mapping[str, str]] = {"ckks": CKKS, "shares": SHARES}
+"""What the command calls each scheme, and what plans do."""
+
 _MOST_OPENERS = 3
 _CIPHERTEXTS_PER_CHUNK = 17
 # A measured round waits for everybody, however long that takes.
@@ -40,8 +46,9 @@ _TRAINING = {
 
 @dataclass(frozen=True)
 class Setting:
-    """A round of as many participants as there are updates, and perhaps an auditor."""
+    """A round of as many participants as there are updates; seats or an auditor beside them."""
 
+    scheme: str
     parameters: int
     value_bits: int
     auditor: bool
@@ -58,6 +65,16 @@ class Setting:
         return self.sites[:_MOST_OPENERS]
 
     @property
+    def seats(self) -> tuple[str, ...]:
+        """Names of the seats; none under ckks."""
+        return SEATS if self.scheme == "shares" else ()
+
+    @property
+    def releases(self) -> Sequence[str]:
+        """What the round lets out beside its model."""
+        return ["participation", *([NORM_BOUND_RELEASE] if self.seats else [])]
+
+    @property
     def grid(self) -> Grid:
         """The grid of all values."""
         return grid_for(self.value_bits)
@@ -70,12 +87,16 @@ def draw(
     *,
     auditor: bool,
     entropy: Callable[[int], bytes],
+    scheme: str = "ckks",
 ) -> Setting:
     """Return a setting with fresh updates.
 
     Raises:
-        ConfigError: fewer than two participants, or a vector too long for its values.
+        ConfigError: no such scheme, fewer than two participants, or a vector too long for its
+            values.
     """
+    if scheme not in SCHEMES:
+        raise ConfigError(f"scheme {scheme!r} cannot be measured; one of: {', '.join(SCHEMES)}")
     if participants < 2:
         raise ConfigError(f"a round of {participants} participants: two at least")
     grid = grid_for(value_bits)
@@ -84,7 +105,8 @@ def draw(
         f"site-{number:03d}": Untrained(parameters, grid.fraction_bits, entropy(32).hex())
         for number in range(1, participants + 1)
     }
-    return Setting(parameters, value_bits, auditor, updates)
+    # Under shares an auditor judges what seats dispute; there is nothing of it to measure.
+    return Setting(scheme, parameters, value_bits, auditor and scheme == "ckks", updates)
 
 
 def found_setting(places: Places, setting: Setting) -> Roster:
@@ -93,7 +115,9 @@ def found_setting(places: Places, setting: Setting) -> Roster:
         init(places.site(name), FEDERATION, name, f"Organisation {name}")
     if setting.auditor:
         init(places.site(AUDITOR), FEDERATION, AUDITOR, "Auditors", role=Role.AUDITOR)
-    members = [*setting.sites, *([AUDITOR] if setting.auditor else [])]
+    for name in setting.seats:
+        init(places.site(name), FEDERATION, name, f"Organisation {name}", role=Role.AGGREGATOR)
+    members = [*setting.sites, *([AUDITOR] if setting.auditor else []), *setting.seats]
     roster = found(places, FEDERATION, sorted(members))
     write_settings(places.coordinator / "coordinator.toml", _coordinator(places, setting))
     return roster
@@ -113,7 +137,17 @@ def configure_sites(
 
 def configure_auditor(places: Places, roster: Roster, address: str) -> Path:
     """Write the auditor's file, and return its path."""
-    return founding.configure_auditor(places, roster, AUDITOR, address, smallest_cohort=2)
+    return founding.configure_auditor(places, roster, AUDITOR, address, 2, CKKS)
+
+
+def configure_seats(
+    places: Places, setting: Setting, roster: Roster, address: str
+) -> dict[str, Path]:
+    """Write every seat's file, and return its path by name."""
+    return {
+        name: founding.configure_seat(places, roster, name, address, smallest_cohort=2)
+        for name in setting.seats
+    }
 
 
 def _coordinator(places: Places, setting: Setting) -> dict[str, object]:
@@ -124,7 +158,7 @@ def _coordinator(places: Places, setting: Setting) -> dict[str, object]:
             "fraction_bits": setting.grid.fraction_bits,
             "value_bits": setting.grid.value_bits,
             "cohort_max": participants,
-            "ciphertexts_per_chunk": _CIPHERTEXTS_PER_CHUNK,
+            **_scheme(setting),
         },
         "rounds": {
             "wanted": 1,
@@ -136,6 +170,7 @@ def _coordinator(places: Places, setting: Setting) -> dict[str, object]:
             "server_learning_rate": "1",
             "deadline": _DEADLINE,
             **({"auditor": AUDITOR} if setting.auditor else {}),
+            **({"seats": list(setting.seats)} if setting.seats else {}),
         },
         "model": {"dimension": setting.parameters, "initial": first_digest(setting.parameters)},
         "privacy": {
@@ -143,10 +178,17 @@ def _coordinator(places: Places, setting: Setting) -> dict[str, object]:
             "unit": "patient",
             "neighbouring": "add_remove",
             "delta": _DELTA,
-            "releases": ["participation"],
+            "releases": setting.releases,
             "training": _TRAINING,
         },
     }
+
+
+def _scheme(setting: Setting) -> Mapping[str, object]:
+    """Return the lines of the coordinator's `scheme` that differ between schemes."""
+    if setting.scheme == "ckks":
+        return {"ciphertexts_per_chunk": _CIPHERTEXTS_PER_CHUNK}
+    return {"name": SHARES, "bound_norms": True}
 
 
 def _site(
@@ -159,14 +201,14 @@ def _site(
             "roster": roster.digest(),
             "openers": list(setting.openers),
             "first_model": "zeros",
-            "schemes": ["ckks/1"],
+            "schemes": [SCHEMES[setting.scheme]],
             "smallest_cohort": 2,
             "epsilon_per_round": _EPSILON,
             "epsilon_for_life": _EPSILON,
             "delta": _DELTA,
             "unit": "patient",
             "neighbouring": "add_remove",
-            "releases": ["participation"],
+            "releases": setting.releases,
             "without_auditor": not setting.auditor,
         },
     }

@@ -13,14 +13,19 @@ def show(report: SharesReport, console: Console | None = None) -> None:
     table = Table(title=f"shares, values of {report.value_bits} bits", title_justify="left")
     for name in screen.HEADINGS:
         table.add_column(name, justify="right" if name else "left")
-    for row in (*screen.rows(report), *_rows(report)):
+    for row in rows(report):
         table.add_row(*row)
     out.print(table)
     out.print(f"reference: {report.reference.name}", markup=False)
     out.print(f"{screen.measured_on(report.machine)}; {report.seconds:.0f} s", markup=False)
 
 
-def _rows(report: SharesReport) -> list[tuple[str, str, str, str]]:
+def rows(report: SharesReport) -> list[tuple[str, str, str, str]]:
+    """Return all rows: what CKKS's report has too, then what only shares have."""
+    return [*screen.rows(report), *_further(report)]
+
+
+def _further(report: SharesReport) -> list[tuple[str, str, str, str]]:
     questions, packed = report.questions, report.packed
     found = (
         ("AES-256-CTR alone, µs per parameter", f"{report.aes_ctr_us_per_parameter:.4f}"),

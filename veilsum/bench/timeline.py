@@ -16,6 +16,8 @@ from privacy.errors import InternalError
 Event = Mapping[str, object]
 
 _MIB = 1 << 20
+# What a site's worker is told, to protect an update and to open a sum.
+_ORDERS = {"ckks": ("protect", "reveal"), "shares": ("share", "reveal_shares")}
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -45,30 +47,42 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
 class Stages(msgspec.Struct, frozen=True, omit_defaults=True):
     """The stages in the order they begin; `protect` and `upload` overlap between members.
 
+    `keying`, `fold` and `audit` are of a round under ckks; `planning`, `judge`, `certify` and
+    `add` of one under shares.
+
     Attributes:
         keying: from the last founder's signature to the signed plan.
+        planning: the same where no key is made.
         prepare: at each site, until it protects: plan checked, budget reserved, the update
             made, clipped and put on the grid.
         protect: encrypted, checked and written to the outbox, at each site.
         upload: from a contribution's header to its receipt.
         fold: all contributions added up.
         audit: added up again by the auditor, and signed.
+        judge: until the last seat has said which contributions are what their sites signed,
+            and keep the norm bound; what came before the last one, seats have checked already.
+        certify: until enough have signed the cohort.
+        add: until the seats' sums are stated, compared and signed for.
         open: the sum fetched and opened at the first opener; `each`: opened at each opener.
         seal: the model made from it sealed to all trainers, and stored.
         agree: until enough openers have signed what they made themselves.
         adopt: until the last trainer holds the model.
     """
 
-    keying: Stage
     prepare: Stage
     protect: Stage
     upload: Stage
-    fold: Stage
     open: Stage
     seal: Stage
     agree: Stage
     adopt: Stage
+    keying: Stage | None = None
+    planning: Stage | None = None
+    fold: Stage | None = None
     audit: Stage | None = None
+    judge: Stage | None = None
+    certify: Stage | None = None
+    add: Stage | None = None
 
 
 @dataclass(frozen=True)
@@ -81,15 +95,20 @@ class Timeline:
     models: Mapping[str, str]
 
 
-def timeline(coordinator: Sequence[Event], sites: Mapping[str, Sequence[Event]]) -> Timeline:
+def timeline(
+    coordinator: Sequence[Event], sites: Mapping[str, Sequence[Event]], scheme: str = "ckks"
+) -> Timeline:
     """Return the timeline of the one round in the logs of its coordinator and its sites.
+
+    Args:
+        scheme: "ckks" or "shares".
 
     Raises:
         InternalError: an event that every round has is in none of them.
     """
-    founded = min(_first(events, "joined") for events in sites.values())
     planned = _first(coordinator, "round_stepped", what="Planned")
-    counted = _first(coordinator, "round_stepped", phase="aggregating")
+    # Where no key is made, the plan may be there before a site has said that it joined.
+    founded = min(planned, *(_first(events, "joined") for events in sites.values()))
     added = _first(coordinator, "round_stepped", what="Aggregated")
     signed = min(_times(coordinator, "round_stepped", what="Countersigned"), default=None)
     opened = min(at for each in sites.values() for at in _times(each, "done", task="Open"))
@@ -100,19 +119,22 @@ def timeline(coordinator: Sequence[Event], sites: Mapping[str, Sequence[Event]])
         name: int(str(_one(each, "contribution_sent")["bytes"])) for name, each in sites.items()
     }
 
+    protecting, opening = _ORDERS[scheme]
+
     def between(begin: float, end: float, each: Spread | None = None) -> Stage:
         return Stage(begin - founded, end - begin, each)
 
-    opens = _spread([lap.seconds for each in sites.values() for lap in _laps(each, "reveal")])
-    protects = _protects(sites)
+    opens = _spread([lap.seconds for each in sites.values() for lap in _laps(each, opening)])
+    protects = _protects(sites, protecting)
     prepares = {name: _Lap(planned, lap.began) for name, lap in protects.items()}
+    summed = (_summed_by_coordinator if scheme == "ckks" else _summed_by_seats)(coordinator)
+    planning = "keying" if scheme == "ckks" else "planning"
     stages = Stages(
-        keying=between(founded, planned),
+        **{planning: between(founded, planned)},
+        **{name: between(*laps) for name, laps in summed.items()},
         prepare=_stage(founded, prepares),
         protect=_stage(founded, protects, sent),
         upload=_stage(founded, _uploads(coordinator, sites), sent),
-        fold=between(counted, added),
-        audit=between(added, signed) if signed else None,
         open=between(signed or added, opened, opens),
         seal=between(opened, sealed),
         agree=between(sealed, agreed),
@@ -120,6 +142,28 @@ def timeline(coordinator: Sequence[Event], sites: Mapping[str, Sequence[Event]])
     )
     models = {name: str(_one(each, "model_adopted")["model"]) for name, each in sites.items()}
     return Timeline(adopted - founded, stages, sent, models)
+
+
+def _summed_by_coordinator(coordinator: Sequence[Event]) -> Mapping[str, tuple[float, float]]:
+    """Return when a sum under ckks was made, and countersigned if it was."""
+    counted = _first(coordinator, "round_stepped", phase="aggregating")
+    added = _first(coordinator, "round_stepped", what="Aggregated")
+    signed = _times(coordinator, "round_stepped", what="Countersigned")
+    return {"fold": (counted, added), **({"audit": (added, min(signed))} if signed else {})}
+
+
+def _summed_by_seats(coordinator: Sequence[Event]) -> Mapping[str, tuple[float, float]]:
+    """Return when the candidates of a round under shares were judged, certified and added."""
+    closed, judged, certified = (
+        _first(coordinator, "round_stepped", phase=phase)
+        for phase in ("judging", "certifying", "summing")
+    )
+    added = _first(coordinator, "round_stepped", what="Aggregated")
+    return {
+        "judge": (closed, judged),
+        "certify": (judged, certified),
+        "add": (certified, added),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +178,8 @@ class _Lap:
         return self.ended - self.began
 
 
-def _protects(sites: Mapping[str, Sequence[Event]]) -> dict[str, _Lap]:
-    return {name: _laps(events, "protect")[0] for name, events in sites.items()}
+def _protects(sites: Mapping[str, Sequence[Event]], what: str) -> dict[str, _Lap]:
+    return {name: _laps(events, what)[0] for name, events in sites.items()}
 
 
 def _uploads(coordinator: Sequence[Event], sites: Mapping[str, Sequence[Event]]) -> dict[str, _Lap]:

@@ -1,36 +1,45 @@
 """Write what was measured into the documentation: `python -m veilsum.bench.write DOCS FOLDER`.
 
-FOLDER holds `scheme-*.json` and `round.json`, as `veilsum bench … --json` prints them.
+FOLDER holds `scheme-*.json`, `shares-*.json`, `round.json` and `round-shares.json`, as
+`veilsum bench … --json` prints them.
 """
 
 import sys
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from . import page, plot
 from .report import Report
 from .round_report import RoundReport
+from .shares_report import SharesReport
+
+Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 
 def write(docs: Path, measured: Path) -> None:
     """Write tables into `performance.md` and the drawing beside it, from the JSON in `measured`.
 
-    The drawing is that of the first scheme file by name.
+    The drawing is that of the first file of each scheme by name.
 
     Raises:
         ConfigError: the page has no place for the tables.
     """
-    schemes = [
-        msgspec.json.decode(path.read_bytes(), type=Report)
-        for path in sorted(measured.glob("scheme-*.json"))
-    ]
-    a_round = msgspec.json.decode((measured / "round.json").read_bytes(), type=RoundReport)
+    schemes = _read(measured, "scheme-*.json", Report)
+    shared = _read(measured, "shares-*.json", SharesReport)
+    rounds = _read(measured, "round*.json", RoundReport)
     target = docs / "performance.md"
-    text = page.with_results(target.read_text(), page.results(schemes, a_round))
+    text = page.with_results(target.read_text(), page.results([*schemes, *shared], rounds))
     (docs / "images").mkdir(exist_ok=True)
-    plot.draw(schemes[0], docs / "images" / "performance.svg")
+    plot.draw(schemes[0], shared[0], docs / "images" / "performance.svg")
     target.write_text(text)
+
+
+def _read(folder: Path, names: str, kind: type[Kind]) -> list[Kind]:
+    """Return the reports in the files of these names, in the order of their names."""
+    files = sorted(folder.glob(names), key=lambda path: path.stem)
+    return [msgspec.json.decode(path.read_bytes(), type=kind) for path in files]
 
 
 if __name__ == "__main__":

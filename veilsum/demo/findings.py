@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,18 +17,32 @@ from participant.payout import Paid
 from privacy import canonical
 from privacy.budget import SpendLimits
 from privacy.errors import ConfigError
+from privacy.records import Score, Verdict
 from privacy.vectors import dimension
 from veilsum.federation.audits import Audits
 from veilsum.federation.observe import events
+from veilsum.federation.statements import Statements
 
 from . import settings as agreed
-from .federation import AUDITOR, HOSPITALS, KILL_ROUND, KILLED, OPENERS, Places
+from .federation import (
+    AUDITOR,
+    HOSPITALS,
+    KILL_ROUND,
+    KILLED,
+    KILLED_SEAT,
+    OPENERS,
+    SEAT_KILL_ROUND,
+    Places,
+    seats,
+)
 from .network import accuracy
 from .report import Audited, Report, RoundReport, SiteRound
+from .seated import Seated, SeatRound, SiteScore
 from .settlement import Programme
 from .witness import noted
 
 WANTED_COHORTS = (4, 3, 4)
+_SEAT_KILLED = "cohort signed, its sums not stated"
 
 
 @dataclass(frozen=True)
@@ -43,9 +57,11 @@ def find(
     places: Places,
     programme: Programme,
     audits: Audits,
+    statements: Statements,
     rounds: Mapping[int, Round],
     kill: Kill,
     started: float,
+    scheme: str,
 ) -> Report:
     """Return what the files, logs and databases of a run say of it.
 
@@ -68,7 +84,7 @@ def find(
     pooled = accuracy_pooled()
     alone = {name: accuracy_alone(name, os.urandom) for name in HOSPITALS}
     return Report(
-        rounds=tuple(_round_report(places, audits, each, kill) for each in done),
+        rounds=tuple(_round_report(places, audits, statements, each, kill) for each in done),
         parameters=dimension(agreed.DEMO_SHAPES),
         accuracy=accuracy(vector),
         accuracy_alone=alone,
@@ -89,11 +105,17 @@ def find(
         wanted_cohorts=WANTED_COHORTS,
         epsilon_limit=float(agreed.EPSILON_LIMIT),
         killed=KILLED,
+        scheme=scheme,
+        killed_seat=KILLED_SEAT if seats(scheme) else "",
+        seat_kill_round=SEAT_KILL_ROUND if seats(scheme) else 0,
     )
 
 
-def _round_report(places: Places, audits: Audits, current: Round, kill: Kill) -> RoundReport:
-    cohort = tuple(entry.participant for entry in current.committed)
+def _round_report(
+    places: Places, audits: Audits, statements: Statements, current: Round, kill: Kill
+) -> RoundReport:
+    left_out = {each.participant for each in current.left_out}
+    cohort = tuple(e.participant for e in current.committed if e.participant not in left_out)
     killed = f"{kill.durable_chunks} of {kill.chunks} chunks sent"
     sites = tuple(
         SiteRound(
@@ -113,6 +135,50 @@ def _round_report(places: Places, audits: Audits, current: Round, kill: Kill) ->
         current.agreed,
         audits.countersigned(current),
         _audited(audits, current),
+        _seated(statements, current) if current.rules.seats else None,
+    )
+
+
+def _seated(statements: Statements, current: Round) -> Seated:
+    certificate, verdicts = statements.certificate(current), statements.verdicts(current)
+    taken, scores = statements.sums(current), statements.scores(current)
+    return Seated(
+        seats=tuple(
+            SeatRound(
+                seat,
+                judged=seat in verdicts,
+                unasked=verdicts[seat].unasked if seat in verdicts else "",
+                certified=seat in certificate.seats,
+                stated=seat in taken,
+                killed_at=_SEAT_KILLED
+                if (seat, current.number) == (KILLED_SEAT, SEAT_KILL_ROUND)
+                else "",
+            )
+            for seat in current.rules.seats
+        ),
+        certified=certificate.complete,
+        trainers=certificate.trainers,
+        checked=_checked(current, list(verdicts.values())),
+        left_out=tuple(f"{each.participant} {each.code}" for each in current.left_out),
+        scores=tuple(map(_score, scores.scores)),
+        void=scores.void,
+    )
+
+
+def _checked(current: Round, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    """Return whose norms all seats have held against the bound, and found within it."""
+    if len(verdicts) < len(current.rules.seats) or any(each.unasked for each in verdicts):
+        return ()
+    refused = {each.participant for verdict in verdicts for each in verdict.refused}
+    return tuple(e.participant for e in current.committed if e.participant not in refused)
+
+
+def _score(score: Score) -> SiteScore:
+    squared_unit = 4.0**agreed.DEMO_GRID.fraction_bits
+    return SiteScore(
+        score.participant,
+        int(score.squared_norm) / squared_unit,
+        int(score.alignment) / squared_unit,
     )
 
 

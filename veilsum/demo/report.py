@@ -1,9 +1,14 @@
 """What the demo found, as one value: checked here, shown elsewhere."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+from .seated import Seated
+
+_MOST_BYTES_UP: Final[Mapping[str, float]] = {"ckks": 8, "shares": 8.5}
+"""For each parameter of a model as small as this one; under shares seals take 0.2 of it."""
 
 
 class SiteRound(msgspec.Struct, frozen=True):
@@ -36,7 +41,7 @@ class RoundReport(msgspec.Struct, frozen=True):
     `difference` is the largest absolute difference over all values and openers, in
     grid steps, and None where an opener's or a site's witness has noted nothing.
     `countersigned` names the auditors whose signature is on the sum; `audited` is None
-    where the auditor has written no report.
+    where the auditor has written no report. `seated` is what seats did, under shares.
     """
 
     number: int
@@ -47,6 +52,7 @@ class RoundReport(msgspec.Struct, frozen=True):
     agreed: tuple[str, ...]
     countersigned: tuple[str, ...] = ()
     audited: Audited | None = None
+    seated: Seated | None = None
 
     @property
     def was_audited(self) -> bool:
@@ -83,6 +89,9 @@ class Report(msgspec.Struct, frozen=True):
     wanted_cohorts: tuple[int, ...]
     epsilon_limit: float
     killed: str
+    scheme: str = "ckks"
+    killed_seat: str = ""
+    seat_kill_round: int = 0
 
     @property
     def exact(self) -> bool:
@@ -108,9 +117,10 @@ class Report(msgspec.Struct, frozen=True):
 
     def checks(self) -> Mapping[str, bool]:
         """Return each claim the demo makes, and whether it held."""
+        most = _MOST_BYTES_UP[self.scheme]
         return {
             "every sum is exactly the plaintext sum": self.exact,
-            "every sum was added again, and countersigned, by the auditor": self.audited,
+            **(self._checks_of_seats() if self.scheme == "shares" else self._checks_of_auditor()),
             f"cohorts are {self.wanted_cohorts}": self.cohort_sizes == self.wanted_cohorts,
             "every trainer holds the model that the openers agreed on": len(self.holders)
             == len(self.epsilon),
@@ -118,18 +128,48 @@ class Report(msgspec.Struct, frozen=True):
             f"epsilon is at most {self.epsilon_limit:g} at every site": all(
                 0 < value <= self.epsilon_limit for value in self.epsilon.values()
             ),
-            "an upload takes at most 8 bytes a parameter": 0 < self.bytes_per_parameter_up <= 8,
+            f"an upload takes at most {most:g} bytes a parameter": 0
+            < self.bytes_per_parameter_up
+            <= most,
             "the whole escrow is paid out": sum(int(v) for v in self.payouts.values())
             == self.escrow,
         }
+
+    def _checks_of_auditor(self) -> Mapping[str, bool]:
+        return {"every sum was added again, and countersigned, by the auditor": self.audited}
+
+    def _checks_of_seats(self) -> Mapping[str, bool]:
+        rounds = [(each, each.seated) for each in self.rounds if each.seated is not None]
+        whole = 0 < len(rounds) == len(self.rounds)
+        return {
+            "every cohort is certified, and two seats at least state one sum of it": whole
+            and all(seated.certified and len(seated.stated) >= 2 for _, seated in rounds),
+            "every update in a sum keeps the norm bound, as seats found unopened": whole
+            and all(set(each.cohort) <= set(seated.checked) for each, seated in rounds),
+            "every update has scores, but where a seat was away": whole
+            and all(seated.has_scored(each.cohort) for each, seated in rounds),
+            f"round {self.seat_kill_round} ended without {self.killed_seat}, killed with "
+            "SIGKILL": self._ended_without_seat(),
+        }
+
+    def _ended_without_seat(self) -> bool:
+        """Return whether the killed seat stated its sums in all rounds but that of its death."""
+        rounds = [each for each in self.rounds if each.seated is not None]
+        without = [
+            each.number
+            for each in rounds
+            if each.seated is not None and self.killed_seat not in each.seated.stated
+        ]
+        return without == [self.seat_kill_round]
 
     def to_json(self) -> dict[str, Any]:
         """Return the report for `--json`."""
         return {
             "rounds": len(self.rounds),
-            "scheme": "ckks",
+            "scheme": self.scheme,
             "exact": self.exact,
-            "audited": self.audited,
+            # Under shares an auditor adds nothing again: it judges what seats dispute.
+            "audited": self.audited if self.scheme == "ckks" else None,
             "cohort_sizes": list(self.cohort_sizes),
             "accuracy": self.accuracy,
             "accuracy_alone": dict(self.accuracy_alone),

@@ -1,23 +1,26 @@
-"""The demo, step by step: set up, three rounds, one kill, settlement, and what was found."""
+"""The demo, step by step: set up, three rounds, who is killed, settlement, and what was found."""
 
 import json
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from privacy.errors import ConfigError
 from privacy.failpoints import VARIABLE
 from privacy.roster import Roster
 from privacy.schemes.ckks_parameters import fitting
+from privacy.schemes.shares.layout import SharesParameters
 from privacy.vectors import dimension
 from veilsum.federation.audits import Audits
 from veilsum.federation.children import Children, children
 from veilsum.federation.founding import found
-from veilsum.federation.observe import Observer, observe
+from veilsum.federation.observe import Observer, events, observe
+from veilsum.federation.statements import Statements
 from veilsum.process import stopped_by_sigterm
 
 from . import settings as agreed
@@ -28,12 +31,17 @@ from .federation import (
     HOSPITALS,
     KILL_ROUND,
     KILLED,
+    KILLED_SEAT,
+    SCHEMES,
+    SEAT_KILL_ROUND,
     Places,
     configure_auditor,
     configure_coordinator,
+    configure_seat,
     configure_site,
     init_arguments,
     members,
+    seats,
 )
 from .findings import Kill, find
 from .report import Report
@@ -43,23 +51,28 @@ from .witness import FOLDER
 
 # Round one sends two chunks; the third passage is the first chunk of round two.
 FAILPOINT = "send.after_chunk:3=pause"
+# Reached once a round: its cohort is certified, and nothing is stated yet.
+SEAT_FAILPOINT = f"seat.before_statement:{SEAT_KILL_ROUND}=pause"
 STEP_SECONDS = 120.0
 
 
-def main(*, as_json: bool, rpc: str, state: Path | None) -> int:
+def main(*, as_json: bool, rpc: str, state: Path | None, scheme: str = "ckks") -> int:
     """Run the demo and print what it found; return 0 only if every check held.
 
     Args:
         as_json: print one JSON object on stdout instead of the screen.
         rpc: the JSON-RPC URL of a chain with unlocked accounts; embedded if empty.
         state: a folder to keep all files in; a new temporary one if None.
+        scheme: one of `SCHEMES`.
 
     Raises:
-        ConfigError: a process of the demo failed; its log says why.
+        ConfigError: no such scheme, or a process of the demo failed; its log says why.
     """
+    if scheme not in SCHEMES:
+        raise ConfigError(f"scheme {scheme!r} is not shown; one of: {', '.join(SCHEMES)}")
     progress = Progress(sys.stderr)
     with stopped_by_sigterm(), _folder(state) as root:
-        report = _run(Places(root), rpc, progress)
+        report = _run(Places(root), rpc, progress, scheme)
     if as_json:
         sys.stdout.write(json.dumps(report.to_json()) + "\n")
     else:
@@ -67,108 +80,151 @@ def main(*, as_json: bool, rpc: str, state: Path | None) -> int:
     return 0 if all(report.checks().values()) else 1
 
 
-def _run(places: Places, rpc: str, progress: Progress) -> Report:
+@dataclass(frozen=True)
+class _Scene:
+    """What every step of a demo works on."""
+
+    places: Places
+    family: Children
+    progress: Progress
+    scheme: str
+
+    def wait_for(self, what: str, done: Callable[[], bool]) -> None:
+        """Return when `done`, as `Children.wait_for` does."""
+        self.family.wait_for(what, done, STEP_SECONDS)
+
+
+def _run(places: Places, rpc: str, progress: Progress, scheme: str) -> Report:
     started = time.monotonic()
     with children(places.logs) as family, _chain(rpc) as url:
-        roster, programme = _set_up(places, family, url, progress)
+        scene = _Scene(places, family, progress, scheme)
+        roster, programme = _set_up(scene, url)
         observer = observe(places.database)
-        kill = _rounds(places, family, observer, progress)
-        _wait_for_settlement(family, progress)
+        kill = _rounds(scene, observer)
+        _wait_for_settlement(scene)
         rounds = observer.rounds()
     progress.step("judging the models")
-    audits = Audits(places, roster, observer)
-    return find(places, programme, audits, rounds, kill, started)
+    audits, statements = Audits(places, roster, observer), Statements(roster, observer)
+    return find(places, programme, audits, statements, rounds, kill, started, scheme)
 
 
-def _set_up(
-    places: Places, family: Children, url: str, progress: Progress
-) -> tuple[Roster, Programme]:
-    progress.step("four hospitals and an auditor make their keys, each in its own process")
-    for name in members():
-        family.start(f"init-{name}", init_arguments(places, name))
-    family.wait_for(
-        "keys", lambda: all(family.has_ended(f"init-{name}") for name in members()), STEP_SECONDS
-    )
-    family.check()
-    progress.step("certificates, roster, escrow")
-    roster = found(places, FEDERATION, members())
+def _set_up(scene: _Scene, url: str) -> tuple[Roster, Programme]:
+    places, scheme = scene.places, scene.scheme
+    _make_keys(scene)
+    scene.progress.step("certificates, roster, escrow")
+    roster = found(places, FEDERATION, members(scheme))
     sites = {name: places.site(name) for name in HOSPITALS}
     programme = open_programme(url, places.coordinator, sites, roster)
-    progress.step("one coordinator, one auditor and four hospitals start")
-    address = _start_coordinator(places, family, programme)
-    auditor = configure_auditor(places, roster, address)
-    family.start(AUDITOR, ["veilsum", "auditor", "serve", "--config", str(auditor)])
+    outsiders = "three seats, one auditor" if seats(scheme) else "one auditor"
+    scene.progress.step(f"one coordinator, {outsiders} and four hospitals start")
+    address = _start_coordinator(scene, programme)
+    auditor = configure_auditor(places, roster, address, scheme)
+    scene.family.start(AUDITOR, ["veilsum", "auditor", "serve", "--config", str(auditor)])
+    for name in seats(scheme):
+        _start_seat(scene, name, configure_seat(places, roster, name, address))
     for name in HOSPITALS:
-        configure_site(places, name, address, roster.digest(), programme)
-        _start_hospital(places, family, name, FAILPOINT if name == KILLED else "")
+        configure_site(places, name, address, roster.digest(), programme, scheme)
+        _start_hospital(scene, name, FAILPOINT if name == KILLED else "")
     return roster, programme
 
 
-def _start_coordinator(places: Places, family: Children, programme: Programme) -> str:
-    config, announced = configure_coordinator(places, programme), places.root / "address"
-    family.start(
+def _make_keys(scene: _Scene) -> None:
+    names, family = members(scene.scheme), scene.family
+    scene.progress.step(f"{len(names)} members make their keys, each in its own process")
+    for name in names:
+        family.start(f"init-{name}", init_arguments(scene.places, name))
+    scene.wait_for("keys", lambda: all(family.has_ended(f"init-{name}") for name in names))
+    family.check()
+
+
+def _start_coordinator(scene: _Scene, programme: Programme) -> str:
+    config = configure_coordinator(scene.places, programme, scene.scheme)
+    announced = scene.places.root / "address"
+    scene.family.start(
         "coordinator",
         ["veilsum", "coordinator", "serve", "--config", str(config), "--announce", str(announced)],
     )
-    family.wait_for("the coordinator's address", announced.exists, STEP_SECONDS)
+    scene.wait_for("the coordinator's address", announced.exists)
     return announced.read_text()
 
 
-def _start_hospital(places: Places, family: Children, name: str, failpoint: str) -> None:
-    family.start(
+def _start_hospital(scene: _Scene, name: str, failpoint: str) -> None:
+    scene.family.start(
         name,
-        ["veilsum.demo.hospital_process", str(places.site(name) / "site.toml")],
-        {FOLDER: str(places.witness(name)), VARIABLE: failpoint},
+        ["veilsum.demo.hospital_process", str(scene.places.site(name) / "site.toml")],
+        {FOLDER: str(scene.places.witness(name)), VARIABLE: failpoint},
     )
 
 
-def _rounds(places: Places, family: Children, observer: Observer, progress: Progress) -> Kill:
-    _wait_for_release(family, observer, 1, progress)
-    kill = _kill_during_upload(family, observer, progress)
+def _start_seat(scene: _Scene, name: str, config: Path) -> None:
+    failpoint = SEAT_FAILPOINT if name == KILLED_SEAT else ""
+    scene.family.start(
+        name, ["veilsum", "aggregator", "serve", "--config", str(config)], {VARIABLE: failpoint}
+    )
+
+
+def _rounds(scene: _Scene, observer: Observer) -> Kill:
+    _wait_for_release(scene, observer, 1)
+    kill = _kill_during_upload(scene, observer)
     frozen = "round 2 goes on without it"
-    family.wait_for(frozen, lambda: observer.is_past_open(KILL_ROUND), STEP_SECONDS)
-    progress.step(f"{frozen}; {KILLED} comes back")
-    _start_hospital(places, family, KILLED, "")
-    for number in (2, 3):
-        _wait_for_release(family, observer, number, progress)
+    scene.wait_for(frozen, lambda: observer.is_past_open(KILL_ROUND))
+    scene.progress.step(f"{frozen}; {KILLED} comes back")
+    _start_hospital(scene, KILLED, "")
+    _wait_for_release(scene, observer, 2)
+    if seats(scene.scheme):
+        _kill_seat(scene)
+    _wait_for_release(scene, observer, 3)
     return kill
 
 
-def _kill_during_upload(family: Children, observer: Observer, progress: Progress) -> Kill:
-    chunks = _chunks()
+def _kill_during_upload(scene: _Scene, observer: Observer) -> Kill:
+    chunks = _chunks(scene.scheme)
 
     def durable() -> int:
         return observer.durable_chunks(KILL_ROUND, KILLED)
 
-    family.wait_for(f"the first chunk of {KILLED}", lambda: durable() >= 1, STEP_SECONDS)
+    scene.wait_for(f"the first chunk of {KILLED}", lambda: durable() >= 1)
     offset = durable()
     if not 0 < offset < chunks:
         raise ConfigError(f"{KILLED} has {offset} of {chunks} chunks there: nothing to interrupt")
-    family.kill(KILLED)
-    progress.step(f"round 2: {KILLED} is killed with SIGKILL, {offset} of {chunks} chunks sent")
+    scene.family.kill(KILLED)
+    sent = f"{offset} of {chunks} chunks sent"
+    scene.progress.step(f"round {KILL_ROUND}: {KILLED} is killed with SIGKILL, {sent}")
     return Kill(offset, chunks)
 
 
-def _chunks() -> int:
-    """Return how many chunks an upload has, one ciphertext in each."""
-    parameters = fitting(value_bits=agreed.DEMO_GRID.value_bits, cohort_max=len(HOSPITALS))
-    return parameters.geometry(dimension(agreed.DEMO_SHAPES)).chunks
+def _chunks(scheme: str) -> int:
+    """Return how many chunks an upload has."""
+    bits, most = agreed.DEMO_GRID.value_bits, len(HOSPITALS)
+    length = dimension(agreed.DEMO_SHAPES)
+    if scheme == "ckks":
+        return fitting(value_bits=bits, cohort_max=most).geometry(length).chunks
+    parameters = SharesParameters(bits, most, leaves_per_chunk=agreed.LEAVES_PER_CHUNK)
+    return parameters.geometry(length).chunks
 
 
-def _wait_for_release(
-    family: Children, observer: Observer, number: int, progress: Progress
-) -> None:
-    family.wait_for(f"round {number}", lambda: observer.released() >= number, STEP_SECONDS)
-    cohort = observer.rounds()[number].committed
-    progress.step(f"round {number}: a sum of {len(cohort)} sites, audited, opened, agreed, sealed")
+def _kill_seat(scene: _Scene) -> None:
+    """Kill a seat that has signed the cohort, and has not said what it adds up to."""
+    log = scene.places.logs / f"{KILLED_SEAT}.log"
+    scene.wait_for(f"the sums of {KILLED_SEAT}", lambda: bool(events(log, "failpoint")))
+    scene.family.kill(KILLED_SEAT)
+    unsaid = "its sums not stated"
+    scene.progress.step(f"round {SEAT_KILL_ROUND}: {KILLED_SEAT} is killed with SIGKILL, {unsaid}")
 
 
-def _wait_for_settlement(family: Children, progress: Progress) -> None:
-    progress.step("settlement: every hospital claims its part")
-    family.wait_for(
-        "claims", lambda: all(family.has_ended(name) for name in members()), STEP_SECONDS
-    )
-    family.check()
+def _wait_for_release(scene: _Scene, observer: Observer, number: int) -> None:
+    scene.wait_for(f"round {number}", lambda: observer.released() >= number)
+    current = observer.rounds()[number]
+    how = f"stated by {len(current.stated)} seats" if current.stated else "audited"
+    sites = f"a sum of {len(current.committed)} sites"
+    scene.progress.step(f"round {number}: {sites}, {how}, opened, agreed, sealed")
+
+
+def _wait_for_settlement(scene: _Scene) -> None:
+    scene.progress.step("settlement: every hospital claims its part")
+    working = [name for name in scene.family.running if name != "coordinator"]
+    scene.wait_for("claims", lambda: all(map(scene.family.has_ended, working)))
+    scene.family.check()
 
 
 @contextmanager

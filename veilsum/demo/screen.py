@@ -2,16 +2,24 @@
 
 import shutil
 import time
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Final, TextIO
 
 from rich.console import Console
 from rich.table import Table
 
 from .report import Report, RoundReport
+from .seated_screen import notes, scores_table, seats_table
 
 WIDTH = 100
 NARROW = 80
 _FLOAT32_BYTES = 4
+_WHO_CAN_OPEN: Final[Mapping[str, str]] = {
+    "ckks": "the coordinator and the auditor, nothing. An opener, the sum; an opener together "
+    "with one of those two, one site's update while its round's key lives.",
+    "shares": "the coordinator, the auditor and any one seat, nothing. An opener, the sum; two "
+    "seats together, every update of a round that is not over.",
+}
 
 
 class Progress:
@@ -32,6 +40,7 @@ def show(report: Report, console: Console | None = None) -> None:
     out = console or Console(width=_width(), highlight=False)
     out.rule("Veilsum: four hospitals, one model, no shared data")
     out.print(_rounds(report))
+    _show_seats(report, out)
     out.print(_sites(report))
     for line in _facts(report):
         out.print(line)
@@ -39,11 +48,19 @@ def show(report: Report, console: Console | None = None) -> None:
     for claim, held in report.checks().items():
         out.print(f"  [{'green' if held else 'red'}]{'yes' if held else 'NO '}[/]  {claim}")
     out.print(
-        "\nWho can open what: the coordinator and the auditor, nothing. An opener, the sum; an "
-        "opener together with one of those two, one site's update while its round's key lives. "
-        "See docs/threat-model.md.",
+        f"\nWho can open what: {_WHO_CAN_OPEN[report.scheme]} See docs/threat-model.md.",
         style="dim",
     )
+
+
+def _show_seats(report: Report, out: Console) -> None:
+    if report.scheme == "ckks":
+        return
+    if any(each.seated is not None for each in report.rounds):
+        out.print(seats_table(report))
+        out.print(scores_table(report))
+        for line in notes(report):
+            out.print(line)
 
 
 def _width() -> int:
@@ -127,7 +144,7 @@ def _facts(report: Report) -> list[str]:
         f"{report.accuracy_pooled:.3f}  (held-out patients)",
         f"Privacy      unit: patient, add or remove one, delta {report.delta}; "
         f"limit for life epsilon {report.epsilon_limit:g}",
-        *_audit(report),
+        *(_audit(report) if report.scheme == "ckks" else ()),
         f"Upload       {up:.2f} bytes a parameter, all messages counted; plain float32 takes "
         f"{_FLOAT32_BYTES}",
         f"Model        {report.model_digest}",

@@ -34,6 +34,15 @@ a value, which is 0.135 (2.75 · sqrt(6) / 50).
 
 SERVER_LEARNING_RATE = "1"
 
+LEAVES_PER_CHUNK = 33
+"""Under shares: so few that an upload has two chunks, and can be cut off between them."""
+
+SCORE_STEP_LOG2 = 24
+"""Under shares seats open scores in steps of 2^24 squared grid steps, which is 4 = 2^(24 - 2·11).
+
+The noise alone spreads the squared norm of an update by 3.3 (0.135² · sqrt(2 · 16,353)).
+"""
+
 MODEL_SEED_TEXT = "veilsum demo model 1"
 """The public text that the first global model is expanded from."""
 

@@ -59,9 +59,11 @@ def serve(connection: Connection, site_name: str) -> None:
         # The agent's process imports this file too, and needs none of what the worker needs.
         from participant.protect import ckks_protector  # noqa: PLC0415
         from participant.site import load_site  # noqa: PLC0415
-        from participant.workshop import Workshop, ckks_revealer  # noqa: PLC0415
+        from participant.workshop import ckks_revealer, shares_revealer  # noqa: PLC0415
 
-        return Workshop(
+        from .witnessed_workshop import WitnessedWorkshop  # noqa: PLC0415
+
+        return WitnessedWorkshop(
             load_site(site_name),
             os.urandom,
             protector=lambda plan, key, mask: WitnessedProtector(
@@ -70,9 +72,20 @@ def serve(connection: Connection, site_name: str) -> None:
             revealer=lambda plan, secret, masks: WitnessedRevealer(
                 ckks_revealer(plan, secret, masks), _place(folder, plan)
             ),
+            shares_revealer=lambda plan: WitnessedRevealer(
+                shares_revealer(plan), _place(folder, plan)
+            ),
+            note=lambda plan, values: note_update(_place(folder, plan), plan, values),
         )
 
     serve_workshop(connection, make)
+
+
+def note_update(place: Path, plan: Plan, values: Integers) -> None:
+    """Note a whole update, as `WitnessedProtector` does chunk by chunk."""
+    geometry = plan.geometry()
+    for chunk in range(geometry.chunks):
+        _note(place, "update", chunk, values[geometry.span(chunk)])
 
 
 def noted(folder: Path, number: int, kind: str) -> Integers | None:

@@ -18,6 +18,7 @@ from coordinator.adapters.authority import (
 from coordinator.keys import make_signing_key
 from participant.init import ENTRY, REQUEST
 from privacy import canonical
+from privacy.plan import SHARES
 from privacy.roster import Member, Roster
 
 LOOPBACK = "127.0.0.1"
@@ -136,23 +137,40 @@ def auditor_init_arguments(
     return _init_arguments("auditor", places.site(name), federation, name, organisation)
 
 
+def seat_init_arguments(
+    places: Places, federation: str, name: str, organisation: str
+) -> Sequence[str]:
+    """Return the command by which a seat makes its keys, in a process of its own."""
+    return _init_arguments("aggregator", places.site(name), federation, name, organisation)
+
+
 def configure_auditor(
-    places: Places, roster: Roster, name: str, address: str, smallest_cohort: int
+    places: Places, roster: Roster, name: str, address: str, smallest_cohort: int, scheme: str
 ) -> Path:
     """Write an auditor's file, and return its path."""
-    policy = {
-        "roster": roster.digest(),
-        "schemes": ["ckks/1"],
-        "smallest_cohort": smallest_cohort,
-    }
+    policy = _outsiders_policy(roster, smallest_cohort, scheme)
     files = member_files(places, roster.federation, name, address)
     return write_settings(places.site(name) / "auditor.toml", {**files, "policy": policy})
+
+
+def configure_seat(
+    places: Places, roster: Roster, name: str, address: str, smallest_cohort: int
+) -> Path:
+    """Write a seat's file, and return its path."""
+    policy = _outsiders_policy(roster, smallest_cohort, SHARES)
+    files = member_files(places, roster.federation, name, address)
+    return write_settings(places.site(name) / "aggregator.toml", {**files, "policy": policy})
 
 
 def write_settings(path: Path, document: Mapping[str, object]) -> Path:
     """Write a TOML file that only its owner reads, and return its path."""
     _write(path, tomlkit.dumps(document).encode())
     return path
+
+
+def _outsiders_policy(roster: Roster, smallest_cohort: int, scheme: str) -> Mapping[str, object]:
+    """Return the policy of a member that brings no data."""
+    return {"roster": roster.digest(), "schemes": [scheme], "smallest_cohort": smallest_cohort}
 
 
 def _init_arguments(

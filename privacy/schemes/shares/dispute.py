@@ -114,7 +114,7 @@ class Dispute:
 class Evidence:
     """What one holder shows of the leaf in dispute: that of its sum, and that of each site."""
 
-    total: ShownLeaf
+    total: ShownLeaf | None
     sites: Mapping[str, ShownLeaf] = field(repr=False)
 
 

@@ -8,12 +8,15 @@ one seat.
 """
 
 from collections.abc import Sequence
+from hashlib import sha256
 from itertools import combinations
 
 from privacy.errors import NotYet, SeatsDisagree
+from privacy.merkle import WORDS_PER_LEAF
 from privacy.schemes.base import Integers
+from privacy.signing import transcript
 
-from .layout import COMPONENTS, SharesParameters, Words, flat, shared_by
+from .layout import COMPONENTS, WORD_BYTES, SharesParameters, Words, flat, shared_by
 from .seat_total import SeatTotal, decode_totals
 
 
@@ -65,6 +68,25 @@ class SharesRevealer:
         words += third
         found = flat(words, self._parameters.words_in(count))
         return self._parameters.from_words(found, count, cohort)
+
+
+def sum_root(roots: Sequence[bytes]) -> bytes:
+    """Return the one root that stands for the roots of components 0, 1 and 2 of a sum.
+
+    Args:
+        roots: of each component, the tree over its chunk roots.
+    """
+    assert len(roots) == COMPONENTS  # a sum has three
+    return sha256(transcript("veilsum/shares-sum/1", *roots)).digest()
+
+
+def sum_length(parameters: SharesParameters, dimension: int) -> int:
+    """Bytes that the three components of a sum have together, blinding words included."""
+    geometry = parameters.geometry(dimension)
+    last = geometry.chunks - 1
+    leaves = last * parameters.leaves_in(geometry.values_per_chunk)
+    leaves += parameters.leaves_in(geometry.values_in(last))
+    return COMPONENTS * WORD_BYTES * WORDS_PER_LEAF * leaves
 
 
 def require_agreement(totals: Sequence[SeatTotal]) -> None:

@@ -82,6 +82,11 @@ class SeatTotal:
         return b"".join((header, *bodies))
 
 
+def total_bytes(leaves: int) -> int:
+    """Return how long the statement of one chunk is that gives one component."""
+    return _HEADER.size + leaves * WORDS_PER_LEAF * WORD_BYTES
+
+
 def decode_totals(payload: bytes, chunk: int, leaves: int) -> list[SeatTotal]:
     """Read the statements of as many seats as there are, one after another.
 

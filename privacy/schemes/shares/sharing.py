@@ -5,6 +5,12 @@ two modulo 2^64; it travels once, in AES-256-GCM under a key that the third secr
 federation, round, site and chunk as associated data. Each secret is fresh, and sealed by HPKE
 to the two seats that hold its component. Whoever has one seat's two components has two
 uniform words for each word of the update, whatever the update is: the third is missing.
+
+The squared norm that a site declares is split in the same way: the secrets of components 0
+and 1 give two words, and what is missing to it travels in the seals of the other two seats.
+
+    sealed to a seat   its two secrets, 32 bytes each; 8 bytes, little-endian: the third
+                       component of what is declared, or zero for seat 0, which lacks it
 """
 
 from collections.abc import Sequence
@@ -14,7 +20,7 @@ import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from privacy.errors import MalformedMessage, UnsafeParameters
+from privacy.errors import MalformedMessage, UnsafeParameters, UpdateOutOfRange
 from privacy.merkle import WORDS_PER_LEAF
 from privacy.schemes.base import Integers
 from privacy.schemes.keystream import SECRET_BYTES, UpdateContext, Use, WordStream, derive_key
@@ -26,6 +32,7 @@ from .layout import (
     COMPONENTS,
     SEATS,
     VALUE_WORDS,
+    WORD_BITS,
     WORD_BYTES,
     SharesParameters,
     Words,
@@ -42,21 +49,40 @@ SENT = 2
 
 TAG_BYTES = 16
 
+_SECRETS_BYTES = 2 * SECRET_BYTES
+_RING = 1 << WORD_BITS
+
 
 @dataclass(frozen=True, slots=True)
 class SeatSecrets:
     """What one seat is given of one update: the secrets of its two components, and no third.
 
     No method of any type that is made from it gives a word of the update.
+
+    Attributes:
+        declared_third: the third component of the squared norm that the site declares, modulo
+            2^64; 0 for seat 0, which does not hold it.
     """
 
     seat: int
     secrets: tuple[bytes, bytes] = field(repr=False)
+    declared_third: int = field(default=0, repr=False)
 
     def __post_init__(self) -> None:
-        held_by(self.seat)
         if any(len(secret) != SECRET_BYTES for secret in self.secrets):
             raise MalformedMessage(f"a component's secret has {SECRET_BYTES} bytes")
+        largest = _RING - 1 if SENT in held_by(self.seat) else 0
+        if not 0 <= self.declared_third <= largest:
+            raise MalformedMessage(f"seat {self.seat}: not its part of a declared norm")
+
+    def declared_share(self, context: UpdateContext) -> int:
+        """Return this seat's share of the declared squared norm: component number `seat`.
+
+        The shares of three seats add up to it modulo 2^64; those of two are uniform words.
+        """
+        if self.seat == SENT:
+            return self.declared_third
+        return _declared_word(context, self.seat, self.secrets[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +108,32 @@ class UpdateSecrets:
         first, second, third = (entropy(SECRET_BYTES) for _ in range(COMPONENTS))
         return cls((first, second, third))
 
-    def for_seat(self, seat: int) -> SeatSecrets:
-        """Return the two that one seat holds."""
+    def declare(self, context: UpdateContext, squared_norm: int) -> int:
+        """Return the third component of a declared squared norm; the secrets give the others.
+
+        Raises:
+            UpdateOutOfRange: not 0 to 2^64 - 1.
+        """
+        if not 0 <= squared_norm < _RING:
+            raise UpdateOutOfRange(f"a squared norm is at least 0, and below 2^{WORD_BITS}")
+        given = sum(_declared_word(context, each, self.secrets[each]) for each in range(SENT))
+        return (squared_norm - given) % _RING
+
+    def for_seat(self, seat: int, declared_third: int = 0) -> SeatSecrets:
+        """Return what one seat holds."""
         first, second = held_by(seat)
-        return SeatSecrets(seat, (self.secrets[first], self.secrets[second]))
+        third = declared_third if SENT in (first, second) else 0
+        return SeatSecrets(seat, (self.secrets[first], self.secrets[second]), third)
 
 
 def seal_for_seats(
-    secrets: UpdateSecrets, context: UpdateContext, seats: Sequence[bytes]
+    secrets: UpdateSecrets, context: UpdateContext, seats: Sequence[bytes], declared_third: int = 0
 ) -> tuple[bytes, ...]:
-    """Seal to each of the three seats its two secrets, bound to update and seat.
+    """Seal to each of the three seats what it holds, bound to update and seat.
 
     Args:
         seats: the HPKE public keys of seats 0, 1 and 2.
+        declared_third: what `UpdateSecrets.declare` returns.
 
     Raises:
         UnsafeParameters: not three different keys; two seats in one hand open every update.
@@ -103,7 +142,7 @@ def seal_for_seats(
     if len(seats) != SEATS or len(set(seats)) != SEATS:
         raise UnsafeParameters(f"shares need {SEATS} seats with keys of their own")
     return tuple(
-        seal(public, _seal_info(context, seat), b"".join(secrets.for_seat(seat).secrets))
+        seal(public, _seal_info(context, seat), _packed(secrets.for_seat(seat, declared_third)))
         for seat, public in enumerate(seats)
     )
 
@@ -117,7 +156,10 @@ def open_as_seat(
         MalformedMessage: sealed to another key, for another update or another seat, or changed.
     """
     opened = open_sealed(pair, _seal_info(context, seat), sealed)
-    return SeatSecrets(seat, (opened[:SECRET_BYTES], opened[SECRET_BYTES:]))
+    if len(opened) != _SECRETS_BYTES + WORD_BYTES:
+        raise MalformedMessage(f"{len(opened)} bytes are not what a seat is sealed")
+    secrets = opened[:SECRET_BYTES], opened[SECRET_BYTES:_SECRETS_BYTES]
+    return SeatSecrets(seat, secrets, int.from_bytes(opened[_SECRETS_BYTES:], "little"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +306,15 @@ def difference(words: Words, first: Words, second: Words, out: Words | None = No
 
 def _nonce(chunk: int) -> bytes:
     return chunk.to_bytes(12, "big")
+
+
+def _packed(held: SeatSecrets) -> bytes:
+    return b"".join((*held.secrets, held.declared_third.to_bytes(WORD_BYTES, "little")))
+
+
+def _declared_word(context: UpdateContext, component: int, secret: bytes) -> int:
+    key = derive_key(secret, Use.DECLARED, *context.fields(), bytes([component]))
+    return int(WordStream(key).words(0, (1,))[0])
 
 
 def _seal_info(context: UpdateContext, seat: int) -> bytes:

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+from dataclasses import replace
 
 import msgspec
 import pytest
 
 from participant import patience
 from participant.auditing import agent as module
+from participant.auditing import inquiry
 from participant.auditing.agent import AuditorAgent
 from participant.session import audits
 from participant.view import RoundView, View
@@ -15,6 +17,7 @@ from privacy import canonical
 from privacy.errors import (
     ConfigError,
     IllegalEvent,
+    MalformedMessage,
     PeerUnreachable,
     PolicyRefusal,
     StoreUnavailable,
@@ -23,9 +26,12 @@ from privacy.errors import (
 from privacy.failpoints import Failpoints
 from privacy.roster import Role, SignedRoster
 from privacy.signing import Purpose, sign
+from tests.participant import at_dispute as at
 from tests.participant import auditor_at_work as work
+from tests.participant import shared_round as shared
 from tests.participant import signed_round as made
 from tests.participant.auditing.test_auditor import ROUND, false_chunks
+from tests.participant.seat.table import Desk, Relay
 
 
 @pytest.fixture(autouse=True)
@@ -212,3 +218,93 @@ def test_what_there_is_to_audit_is_what_names_this_auditor():
 
     assert [task.round for task in audits(view, "watch", frozenset())] == [2, 4]
     assert [task.round for task in audits(view, "watch", frozenset({2}))] == [4]
+
+
+# -- disputes ------------------------------------------------------------------------------
+
+
+class Disputing(work.Audited):
+    """A coordinator that shows a round in dispute until the auditor has given its word."""
+
+    def __init__(self, of):
+        super().__init__()
+        self.calls = at.Calls(of)
+        self.history = [SignedRoster(shared.roster(), _admitted())]
+        at.shared.shown_by(self, of)
+
+    async def watch(self, seen, working_on, wait_seconds):
+        self.watched.append(tuple(working_on))
+        await asyncio.sleep(0.01)
+        if self.calls.named:
+            return View(2, (), finished=True)
+        empty = RoundView(1, "disputed", "", (), "", (), (), "", (), "watch")
+        return View(1, (replace(empty, disputed=at.DISPUTED),))
+
+
+def _admitted():
+    body = canonical.encode(shared.roster())
+    names = [member.participant for member in shared.roster().members]
+    return {name: sign(made.keys(name).signing, Purpose.ROSTER, body) for name in names}
+
+
+@pytest.fixture
+def relayed(monkeypatch):
+    relay = Relay()
+    monkeypatch.setattr(module, "Letters", lambda _: Desk(relay, "watch"))
+    monkeypatch.setattr(module, "SeatCalls", lambda coordinator: coordinator.calls)
+    monkeypatch.setattr(inquiry, "ASK_AGAIN_SECONDS", 0.1)
+    return relay
+
+
+def dispute_agent(folder):
+    return agent(folder, roster=shared.roster().digest(), schemes=(shared.SHARES,))
+
+
+async def test_a_dispute_is_settled_and_the_auditor_says_that_it_is_at_work(tmp_path, relayed):
+    """From the coordinator's view to its word on who lied."""
+    of = at.lied_about(1)
+    shown = Disputing(of)
+
+    async with at.seats_at(tmp_path / "seats", of, relayed, {1: at.consistent}):
+        await serve(dispute_agent(tmp_path / "watch"), shown)
+
+    assert shown.calls.named == [(1, (at.FERN,))]
+    assert (1,) in shown.watched
+
+
+async def test_a_word_on_a_dispute_that_does_not_arrive_is_given_again(tmp_path, relayed):
+    """From the report, by an agent that has started again as well; seats are asked once."""
+    of = at.lied_about(1)
+    shown = Disputing(of)
+    shown.calls.fails = [PeerUnreachable("away"), IllegalEvent("not now")]
+
+    first = dispute_agent(tmp_path / "watch")
+    async with at.seats_at(tmp_path / "seats", of, relayed, {1: at.consistent}):
+        await serve(first, shown)
+    os.close(first._held)
+    asked = len(relayed.posted)
+    shown.calls.named.clear()
+    await serve(dispute_agent(tmp_path / "watch"), shown)
+
+    assert shown.calls.named == [(1, (at.FERN,))]
+    assert len(relayed.posted) == asked
+
+
+async def test_who_cannot_collect_letters_takes_silence_for_no_answer(tmp_path, relayed):
+    """A coordinator that breaks the relay for the auditor alone has no seat named by that."""
+    shown = Disputing(at.lied_about(1))
+    failures = [MalformedMessage("no letters"), MalformedMessage("no letters")]
+    whole = relayed.collect
+
+    async def collect(*args):
+        if failures:
+            raise failures.pop()
+        return await whole(*args)
+
+    relayed.collect = collect
+    at_work = dispute_agent(tmp_path / "watch")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await at_work.serve(shown)
+
+    assert shown.calls.named == []

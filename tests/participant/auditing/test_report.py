@@ -6,10 +6,10 @@ import stat
 import msgspec
 import pytest
 
-from participant.auditing.report import Reports, words_of
+from participant.auditing.report import DisputeReports, Reports, words_of
 from privacy import canonical
 from privacy.errors import ConfigError, StoreUnavailable
-from privacy.records import AuditReport, Fault
+from privacy.records import AuditReport, DisputeReport, Fault
 from privacy.signing import Purpose, verify
 from tests.participant import signed_round as made
 
@@ -122,3 +122,68 @@ def test_a_report_says_all_that_it_is_signed_for():
 def test_a_fault_is_said_as_far_as_it_is_known(fault, words):
     """Down to the word, where there is one."""
     assert words_of(fault) == words
+
+
+def dispute(**said):
+    fields = {"round": 2, "code": "seat_lied", "reason": "", "component": 1, **said}
+    return DisputeReport(
+        federation=made.FEDERATION, auditor="watch", seats=("elm", "fern"), **fields
+    )
+
+
+LIED = dispute(liars=("fern",))
+
+
+@pytest.fixture
+def disputes(tmp_path):
+    return DisputeReports(tmp_path / "disputes", KEY)
+
+
+def test_the_report_of_a_dispute_is_a_file_that_others_can_check(disputes):
+    """Signed for what it is: no report of a sum passes for it."""
+    disputes.keep(LIED)
+
+    path = disputes.folder / "000002-component-1.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    stored = json.loads(path.read_bytes())
+    body = json.dumps(stored["report"], sort_keys=True, separators=(",", ":")).encode()
+    signature = msgspec.convert(stored["signature"], bytes)
+    verify(made.roster().member("watch").signing_key, Purpose.DISPUTE_REPORT, body, signature)
+
+
+def test_of_a_component_of_a_round_the_first_ruling_counts(disputes):
+    """A restart finds it, and does not judge a second time."""
+    assert disputes.keep(LIED) == LIED
+
+    assert disputes.keep(dispute(withheld=("elm",))) == LIED
+    assert disputes.about(2, 1) == LIED
+    assert (disputes.about(2, 0), disputes.about(3, 1)) == (None, None)
+
+
+def test_of_two_disputes_the_one_that_proves_a_lie_comes_first(disputes):
+    """It is what `veilsum audit sum` shows."""
+    silent = dispute(component=0, code="seats_disagree", withheld=("elm",))
+    disputes.keep(silent)
+    disputes.keep(LIED)
+
+    assert [each.report for each in disputes.of(2)] == [LIED, silent]
+    assert disputes.of(3) == ()
+
+
+def test_a_report_of_a_dispute_that_somebody_has_changed_is_none(disputes):
+    """It would name another seat."""
+    disputes.keep(LIED)
+    path = disputes.folder / "000002-component-1.json"
+    path.write_bytes(path.read_bytes().replace(b'"liars":["fern"]', b'"liars":["elm"]'))
+
+    with pytest.raises(ConfigError, match="not a report that this auditor has signed"):
+        disputes.of(2)
+
+
+def test_who_is_named_is_a_liar_or_the_one_that_withheld():
+    """Where neither has shown anything, the coordinator is as likely to be at fault."""
+    assert LIED.named() == ("fern",)
+    assert dispute(withheld=("elm",)).named() == ("elm",)
+    assert dispute(liars=("fern",), withheld=("elm",)).named() == ("elm", "fern")
+    assert dispute(withheld=("elm", "fern")).named() == ()
+    assert dispute().named() == ()

@@ -5,9 +5,20 @@ import json
 import msgspec
 import pytest
 
+from participant.auditing.report import DisputeReports
 from participant.auditing.run import error_in, look, text_of
-from privacy.errors import FalseSum, NotYet, OpeningRefused, PeerUnreachable, PolicyRefusal
+from privacy.errors import (
+    FalseSum,
+    IllegalEvent,
+    NotYet,
+    OpeningRefused,
+    PeerUnreachable,
+    PolicyRefusal,
+    SeatLied,
+)
+from privacy.records import DisputeReport
 from privacy.signing import Purpose, verify
+from tests.participant import at_dispute
 from tests.participant import auditor_at_work as work
 from tests.participant import signed_round as made
 from tests.participant.auditing.test_auditor import ROUND, false_chunks
@@ -118,3 +129,33 @@ async def test_a_trainer_is_told_nothing(tmp_path, shown, name):
     with pytest.raises(PolicyRefusal, match="no auditor of the roster"):
         await found(tmp_path, shown, name)
     assert asked == []
+
+
+async def test_of_a_dispute_the_stored_report_is_shown(tmp_path, shown):
+    """It was settled once, and is not again: whatever the coordinator shows now."""
+    report = DisputeReport(
+        federation=made.FEDERATION,
+        round=1,
+        auditor="watch",
+        code="seat_lied",
+        reason="the sum of fern is not that of the sites",
+        component=1,
+        seats=("elm", "fern"),
+        liars=("fern",),
+    )
+    DisputeReports(tmp_path / "disputes", made.keys("watch").signing).keep(report)
+
+    finding = await found(tmp_path, shown)
+
+    assert (finding.stored, finding.report) == (True, report)
+    assert type(error_in(finding)) is SeatLied
+    assert "round 1: seat_lied, found before\n  the sum of fern" in text_of(finding)
+    assert json.loads(msgspec.json.encode(finding))["report"]["liars"] == ["fern"]
+
+
+async def test_a_round_under_shares_without_a_dispute_says_who_vouches_for_it(tmp_path, shown):
+    """There is no contribution that an auditor could add."""
+    shown.plans[1] = at_dispute.plan()
+
+    with pytest.raises(IllegalEvent, match="nothing was disputed"):
+        await found(tmp_path, shown)

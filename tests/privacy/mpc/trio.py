@@ -6,6 +6,7 @@ process is the test's own; between seats go the messages of the product and noth
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -32,7 +33,7 @@ def pair_secrets() -> list[PairSecrets]:
     ]
 
 
-def shared(values, generator=None):
+def shared(values):
     """Three additive shares of words, shape (3, ...)."""
     values = np.asarray(values, np.uint64)
     shares = np.frombuffer(os.urandom(16 * values.size), np.uint64).reshape(2, *values.shape)
@@ -91,6 +92,10 @@ class Trio:
                 raise report
         return reports
 
+    def drain(self) -> None:
+        """Take off the pipes what a question that failed has left there."""
+        self.ask(_drain, [(), (), ()])
+
     def shares(self, function: Callable[..., Any], values: Any, *others: Any) -> list[Report]:
         """Run a question about values, of which each seat has a share."""
         shares = shared(values)
@@ -118,6 +123,12 @@ def three_processes() -> Iterator[Trio]:
             process.join()
 
 
+def _drain(seat: Seat) -> None:
+    for pipe in seat.link.pipes.values():  # type: ignore[attr-defined]
+        while pipe.poll(0.3):
+            pipe.recv_bytes()
+
+
 def _serve(orders: Connection, pipes: dict[int, Connection], pairs: PairSecrets) -> None:
     link = PipeLink(pipes)
     seat = Seat(link, pairs, os.urandom)
@@ -128,5 +139,40 @@ def _serve(orders: Connection, pipes: dict[int, Connection], pairs: PairSecrets)
         try:
             result = function(seat, *arguments)
             orders.send(Report(result, list(link.sent), list(link.received)))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the test raises it
+        except Exception as error:
             orders.send(error)
+
+
+@dataclass
+class QueueLink:
+    """A link between threads of one process."""
+
+    seat: int
+    queues: dict[tuple[int, int], SimpleQueue[bytes]]
+
+    def send(self, to_seat: int, body: bytes) -> None:
+        self.queues[self.seat, to_seat].put(body)
+
+    def receive(self, from_seat: int) -> bytes:
+        return self.queues[from_seat, self.seat].get(timeout=5)
+
+
+def three_links() -> list[QueueLink]:
+    """Links between three seats in threads."""
+    queues: dict[tuple[int, int], SimpleQueue[bytes]] = {
+        (one, other): SimpleQueue() for one in range(SEATS) for other in range(SEATS)
+    }
+    return [QueueLink(seat, queues) for seat in range(SEATS)]
+
+
+def three_seats() -> list[Seat]:
+    """Three seats in threads; enough for whatever does without CrypTen."""
+    links = three_links()
+    return [Seat(links[pairs.seat], pairs, os.urandom) for pairs in pair_secrets()]
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """Run calls in threads; return what each returned, or the error that it raised."""
+    with ThreadPoolExecutor(len(calls)) as threads:
+        futures = [threads.submit(call) for call in calls]
+        return [future.exception() or future.result() for future in futures]

@@ -1,6 +1,7 @@
 """Any two seats open the sum; one that lies is noticed, and the pair is named."""
 
 from dataclasses import replace
+from hashlib import sha256
 from itertools import combinations
 
 import numpy as np
@@ -13,7 +14,12 @@ from privacy.schemes.ckks_parameters import fitting
 from privacy.schemes.ckks_sum import CkksCombiner
 from privacy.schemes.plain import PlainCombiner, PlainProtector, PlainRevealer
 from privacy.schemes.shares.layout import SharesParameters, block_root, held_by
-from privacy.schemes.shares.opening import SharesRevealer, require_agreement
+from privacy.schemes.shares.opening import (
+    SharesRevealer,
+    require_agreement,
+    sum_length,
+    sum_root,
+)
 from tests.privacy.schemes import masked
 from tests.privacy.schemes.shares.three_seats import drawn, send, totals
 
@@ -146,3 +152,22 @@ def test_a_sum_beyond_the_cohort_is_refused(revealer, statements):
     """The sum of eight, said to be of one."""
     with pytest.raises(SumOffGrid, match="1 updates"):
         revealer.reveal(0, joined(statements), 1)
+
+
+def test_the_root_of_a_sum_is_that_of_its_three_components_in_order():
+    """SHA-256 of a transcript, as the docstring says."""
+    roots = [bytes([at]) * 32 for at in range(3)]
+    framed = b"".join(
+        len(part).to_bytes(8, "big") + part for part in (b"veilsum/shares-sum/1", *roots)
+    )
+
+    assert sum_root(roots) == sha256(framed).digest()
+    assert sum_root(roots[::-1]) != sum_root(roots)
+
+
+@pytest.mark.parametrize("dimension", [1, 252, 253, 800, 1008, 1009, 5000])
+def test_a_sum_is_as_long_as_the_words_of_its_leaves(dimension):
+    geometry = PARAMETERS.geometry(dimension)
+    leaves = sum(-(-geometry.values_in(at) // 252) for at in range(geometry.chunks))
+
+    assert sum_length(PARAMETERS, dimension) == 3 * 8 * 256 * leaves

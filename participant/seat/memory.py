@@ -1,0 +1,136 @@
+"""What a seat must remember over a restart: all that it has signed, and sends again as it is.
+
+Of each round one verdict, one cohort, one statement of its sums and one of its scores, each
+recorded before it leaves. SQLite with synchronous=FULL, mode 0600. Nothing here opens
+anything, and nothing is ever forgotten: a seat that forgot could sign a second cohort.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from privacy.documents import Signed, pack, unpack
+from privacy.errors import OpeningRefused, StoreUnavailable
+from privacy.identifiers import Digest
+from veilsum.files import disk_errors
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS verdicts (round INTEGER PRIMARY KEY, document BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS certified (round INTEGER PRIMARY KEY, cohort TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sums (round INTEGER PRIMARY KEY, document BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS scores (round INTEGER PRIMARY KEY, document BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS shown
+    (round INTEGER, component INTEGER, chunk INTEGER NOT NULL, leaf INTEGER NOT NULL,
+     PRIMARY KEY (round, component));
+"""
+
+
+@dataclass
+class SeatMemory:
+    """A seat's durable memory, in its state folder."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        path = self.folder / "seat.sqlite"
+        with disk_errors(path):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+        with _store_errors():
+            self._database = sqlite3.connect(path, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=FULL")
+            self._database.executescript(_SCHEMA)
+
+    def judges(self, number: int, verdict: Signed) -> Signed:
+        """Record a verdict before it is sent; return the one of this round that counts.
+
+        It is the first: a second one, after a restart, could refuse other contributions.
+        """
+        self._run("INSERT OR IGNORE INTO verdicts VALUES (?, ?)", number, pack(verdict))
+        return self._document("SELECT document FROM verdicts WHERE round = ?", number) or verdict
+
+    def verdict(self, number: int) -> Signed | None:
+        """Return this seat's verdict of a round, if it has one."""
+        return self._document("SELECT document FROM verdicts WHERE round = ?", number)
+
+    def certifies(self, number: int, cohort: Digest) -> None:
+        """Record, before it is signed or summed, which cohort of a round this seat stands for.
+
+        Raises:
+            OpeningRefused: it stood for another one; of a round one cohort is summed, ever.
+        """
+        self._run("INSERT OR IGNORE INTO certified VALUES (?, ?)", number, cohort)
+        if self.certified(number) != cohort:
+            raise OpeningRefused(
+                f"round {number}: another cohort was certified or summed before than "
+                f"{cohort[:16]}…; the coordinator shows two"
+            )
+
+    def certified(self, number: int) -> Digest | None:
+        """Return the digest of the cohort that this seat stands for in a round, if one is."""
+        row = self._run("SELECT cohort FROM certified WHERE round = ?", number)
+        return None if row is None else str(row[0])
+
+    def newest(self) -> int:
+        """Return the newest round in which this seat stands for a cohort; 0 if in none."""
+        row = self._run("SELECT max(round) FROM certified")
+        return 0 if row is None or row[0] is None else int(row[0])
+
+    def states(self, number: int, statement: Signed) -> Signed:
+        """Record a statement of sums before it is sent; return the one of this round."""
+        self._run("INSERT OR IGNORE INTO sums VALUES (?, ?)", number, pack(statement))
+        return self._document("SELECT document FROM sums WHERE round = ?", number) or statement
+
+    def statement(self, number: int) -> Signed | None:
+        """Return what this seat states as the sums of a round, if it has."""
+        return self._document("SELECT document FROM sums WHERE round = ?", number)
+
+    def scores(self, number: int, scores: Signed) -> Signed:
+        """Record scores before they are sent; return those of this round that count."""
+        self._run("INSERT OR IGNORE INTO scores VALUES (?, ?)", number, pack(scores))
+        return self._document("SELECT document FROM scores WHERE round = ?", number) or scores
+
+    def scored(self, number: int) -> Signed | None:
+        """Return the scores of a round that this seat has signed, if it has."""
+        return self._document("SELECT document FROM scores WHERE round = ?", number)
+
+    def shows(self, number: int, component: int, chunk: int, leaf: int) -> None:
+        """Record, before it is shown, which leaf of a component of a round an auditor sees.
+
+        Raises:
+            OpeningRefused: it was another one; of a component one leaf is shown, ever.
+        """
+        self._run("INSERT OR IGNORE INTO shown VALUES (?, ?, ?, ?)", number, component, chunk, leaf)
+        row = self._run(
+            "SELECT chunk, leaf FROM shown WHERE round = ? AND component = ?", number, component
+        )
+        if row != (chunk, leaf):
+            raise OpeningRefused(
+                f"round {number}: another leaf of component {component} was shown before; an "
+                "auditor needs one"
+            )
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def _document(self, statement: str, number: int) -> Signed | None:
+        row = self._run(statement, number)
+        return None if row is None else unpack(bytes(row[0]))
+
+    def _run(self, statement: str, *values: int | str | bytes) -> tuple[Any, ...] | None:
+        with _store_errors():
+            row: tuple[Any, ...] | None = self._database.execute(statement, values).fetchone()
+            return row
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"memory of this seat: {error}") from None

@@ -1,0 +1,55 @@
+"""A seat's last word on a plan, and on its own place in the roster. Pure."""
+
+from privacy.errors import PolicyRefusal
+from privacy.plan import Plan
+from privacy.roster import Role, Roster
+
+from .config import AggregatorPolicy
+
+
+def check_aggregator(participant: str, roster: Roster) -> None:
+    """Return if a member may hold shares: it does nothing else in its federation.
+
+    Raises:
+        PolicyRefusal: it has another role, or none of an aggregator.
+        WrongIdentity: not in the roster.
+    """
+    member = roster.member(participant)
+    if member.roles != (Role.AGGREGATOR,):
+        raise PolicyRefusal(f"{participant} is no aggregator of the roster, or something else too")
+
+
+def check_seating(plan: Plan, participant: str, policy: AggregatorPolicy, roster: Roster) -> int:
+    """Return which seat of a plan is this one's, if it accepts the plan.
+
+    Raises:
+        PolicyRefusal: another roster or scheme, too small a cohort, no seat of this one's, or
+            seats that are not three aggregators of different organisations with keys of
+            their own: two in one hand open every update.
+        WrongIdentity: one is not in the roster.
+        UnsafeParameters: the parameters of the plan would not keep what they promise.
+    """
+    terms = plan.terms
+    if terms.federation != roster.federation or terms.roster != roster.digest():
+        raise PolicyRefusal(f"policy.roster: the plan names another roster than {policy.roster}")
+    if plan.arithmetic.scheme not in policy.schemes:
+        raise PolicyRefusal(f"policy.schemes: {plan.arithmetic.scheme} is not among them")
+    if terms.cohort_minimum < policy.smallest_cohort:
+        raise PolicyRefusal(
+            f"policy.smallest_cohort = {policy.smallest_cohort}: the plan allows "
+            f"{terms.cohort_minimum}"
+        )
+    plan.shares()
+    if participant not in terms.seats:
+        raise PolicyRefusal(f"the plan names {', '.join(terms.seats)} as its seats")
+    _check_apart(terms.seats, roster)
+    return terms.seats.index(participant)
+
+
+def _check_apart(seats: tuple[str, ...], roster: Roster) -> None:
+    for name in seats:
+        check_aggregator(name, roster)
+    members = [roster.member(name) for name in seats]
+    for of in ("organisation", "signing_key", "sealing_key"):
+        if len({getattr(member, of) for member in members}) != len(seats):
+            raise PolicyRefusal(f"seats {', '.join(seats)}: two of them have one {of}")

@@ -1,0 +1,130 @@
+"""What the three seats answer together about updates that none of them can open.
+
+Each question is one session of all three (`channel`): its work runs in a thread, and begins
+again where the session breaks off, with new keys, a new coin and new shares of zero.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from privacy.errors import PeerUnreachable, UnsafeParameters
+from privacy.identifiers import Digest
+from privacy.plan import Plan
+from privacy.records import Scores
+from privacy.schemes.shares.norm_bound import NormBound
+
+from .channel import knock, say_alive, together
+from .handshake import Meeting
+from .link import Session
+from .norms import over_bound
+from .party import Party
+from .products import Opened, opened
+from .updates import Updates
+
+log = structlog.get_logger()
+
+NORMS: Final = "norms"
+SCORES: Final = "scores"
+
+
+@dataclass(frozen=True)
+class Asking:
+    """One seat's part in every question.
+
+    CrypTen takes one question at a time in a process, and so does this.
+    """
+
+    party: Party
+
+    async def bounded(self, candidates: Digest, held: Updates) -> tuple[str, ...]:
+        """Return whose norm is over the plan's bound, the same at all three seats.
+
+        Asked about the sites that all three have taken; nothing but that bit of each opens.
+
+        Args:
+            candidates: digest of the candidates; the coin is drawn over it.
+            held: those that this seat has taken.
+
+        Raises:
+            PeerUnreachable: another seat is silent; names it.
+            WrongContext: another seat was shown other candidates.
+            MalformedMessage, SeatsDisagree: another seat does not follow the protocol.
+            UnsafeParameters: the plan bounds no norm.
+        """
+        norm = held.plan.questions().norm_bound
+        if norm is None:
+            raise UnsafeParameters(f"round {held.plan.terms.round}: the plan bounds no norm")
+        bound = NormBound(norm)
+
+        def work(session: Session) -> tuple[str, ...]:
+            return over_bound(session, held, bound, candidates, self.party.entropy)
+
+        meeting = meeting_of(held.plan, NORMS, candidates)
+        return await together(self.party, meeting, _silence(held.plan), work)
+
+    async def scores(self, cohort: Digest, held: Updates) -> Scores:
+        """Return what is opened about the updates of a cohort, or why there is nothing.
+
+        Args:
+            held: the whole cohort, in its order.
+
+        Raises:
+            WrongContext: another seat was shown another cohort.
+            MalformedMessage, SeatsDisagree: another seat does not follow the protocol.
+            UnsafeParameters: the plan asks for no scores.
+        """
+        step_log2 = held.plan.questions().score_step_log2
+        if step_log2 is None:
+            raise UnsafeParameters(f"round {held.plan.terms.round}: the plan asks for no scores")
+
+        def work(session: Session) -> Opened:
+            return opened(session, held, step_log2, self.party.entropy)
+
+        meeting = meeting_of(held.plan, SCORES, cohort)
+        try:
+            found = await together(self.party, meeting, _silence(held.plan), work)
+        except PeerUnreachable as error:
+            # Scores wait no longer than that; the sum has not waited for them at all.
+            found = Opened((), str(error)[:300])
+        return _record(held.plan, cohort, step_log2, found)
+
+    async def knocked(self, plan: Plan, stage: str, context: Digest) -> str:
+        """Return the name of another seat as soon as it asks a question; wait for that.
+
+        A seat that has answered asks again with one that has not, whose memory of the answer
+        was lost before it was recorded.
+        """
+        return await knock(self.party, meeting_of(plan, stage, context))
+
+    async def say_alive(self, plan: Plan) -> None:
+        """Tell the other seats of a plan that this one works on its round, for ever."""
+        others = [name for name in plan.terms.seats if name != self.party.me]
+        await say_alive(self.party.mailbox, others)
+
+
+def meeting_of(plan: Plan, stage: str, context: Digest) -> Meeting:
+    """Return what the plan's seats meet for.
+
+    Args:
+        context: digest of the candidates for `NORMS`, of the cohort for `SCORES`.
+    """
+    terms = plan.terms
+    return Meeting(terms.federation, terms.round, stage, context, terms.seats)
+
+
+def _silence(plan: Plan) -> float:
+    return float(plan.terms.deadline.progress_seconds)
+
+
+def _record(plan: Plan, cohort: Digest, step_log2: int, found: Opened) -> Scores:
+    return Scores(
+        federation=plan.terms.federation,
+        round=plan.terms.round,
+        plan=plan.digest(),
+        cohort=cohort,
+        step_log2=step_log2,
+        scores=found.scores,
+        void=found.void,
+    )

@@ -1,0 +1,35 @@
+"""Run a seat until it is stopped."""
+
+import asyncio
+import os
+import signal
+
+import structlog
+
+from participant.keys import load_keys
+from privacy.failpoints import Failpoints
+
+from .agent import AggregatorAgent
+from .config import AggregatorConfig
+
+log = structlog.get_logger()
+
+
+async def serve(config: AggregatorConfig, failpoints: Failpoints) -> None:
+    """Take part in rounds until the programme is over, or until SIGTERM or SIGINT.
+
+    Stopping loses nothing: what was signed is sent again as it is when the seat starts again.
+
+    Raises:
+        ConfigError, InsecureKeyFile: this seat's files are not what they must be.
+        ProtocolError, PrivacyError: this seat cannot take part.
+    """
+    keys = load_keys(config.state / "keys")
+    agent = AggregatorAgent(config, keys, os.urandom, failpoints)
+    working = asyncio.ensure_future(agent.run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, working.cancel)
+    try:
+        await working
+    except asyncio.CancelledError:
+        log.info("stopped", participant=config.participant)

@@ -1,0 +1,125 @@
+"""What a seat brings to all its work, and one round as it sits in it."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from participant.coordinator import Coordinator
+from participant.keys import SiteKeys
+from participant.letters import Mailbox
+from participant.planned import planned
+from participant.seat_calls import SeatCalls
+from privacy.failpoints import Failpoints
+from privacy.identifiers import Digest
+from privacy.plan import Plan
+from privacy.records import Entry, Refused, Scores
+from privacy.roster import Roster
+from privacy.sealing import Entropy
+
+from .acceptance import Acceptance
+from .config import AggregatorConfig
+from .holding import Held, Holding
+from .memory import SeatMemory
+from .parts import FOLDER, Parts
+from .policy import check_seating
+
+
+class Questions(Protocol):
+    """What three seats answer together about updates that none of them can open."""
+
+    async def bounded(self, candidates: Digest, held: Holding) -> Sequence[str]:
+        """Return whose norm is over the plan's bound.
+
+        Args:
+            candidates: digest of the candidates; the coin is drawn over it.
+            held: those that this seat has taken.
+
+        Raises:
+            PeerUnreachable: another seat is silent; names it.
+        """
+        ...
+
+    async def scores(self, cohort: Digest, held: Holding) -> Scores:
+        """Return what is opened about the updates of a cohort, or why there is nothing.
+
+        Args:
+            held: the whole cohort.
+        """
+        ...
+
+    async def knocked(self, plan: Plan, stage: str, context: Digest) -> str:
+        """Return the name of another seat as soon as it asks such a question; wait for that."""
+        ...
+
+    async def say_alive(self, plan: Plan) -> None:
+        """Tell the other seats that this one works on a round, for ever."""
+        ...
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One seat's keys, memory and connection.
+
+    Attributes:
+        floor: asks, for the seats of a plan, once, and returns what says the newest round for
+            which anybody remembers a certificate, when enough have answered.
+    """
+
+    config: AggregatorConfig
+    keys: SiteKeys = field(repr=False)
+    entropy: Entropy
+    failpoints: Failpoints
+    coordinator: Coordinator
+    calls: SeatCalls
+    roster: Roster
+    memory: SeatMemory
+    mailbox: Mailbox
+    questions: Questions
+    floor: Callable[[tuple[str, ...]], "asyncio.Future[int]"]
+
+    @property
+    def me(self) -> str:
+        """Its name."""
+        return self.config.participant
+
+    async def sit(self, number: int) -> "Sitting":
+        """Return a round whose plan this seat accepts.
+
+        Raises:
+            PolicyRefusal, WrongIdentity, UnsafeParameters: it does not.
+            InvalidSignature, WrongContext, NotYet: as for `planned`.
+        """
+        plan = await planned(self.coordinator, self.roster, number)
+        place = check_seating(plan, self.me, self.config.policy, self.roster)
+        parts = Parts(self.config.state / FOLDER, plan)
+        acceptance = Acceptance(plan, self.roster, place, self.keys.sealing, self.calls, parts)
+        return Sitting(plan, place, acceptance)
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """One round, as one seat sits in it.
+
+    Attributes:
+        place: which of the three seats it is.
+    """
+
+    plan: Plan
+    place: int
+    acceptance: Acceptance
+
+    @property
+    def number(self) -> int:
+        """The round's."""
+        return self.plan.terms.round
+
+    async def take(self, entries: Sequence[Entry]) -> tuple[list[Held], list[Refused]]:
+        """Return the contributions that entries name: those taken, and those refused."""
+        found = [await self.acceptance.accept_entry(entry) for entry in entries]
+        taken = [each for each in found if isinstance(each, Held)]
+        return taken, [each for each in found if isinstance(each, Refused)]
+
+    def holding(self, held: Sequence[Held]) -> Holding:
+        """Return some of its updates, for questions about them."""
+        return Holding.of(self.plan, self.place, held)

@@ -1,0 +1,140 @@
+"""The coordinator, as those talk to it who take part in a round under `shares`.
+
+What seats are given and state, and what those read who open their sums. Bytes become values
+here; what they say is checked by whoever uses them.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from privacy.documents import Signed
+from privacy.errors import MalformedMessage
+from privacy.identifiers import Digest
+from veilsum.v1 import seat_pb2, seat_pb2_grpc
+
+from .coordinator import Coordinator, signed_from_wire, signed_to_wire
+
+
+@dataclass(frozen=True)
+class Part:
+    """One contribution as it comes to a seat: header, sealed secrets and chunks, unchecked."""
+
+    header: Signed
+    sealed: bytes = field(repr=False)
+    chunks: AsyncIterator[bytes]
+
+
+@dataclass
+class SeatCalls:
+    """What a coordinator answers about seats, over the channel of `coordinator`."""
+
+    coordinator: Coordinator
+
+    def __post_init__(self) -> None:
+        self._seats = seat_pb2_grpc.SeatServiceStub(self.coordinator.channel)
+
+    @asynccontextmanager
+    async def part(self, number: int, participant: str, from_chunk: int = 0) -> AsyncIterator[Part]:
+        """Give one contribution as the caller's seat holds it, its chunks from one on.
+
+        A seat that does not hold the component that travels gets no chunks.
+        """
+        request = seat_pb2.GetPartRequest(
+            round=number, participant=participant, from_chunk=from_chunk
+        )
+        call = self._seats.GetPart(request)
+        try:
+            parts = self.coordinator.stream(call)
+            first = await anext(parts, None)
+            if first is None or first.WhichOneof("part") != "header":
+                raise MalformedMessage(
+                    f"round {number}: a part of {participant} without its header"
+                )
+            header = first.header
+            yield Part(signed_from_wire(header.header), header.sealed, _chunks(parts))
+        finally:
+            call.cancel()
+
+    async def candidates(self, number: int) -> tuple[Signed, list[Signed]]:
+        """Return the signed candidates and the header of each."""
+        request = seat_pb2.GetCandidatesRequest(round=number)
+        answer = await self.coordinator.call(self._seats.GetCandidates(request))
+        headers = [signed_from_wire(each) for each in answer.contributions]
+        return signed_from_wire(answer.candidates), headers
+
+    async def put_verdict(self, verdict: Signed) -> None:
+        """Hand in what this seat says of the candidates."""
+        request = seat_pb2.PutVerdictRequest(verdict=signed_to_wire(verdict))
+        await self.coordinator.call(self._seats.PutVerdict(request))
+
+    async def sign_cohort(self, number: int, cohort: Digest, signature: bytes) -> None:
+        """Hand in this signer's part of the certificate of a cohort."""
+        request = seat_pb2.SignCohortRequest(round=number, cohort=cohort, signature=signature)
+        await self.coordinator.call(self._seats.SignCohort(request))
+
+    async def put_sum(self, statement: Signed, chunks: Iterable[tuple[int, bytes]]) -> None:
+        """Store this seat's sums, each part once the one before is durable.
+
+        Args:
+            statement: the signed `SeatSum`.
+            chunks: position and sealed chunk: all of the first sum, then all of the second.
+
+        Raises:
+            PeerUnreachable: one step of it stopped; however long the whole takes, that is all
+                it waits for.
+        """
+        first = seat_pb2.PutSeatSumRequest(statement=signed_to_wire(statement))
+        parts = (
+            seat_pb2.PutSeatSumRequest(
+                chunk=seat_pb2.SealedChunk(position=position, payload=payload)
+            )
+            for position, payload in chunks
+        )
+        await self.coordinator.upload(self._seats.PutSeatSum, first, parts)
+
+    async def sums(self, number: int) -> list[Signed]:
+        """Return the signed statements of a round's seats, as many as there are."""
+        request = seat_pb2.GetSeatSumsRequest(round=number)
+        answer = await self.coordinator.call(self._seats.GetSeatSums(request))
+        return [signed_from_wire(each) for each in answer.statements]
+
+    @asynccontextmanager
+    async def words(
+        self, number: int, seat: str, position: int, from_chunk: int = 0
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Give the sealed sum of one component of one seat, its chunks from one on."""
+        call = self._seats.GetSealedWords(
+            seat_pb2.GetSealedWordsRequest(
+                round=number, seat=seat, position=position, from_chunk=from_chunk
+            )
+        )
+        try:
+            yield (part.chunk async for part in self.coordinator.stream(call))
+        finally:
+            call.cancel()
+
+    async def put_scores(self, scores: Signed) -> None:
+        """Hand in what seats opened about a cohort's updates, signed by this seat."""
+        request = seat_pb2.PutScoresRequest(scores=signed_to_wire(scores))
+        await self.coordinator.call(self._seats.PutScores(request))
+
+    async def scores(self, number: int) -> Signed:
+        """Return the scores of a round with the signatures they have."""
+        request = seat_pb2.GetScoresRequest(round=number)
+        return signed_from_wire(
+            (await self.coordinator.call(self._seats.GetScores(request))).scores
+        )
+
+    async def name_liar(self, number: int, seats: Sequence[str]) -> None:
+        """Say, as the auditor, which seats' sums are not those of what sites signed."""
+        request = seat_pb2.NameLiarRequest(round=number, seats=seats)
+        await self.coordinator.call(self._seats.NameLiar(request))
+
+
+async def _chunks(parts: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    async for part in parts:
+        if part.WhichOneof("part") != "chunk":
+            raise MalformedMessage("something other than a chunk among the chunks of a part")
+        yield part.chunk

@@ -1,0 +1,195 @@
+"""Seats at work: from the first contribution to the last signature, and through restarts."""
+
+import asyncio
+import os
+from contextlib import suppress
+
+import pytest
+
+from participant.letters import Mailbox
+from participant.patience import Patience
+from participant.seat import agent as module
+from participant.seat import recall
+from participant.seat.agent import AggregatorAgent
+from privacy import canonical
+from privacy.errors import ConfigError, PolicyRefusal
+from privacy.failpoints import Failpoints
+from privacy.plan import SharesTerms
+from privacy.records import SeatSum
+from tests.participant import signed_round as made
+from tests.participant.seat import seated as work
+
+PLAN = work.plan()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
+
+
+class Federation:
+    """Three seats and the trainers' part of a recall, in one process."""
+
+    def __init__(self, folder, desk, questions=None):
+        self.folder, self.desk, self.boxes = folder, desk, {}
+        self.lines = {name: work.Shown(desk, name) for name in work.NAMES}
+        self.questions = questions or {name: work.NoQuestions() for name in work.NAMES}
+
+    def mailbox(self, name):
+        return Mailbox(work.Letterbox(name, self.boxes), Patience(os.urandom))
+
+    def agent(self, name, failpoints=None, **policy):
+        settings = work.config(self.folder, name, **policy)
+
+        def asking(party):
+            return self.questions[name]
+
+        return AggregatorAgent(
+            settings, made.keys(name), os.urandom, failpoints or Failpoints(), asking
+        )
+
+    async def serve(self, name, **more):
+        at_work = self.agent(name, **more)
+        line = self.lines[name]
+        try:
+            await at_work.serve(line, line, self.mailbox(name))
+        finally:
+            os.close(at_work._held)
+            at_work._memory.close()
+
+    async def remember(self, name, newest=0):
+        mailbox = self.mailbox(name)
+        serving = recall.serve(mailbox, work.roster, name, made.keys(name).signing, lambda: newest)
+        await asyncio.gather(mailbox.run(), serving)
+
+    async def run(self, *seats):
+        trainers = [asyncio.create_task(self.remember(name)) for name in work.SITES]
+        try:
+            async with asyncio.timeout(20):
+                await asyncio.gather(*(seats or map(self.serve, work.NAMES)))
+        finally:
+            for each in trainers:
+                each.cancel()
+
+
+def roots(desk):
+    """What each seat states, by component."""
+    found = {}
+    for name in work.NAMES:
+        statement = canonical.decode(desk.sums[name][0].body, SeatSum)
+        for each in statement.sums:
+            found.setdefault(each.component, set()).add(each.root)
+    return found
+
+
+async def test_three_seats_bring_a_round_to_its_sums(tmp_path):
+    """Each does its part as the round comes to it, and nothing is left on a disk."""
+    federation = Federation(tmp_path, work.Desk.of(PLAN))
+
+    await federation.run()
+
+    assert work.refused_by(federation.desk) == {name: [] for name in work.NAMES}
+    assert {component: len(each) for component, each in roots(federation.desk).items()} == {
+        0: 1,
+        1: 1,
+        2: 1,
+    }
+    for name in work.NAMES:
+        assert (1,) in federation.lines[name].watched
+        assert list((tmp_path / name / "parts").iterdir()) == []
+        assert list((tmp_path / name / "outbox").iterdir()) == []
+
+
+async def test_scores_follow_the_sums(tmp_path):
+    """Where the plan asks for them; signed, and of the whole cohort."""
+    asking = work.plan(scheme=SharesTerms(1, 2, 4, score_step_log2=10))
+    federation = Federation(tmp_path, work.Desk.of(asking))
+
+    await federation.run()
+
+    assert set(federation.desk.scored) == set(work.NAMES)
+    for name in work.NAMES:
+        [(_, held), *_] = federation.questions[name].asked
+        assert held.participants == work.SITES
+        assert held.seat == work.NAMES.index(name)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "seat.before_verdict",
+        "seat.before_certify_record",
+        "seat.after_certify_record",
+        "seat.before_fold",
+        "seat.before_statement",
+        "seat.in_upload",
+    ],
+)
+async def test_a_seat_that_dies_anywhere_goes_on(tmp_path, where):
+    """With what it remembers; the round ends as if nothing had happened.
+
+    Where it has forgotten whether it signed the cohort, the trainers' signatures do for its own.
+    """
+    federation = Federation(tmp_path, work.Desk.of(PLAN))
+    federation.desk.certify(*work.SITES)
+
+    async def dies_once():
+        with suppress(work.Killed):
+            await federation.serve("north", failpoints=killed(where))
+        await federation.serve("north")
+
+    await federation.run(federation.serve("east"), dies_once(), federation.serve("south"))
+
+    assert {len(each) for each in roots(federation.desk).values()} == {1}
+
+
+def killed(where):
+    """As `work.killed_at`, with an error that a task of an event loop can end with."""
+
+    def kill(at):
+        raise work.Killed(at)
+
+    return Failpoints({(where, 1): kill})
+
+
+async def test_a_coordinator_that_lies_about_phases_gets_nothing(tmp_path):
+    """Without candidates, a cohort or a certificate that hold, there is nothing to sign or add."""
+    desk = work.Desk.of(PLAN)
+    federation = Federation(tmp_path, desk)
+    line = federation.lines["north"]
+    count = 0
+
+    async def watch(seen, working_on, wait_seconds):
+        nonlocal count
+        await asyncio.sleep(0.005)
+        count += 1
+        over = work.View(2, (), finished=True)
+        return over if count > 40 else work.View(1, (work.round_view(desk, "summing"),))
+
+    line.watch = watch
+    await federation.run(federation.serve("north"))
+
+    assert desk.sums == {}
+    assert desk.certificate == {}
+
+
+async def test_two_processes_do_not_share_a_folder(tmp_path):
+    """Each would sign one cohort."""
+    federation = Federation(tmp_path, work.Desk.of(PLAN))
+    first = federation.agent("north")
+
+    with pytest.raises(ConfigError, match="another process"):
+        federation.agent("north")
+    os.close(first._held)
+
+
+@pytest.mark.parametrize("name", ["amber", "watch"])
+async def test_who_is_not_an_aggregator_alone_takes_no_seat(tmp_path, name):
+    """It may know, or open, what a seat must not."""
+    federation = Federation(tmp_path, work.Desk.of(PLAN))
+    federation.lines[name] = work.Shown(federation.desk, name)
+    federation.questions[name] = work.NoQuestions()
+
+    with pytest.raises(PolicyRefusal, match="no aggregator"):
+        await federation.serve(name)
+    assert federation.desk.streams == []

@@ -1,0 +1,110 @@
+"""What a federation's seats have said of a round, read from outside and held against keys."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from coordinator.archive import with_signatures
+from coordinator.seated import certificate_is_complete
+from coordinator.seats import scores_kind
+from coordinator.state import Round
+from privacy import canonical
+from privacy.documents import Signed, check_signer, unpack
+from privacy.errors import InvalidSignature
+from privacy.records import Score, Scores, SeatSum, Verdict, digest_of
+from privacy.roster import Roster
+from privacy.signing import Purpose
+
+from .observe import Observer
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Who has signed a round's cohort, seats and trainers apart."""
+
+    seats: tuple[str, ...] = ()
+    trainers: tuple[str, ...] = ()
+    complete: bool = False
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What seats have opened about updates; none, and why, where not all signed the same."""
+
+    scores: tuple[Score, ...]
+    void: str
+
+
+@dataclass(frozen=True)
+class Statements:
+    """Reads what seats have signed, and takes nothing whose signature does not hold."""
+
+    roster: Roster
+    observer: Observer
+
+    def certificate(self, current: Round) -> Certificate:
+        """Return whose signatures on the cohort hold, and whether they are enough.
+
+        Enough are three seats, or two and more than half of the trainers.
+        """
+        if not current.cohort:
+            return Certificate()
+        signed = with_signatures(self.observer.store, "cohort", current.cohort)
+        rules = current.rules
+        seats = self._signers(signed, Purpose.CERTIFICATE, rules.seats)
+        trainers = self._signers(signed, Purpose.CERTIFICATE, rules.trainers)
+        believed = replace(current, certified=(*seats, *trainers))
+        return Certificate(seats, trainers, certificate_is_complete(believed))
+
+    def verdicts(self, current: Round) -> Mapping[str, Verdict]:
+        """Return what each seat has said of the candidates."""
+        store, found = self.observer.store, {}
+        for each in current.judged:
+            signed = unpack(store.document("verdict", each.verdict))
+            if self._holds(signed, Purpose.VERDICT, each.seat):
+                found[each.seat] = canonical.decode(signed.body, Verdict)
+        return found
+
+    def sums(self, current: Round) -> Mapping[str, SeatSum]:
+        """Return the statements that the round's sum was taken from, by seat."""
+        counted = {each.statement: each.seat for each in current.stated}
+        found = {}
+        for signed in self._kept("seat-sum"):
+            stated = canonical.decode(signed.body, SeatSum)
+            seat = counted.get(digest_of(stated))
+            if seat and seat not in current.liars and self._holds(signed, Purpose.SEAT_SUM, seat):
+                found[seat] = stated
+        return found
+
+    def scores(self, current: Round) -> Opened:
+        """Return what all three seats have signed about the updates of a round, or why not."""
+        seats = current.rules.seats
+        kept = [
+            each for each in self._kept(scores_kind(current.number)) if self._is_of(current, each)
+        ]
+        there = {name for each in kept for name in self._signers(each, Purpose.SCORES, seats)}
+        missing = [name for name in seats if name not in there]
+        said = [canonical.decode(body, Scores) for body in sorted({each.body for each in kept})]
+        if len(said) == 1 and not missing:
+            return Opened(said[0].scores, said[0].void)
+        reasons = [each.void for each in said if each.void]
+        unsigned = f"not signed by {' and '.join(missing)}" if missing else "signed differently"
+        return Opened((), "; ".join([unsigned, *reasons]))
+
+    def _is_of(self, current: Round, signed: Signed) -> bool:
+        said = canonical.decode(signed.body, Scores)
+        return (said.plan, said.cohort) == (current.plan, current.cohort)
+
+    def _kept(self, kind: str) -> Iterator[Signed]:
+        return (unpack(body) for _, body in self.observer.store.documents(kind))
+
+    def _signers(self, signed: Signed, purpose: Purpose, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in names if self._holds(signed, purpose, name))
+
+    def _holds(self, signed: Signed, purpose: Purpose, name: str) -> bool:
+        try:
+            check_signer(signed, purpose, name, self.roster.member(name).signing_key)
+        except InvalidSignature:
+            return False
+        return True
