@@ -14,7 +14,10 @@ from privacy.errors import ConfigError
 from privacy.events import PositiveDecimal
 from privacy.identifiers import Digest, FederationId, ParticipantId
 from privacy.plan import CKKS, SHARES, DeadlinePolicy, PrivacyPlan
-from privacy.schemes.shares.layout import LEAVES_PER_CHUNK, SEATS
+from privacy.schemes.shares.layout import SEATS
+
+# 900 kB: what travels is synced to a disk chunk by chunk.
+_LEAVES_PER_CHUNK = 448
 
 
 class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,7 +41,7 @@ class SchemeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cohort_max: int
     ciphertexts_per_chunk: int = 17
     name: Literal["ckks/1", "shares/1"] = "ckks/1"
-    leaves_per_chunk: int = LEAVES_PER_CHUNK
+    leaves_per_chunk: int = _LEAVES_PER_CHUNK
     packed: bool = False
     bound_norms: bool = True
     score_step_log2: int | None = None

@@ -312,9 +312,22 @@ def _check_questions(
         )
     if scheme.norm_bound is not None:
         NormBound(scheme.norm_bound)
+    if scheme.score_step_log2 is not None:
+        _check_scores(scheme)
     hidden = sorted(set(asked) - set(privacy.releases))
     if hidden:
         raise UnsafeParameters(f"privacy.releases does not list {', '.join(hidden)}")
+
+
+def _check_scores(scheme: SharesTerms) -> None:
+    # The product with the sum of so many updates of that norm is read modulo 2^64, with a sign.
+    if scheme.norm_bound is None:
+        raise UnsafeParameters("scores need a norm bound: a longer update's squared norm wraps")
+    if scheme.cohort_max * scheme.norm_bound**2 >= 1 << 62:
+        raise UnsafeParameters(
+            f"scores of {scheme.cohort_max} updates within a norm of {scheme.norm_bound} wrap; "
+            "plan fewer fraction bits"
+        )
 
 
 def pack(plan: Plan) -> bytes:

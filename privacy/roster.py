@@ -16,7 +16,7 @@ import msgspec
 
 from .canonical import decode, encode
 from .errors import InvalidSignature, MalformedMessage, WrongContext, WrongIdentity
-from .identifiers import Digest, FederationId, ParticipantId
+from .identifiers import COORDINATOR, Digest, FederationId, ParticipantId
 from .signing import Purpose, digest, verify
 
 
@@ -57,6 +57,8 @@ class Roster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         names = [member.participant for member in self.members]
         if names != sorted(set(names)):
             raise MalformedMessage("roster: members are not sorted, or one stands twice")
+        if COORDINATOR in names:
+            raise MalformedMessage(f"roster: no member may be called {COORDINATOR}")
         if (self.version == 0) != (self.previous is None):
             raise MalformedMessage(f"roster: version {self.version} with previous {self.previous}")
 

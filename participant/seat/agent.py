@@ -182,7 +182,7 @@ class AggregatorAgent:
         return tasks(self._view, self._standing)
 
     async def _work(self, sittings: Sittings, beside: "list[asyncio.Task[None]]") -> None:
-        while not self._view.finished or self._todo():
+        while not self._view.finished or self._todo() or self._owed():
             self._start_and_cut(sittings)
             await self._wait(beside)
             await self._erase(sittings)
@@ -190,8 +190,16 @@ class AggregatorAgent:
         await self._erase(sittings)
 
     async def _erase(self, sittings: Sittings) -> None:
-        view = self._view
-        await sittings.end(lambda number: is_over(view, number))
+        view, owed = self._view, self._owed()
+        await sittings.end(lambda number: is_over(view, number) and Score(number) not in owed)
+
+    def _owed(self) -> set[Task]:
+        """Return the scores that were begun before their round's model was released.
+
+        A release waits for no scores; but what was begun is ended, if others are there to end it.
+        """
+        begun = (task for task in self._running if isinstance(task, Score))
+        return {task for task in begun if task.round <= self._view.released}
 
     def _start_and_cut(self, sittings: Sittings) -> None:
         for each in self._view.rounds:
@@ -204,7 +212,7 @@ class AggregatorAgent:
         for task in todo:
             if task not in self._running:
                 self._running[task] = asyncio.create_task(self._do(sittings, task))
-        for task in set(self._running) - set(todo):
+        for task in set(self._running) - set(todo) - self._owed():
             self._running.pop(task).cancel()
 
     async def _wait(self, beside: "list[asyncio.Task[None]]") -> None:

@@ -108,7 +108,9 @@ async def floor(
                         _hear(asked, await waiter.next(), nonce)
             except TimeoutError:
                 continue
-    return max(asked.found.values(), default=0)
+    newest = max(asked.found.values(), default=0)
+    log.info("recalled", newest=newest)
+    return newest
 
 
 async def answer(

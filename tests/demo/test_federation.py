@@ -12,6 +12,7 @@ from participant.auditing import config as auditor_config
 from participant.init import init
 from participant.seat import config as seat_config
 from privacy import canonical
+from privacy.plan import NORM_BOUND_RELEASE, SCORE_RELEASES
 from privacy.roster import Role, Roster
 from veilsum.demo.federation import (
     AUDITOR,
@@ -150,6 +151,7 @@ def test_the_seats_are_asked_for_norms_and_scores_and_everybody_accepts_it(place
     assert served.rounds.seats == tuple(SEATS)
     assert served.scheme.bound_norms
     assert served.scheme.score_step_log2
+    assert served.privacy.releases == ("participation", NORM_BOUND_RELEASE, *SCORE_RELEASES)
     for path in paths:
         assert site_config.read(path).policy.releases == served.privacy.releases
     assert [seat.policy.schemes for seat in seats] == [("shares/1",)] * 3

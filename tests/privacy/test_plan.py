@@ -434,7 +434,6 @@ def test_what_seats_open_stands_among_the_releases(release: str) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"norm_bound": None},
         {"score_step_log2": None},
         {"norm_bound": None, "score_step_log2": None},
     ],
@@ -447,12 +446,25 @@ def test_questions_can_be_left_out(changes: dict[str, None]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"norm_bound": None}, "need a norm bound"),
+        ({"norm_bound": 1 << 24, "cohort_max": 1 << 14}, "fewer fraction bits"),
+    ],
+)
+def test_scores_that_would_wrap_cannot_be_planned(changes: dict[str, Any], words: str) -> None:
+    """A score is read from 64 bits: what no honest site can exceed must fit."""
+    with pytest.raises(UnsafeParameters, match=words):
+        Plan(SHARES_ARITHMETIC, shares_terms(changes))
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"values_per_word": 0},
         {"values_per_word": 5},
         {"leaves_per_chunk": 0},
-        {"leaves_per_chunk": 513},
+        {"leaves_per_chunk": 512},
         {"cohort_max": 1},
         {"cohort_max": 1 << 21},
     ],

@@ -256,6 +256,12 @@ def test_a_history_cannot_begin_in_the_middle() -> None:
         admit((signed_roster(second, *NAMES),), second.digest())
 
 
+def test_no_member_is_called_coordinator() -> None:
+    """Its signature would stand in the place of the coordinator's own."""
+    with pytest.raises(MalformedMessage, match="coordinator"):
+        roster(members=(member("amber"), member("coordinator")))
+
+
 @pytest.mark.parametrize(
     "members",
     [

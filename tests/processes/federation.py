@@ -38,6 +38,9 @@ from veilsum.federation.observe import Observer, events, observe
 from .alive import MARK, left_after, new_mark
 
 SITES = Path(__file__).parent / "sites"
+DOUBLES = "tests.processes.doubles"
+"""Members that cheat: the product has no code, and no switch, that does."""
+
 NAME = "tiny"
 SHAPES = (("weight", (96, 96)), ("bias", (96,)))
 CHUNKS = 3
@@ -97,11 +100,19 @@ class Federation:
             "coordinator", ["veilsum", "coordinator", "serve", "--config"], self._config, failpoints
         )
 
-    def start_site(self, name: str, failpoints: str = "", *, witnessed: bool = True) -> None:
-        """Start a site; with the demo's witness in its worker, unless told otherwise."""
+    def start_site(
+        self, name: str, failpoints: str = "", *, witnessed: bool = True, double: str = ""
+    ) -> None:
+        """Start a site; with the demo's witness in its worker, unless told otherwise.
+
+        Args:
+            double: a module that runs in its place, of those in `doubles`.
+        """
         command = ["veilsum", "participant", "run", "--config"]
         if witnessed:
             command = ["veilsum.demo.hospital_process"]
+        if double:
+            command = [f"{DOUBLES}.{double}"]
         self._start(name, command, self.places.site(name) / "site.toml", failpoints)
 
     def start_auditor(self, name: str, failpoints: str = "") -> None:
@@ -109,9 +120,11 @@ class Federation:
         command = ["veilsum", "auditor", "serve", "--config"]
         self._start(name, command, self.places.site(name) / "auditor.toml", failpoints)
 
-    def start_seat(self, name: str, failpoints: str = "") -> None:
-        """Start a seat."""
+    def start_seat(self, name: str, failpoints: str = "", *, double: str = "") -> None:
+        """Start a seat, or the module of `doubles` that runs in its place."""
         command = ["veilsum", "aggregator", "serve", "--config"]
+        if double:
+            command = [f"{DOUBLES}.{double}"]
         self._start(name, command, self.places.site(name) / "aggregator.toml", failpoints)
 
     def start(self) -> None:

@@ -58,6 +58,15 @@ def test_a_seat_that_died_in_its_upload_states_the_same_again(survived: Federati
     assert "seat-2" in _statements(survived).sums(current)
 
 
+def test_scores_are_opened_though_the_model_waits_for_none(survived: Federation) -> None:
+    """Seats that have just started need longer for them than openers for the model."""
+    current = survived.round(1)
+
+    assert current is not None
+    scores = _statements(survived).scores(current).scores
+    assert [each.participant for each in scores] == list(SITES)
+
+
 def test_two_seats_end_a_round_without_the_third(survived: Federation) -> None:
     """It died with its sums added and nothing stated."""
     current = survived.round(2)

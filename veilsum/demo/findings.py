@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from coordinator.seated import ENOUGH
 from coordinator.state import Phase, Round
 from participant.config import read
 from participant.ledger import SiteLedger
@@ -166,8 +167,11 @@ def _seated(statements: Statements, current: Round) -> Seated:
 
 
 def _checked(current: Round, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
-    """Return whose norms all seats have held against the bound, and found within it."""
-    if len(verdicts) < len(current.rules.seats) or any(each.unasked for each in verdicts):
+    """Return whose norms all seats have held against the bound, and found within it.
+
+    Two seats that were answered had the third with them, whether or not it has lived to tell.
+    """
+    if len(verdicts) < ENOUGH or any(each.unasked for each in verdicts):
         return ()
     refused = {each.participant for verdict in verdicts for each in verdict.refused}
     return tuple(e.participant for e in current.committed if e.participant not in refused)

@@ -37,7 +37,8 @@ VALUE_WORDS: Final = WORDS_PER_LEAF - BLINDING_WORDS
 MOST_PER_WORD: Final = 4
 # 258 kB travel for a chunk; its three blocks stay in a core's own cache while it is split.
 LEAVES_PER_CHUNK: Final = 128
-MOST_LEAVES: Final = 512
+# A chunk of a seat's sum, sealed, stays below a mebibyte.
+MOST_LEAVES: Final = 511
 
 Words = NDArray[np.uint64]
 

@@ -11,6 +11,7 @@ from participant.patience import Patience
 from participant.seat import agent as module
 from participant.seat import recall
 from participant.seat.agent import AggregatorAgent
+from participant.view import View
 from privacy import canonical
 from privacy.errors import ConfigError, PolicyRefusal
 from privacy.failpoints import Failpoints
@@ -112,6 +113,36 @@ async def test_scores_follow_the_sums(tmp_path):
         [(_, held), *_] = federation.questions[name].asked
         assert held.participants == work.SITES
         assert held.seat == work.NAMES.index(name)
+
+
+async def test_scores_that_were_begun_are_ended_after_the_model_is_released(tmp_path):
+    """Nothing waits for them; a seat ends what it has begun, and only then forgets the round."""
+    asking = work.plan(scheme=SharesTerms(1, 2, 4, norm_bound=1 << 10, score_step_log2=10))
+    released, begun = asyncio.Event(), set()
+
+    class Slow(work.NoQuestions):
+        async def scores(self, cohort, held):
+            begun.add(held.seat)
+            await released.wait()
+            await asyncio.sleep(0.05)
+            return await super().scores(cohort, held)
+
+    class Hasty(work.Shown):
+        async def watch(self, seen, working_on, wait_seconds):
+            if len(begun) < len(work.NAMES):
+                return await super().watch(seen, working_on, wait_seconds)
+            released.set()
+            await asyncio.sleep(0.005)
+            return View(2, (), released=asking.terms.round, finished=True)
+
+    desk = work.Desk.of(asking)
+    federation = Federation(tmp_path, desk, {name: Slow() for name in work.NAMES})
+    federation.lines = {name: Hasty(desk, name) for name in work.NAMES}
+
+    await federation.run()
+
+    assert set(desk.scored) == set(work.NAMES)
+    assert not [*tmp_path.glob("*/parts/*"), *tmp_path.glob("*/outbox/*")]
 
 
 @pytest.mark.parametrize(
