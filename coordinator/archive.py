@@ -78,6 +78,14 @@ class Archive:
                 f"round {number}: its plan is of another version of the coordinator: {error}"
             ) from error
 
+    def plan_parts(self, number: int) -> tuple[bytes, bytes]:
+        """Return the two parts of a round's plan as they were kept: arithmetic and terms.
+
+        Raises:
+            NotYet: it has none.
+        """
+        return plans.parts(self.store.document("plan", str(number)))
+
     def has_plan(self, number: int) -> bool:
         """Return whether a plan is kept for a round, which sites may have seen."""
         return str(number) in dict(self.store.documents("plan"))

@@ -16,6 +16,9 @@ from .state import LeftOut, Phase, Round
 MOST_LEFT_OUT: Final = 200
 """What seats left out, as far as one status tells it: one seat's reasons fill no message."""
 
+MOST_ABORTED: Final = 5
+"""Aborted rounds that are shown: months without a release fill no message."""
+
 _PHASES: Mapping[Phase, round_pb2.Phase.ValueType] = {
     phase: round_pb2.Phase.Value(f"PHASE_{phase.name}") for phase in Phase
 }
@@ -51,11 +54,15 @@ def rosters_to_wire(versions: Iterable[SignedRoster]) -> list[document_pb2.Signe
 def statuses_to_wire(rounds: Mapping[int, Round]) -> list[round_pb2.RoundStatus]:
     """Return the rounds that members still have something to do with.
 
-    Every round that is not over, and the last that released a model.
+    Every round that is not over, the last that released a model, and of those that were aborted
+    since then the last few, for people to read why.
     """
     last = programme.last_released(rounds)
-    shown = [n for n in sorted(rounds) if n >= last or not rounds[n].is_over()]
-    return [_status_to_wire(rounds[number]) for number in shown]
+    shown = {number for number in rounds if number == last or not rounds[number].is_over()}
+    aborted = [n for n in sorted(rounds) if n > last and rounds[n].phase is Phase.ABORTED]
+    return [
+        _status_to_wire(rounds[number]) for number in sorted({*shown, *aborted[-MOST_ABORTED:]})
+    ]
 
 
 def payout_to_wire(

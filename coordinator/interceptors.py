@@ -1,13 +1,14 @@
 """Around every call: the caller's role before it, errors as statuses after it."""
 
 import inspect
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import grpc
 import structlog
 
-from privacy.errors import ConfigError, NotYet, Unavailable, VeilsumError
+from privacy.errors import ConfigError, NotYet, Unavailable, VeilsumError, WrongIdentity
 
 from .authorise import Callers, Permissions
 from .status import status_of
@@ -18,12 +19,43 @@ log = structlog.get_logger()
 ERROR_CODE = "veilsum-error"
 
 
+MOST_REFUSALS: Final = 1024
+"""Callers and methods whose last refusal is remembered; who is not among them is said again."""
+
+
+class Refusals:
+    """Says what was refused to whom, and again only when the reason is another one.
+
+    Who tries again for days is one line of the log, not one each second.
+    """
+
+    def __init__(self) -> None:
+        self._last: OrderedDict[tuple[str, str], tuple[str, str]] = OrderedDict()
+
+    def say(self, participant: str, method: str, error: VeilsumError) -> None:
+        """Write a line, unless it would be the last one about this caller and method."""
+        key, said = (participant, method), (error.code, str(error))
+        if self._last.get(key) != said:
+            log.warning(
+                "call_refused",
+                participant=participant,
+                method=method,
+                code=error.code,
+                reason=str(error),
+            )
+        self._last[key] = said
+        self._last.move_to_end(key)
+        if len(self._last) > MOST_REFUSALS:
+            self._last.popitem(last=False)
+
+
 class Guard(ServerInterceptor):
     """Lets a call through to callers of a declared role, and turns errors into statuses."""
 
     def __init__(self, permissions: Permissions, callers: Mapping[str, Callers]) -> None:
         self._permissions = permissions
         self._callers = callers
+        self._refusals = Refusals()
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -45,7 +77,7 @@ class Guard(ServerInterceptor):
                 self._permissions.check(peer_identity(context), callers)
                 return await inner(request, context)
             except Exception as error:
-                await _answer(context, method, error)
+                await _answer(context, method, error, self._refusals)
 
         async def many(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
             try:
@@ -53,7 +85,7 @@ class Guard(ServerInterceptor):
                 async for part in inner(request, context):
                     yield part
             except Exception as error:
-                await _answer(context, method, error)
+                await _answer(context, method, error, self._refusals)
 
         make = getattr(grpc, f"{kind}_{answer}_rpc_method_handler")
         guarded: Handler = make(
@@ -64,18 +96,25 @@ class Guard(ServerInterceptor):
         return guarded
 
 
-async def _answer(context: Context, method: str, error: Exception) -> NoReturn:
+async def _answer(context: Context, method: str, error: Exception, refusals: Refusals) -> NoReturn:
     if isinstance(error, grpc.aio.AbortError):
         raise error
     if isinstance(error, VeilsumError):
         if not isinstance(error, NotYet):
-            log.warning("call_refused", method=method, code=error.code, reason=str(error))
+            refusals.say(_caller(context), method, error)
         context.set_trailing_metadata(((ERROR_CODE, error.code),))
         await context.abort(status_of(error), _told(error))
     # A bug: the operator reads all of it, the peer nothing.
-    log.error("unexpected_error", method=method, exc_info=error)
+    log.error("unexpected_error", participant=_caller(context), method=method, exc_info=error)
     await context.abort(grpc.StatusCode.INTERNAL, "internal error")
     raise AssertionError("abort does not return")
+
+
+def _caller(context: Context) -> str:
+    try:
+        return peer_identity(context).id
+    except WrongIdentity:
+        return ""  # its certificate names nobody
 
 
 def _told(error: VeilsumError) -> str:

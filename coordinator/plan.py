@@ -17,6 +17,9 @@ from privacy.schemes.shares.norm_bound import NormBound
 
 from .config import Settings
 
+NO_STARTS = ("", "", "")
+_ANYBODYS = ("0" * 64, "1" * 64, "2" * 64)
+
 
 def parameters(settings: Settings) -> CkksParameters | SharesParameters:
     """Return the scheme's parameters for cohorts of the size the operator allows.
@@ -72,6 +75,7 @@ def plan(
     key_record: str | None,
     model: str,
     release: str | None,
+    starts: tuple[str, str, str] = NO_STARTS,
 ) -> Plan:
     """Return the plan of round `number`.
 
@@ -80,6 +84,7 @@ def plan(
             has no key.
         model: digest of the model the round starts from.
         release: digest of the release that made that model; None for the first.
+        starts: under `shares`, of each seat in order; empty for one that is away.
 
     Raises:
         UnsafeParameters: the settings would not keep what a plan promises.
@@ -92,7 +97,7 @@ def plan(
         release=release,
         roster=roster.digest(),
         key_record=key_record,
-        scheme=_scheme_terms(settings),
+        scheme=_scheme_terms(settings, starts),
         clip=rounds.clip,
         cohort_minimum=rounds.cohort_minimum,
         quorum=rounds.quorum,
@@ -115,7 +120,7 @@ def check(settings: Settings, roster: Roster) -> None:
         UnsafeParameters: they cannot, with the numbers or the names.
     """
     key_record = "0" * 64 if settings.scheme.name == CKKS else None
-    plan(settings, roster, 1, key_record, settings.model.initial, None)
+    plan(settings, roster, 1, key_record, settings.model.initial, None, _ANYBODYS)
 
 
 def _ckks_parameters(settings: Settings) -> CkksParameters:
@@ -137,9 +142,9 @@ def _shares_parameters(settings: Settings) -> SharesParameters:
     return replace(most, leaves_per_chunk=scheme.leaves_per_chunk)
 
 
-def _scheme_terms(settings: Settings) -> CkksTerms | SharesTerms:
+def _scheme_terms(settings: Settings, starts: tuple[str, str, str]) -> CkksTerms | SharesTerms:
     if settings.scheme.name == SHARES:
-        return _shares_terms(settings, _shares_parameters(settings))
+        return _shares_terms(settings, _shares_parameters(settings), starts)
     return _ckks_terms(_ckks_parameters(settings))
 
 
@@ -153,12 +158,15 @@ def _ckks_terms(chosen: CkksParameters) -> CkksTerms:
     )
 
 
-def _shares_terms(settings: Settings, chosen: SharesParameters) -> SharesTerms:
+def _shares_terms(
+    settings: Settings, chosen: SharesParameters, starts: tuple[str, str, str]
+) -> SharesTerms:
     scheme = settings.scheme
     return SharesTerms(
         values_per_word=chosen.values_per_word,
         leaves_per_chunk=chosen.leaves_per_chunk,
         cohort_max=chosen.cohort_max,
+        starts=starts,
         norm_bound=norm_bound(settings) if scheme.bound_norms else None,
         score_step_log2=scheme.score_step_log2,
         unchecked=scheme.unchecked,

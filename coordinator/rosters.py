@@ -69,11 +69,19 @@ class Rosters:
         if self._current is None:
             history = self.versions()
             if not is_founded(history[0]):
-                members = {member.participant for member in history[0].roster.members}
-                missing = ", ".join(sorted(members - set(history[0].signatures)))
+                missing = ", ".join(_missing(history[0]))
                 raise NotYet(f"the roster is not signed yet by its founding members {missing}")
             self._current = admit(history, history[0].roster.digest())
         return self._current
+
+    def missing_founders(self) -> tuple[str, ...]:
+        """Return the founding members that have not signed, in order; none once all have."""
+        return () if self._current is not None else _missing(self.versions()[0])
+
+
+def _missing(founding: SignedRoster) -> tuple[str, ...]:
+    members = {member.participant for member in founding.roster.members}
+    return tuple(sorted(members - set(founding.signatures)))
 
 
 def _signatures(version: int) -> str:

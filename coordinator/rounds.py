@@ -82,7 +82,7 @@ class Rounds:
         """Note that a member works for a round, if the round waits for it."""
         current = self.all().get(number)
         if current is not None and participant in current.waits_for():
-            self.progress.worked(number)
+            self.progress.worked(number, participant)
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener`, from any thread, whenever a round has changed."""

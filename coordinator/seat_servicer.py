@@ -35,14 +35,13 @@ class SeatServicer(seat_pb2_grpc.SeatServiceServicer):
 
     async def GetCandidates(
         self, request: seat_pb2.GetCandidatesRequest, context: Context
-    ) -> seat_pb2.GetCandidatesResponse:
-        """Return the signed candidates."""
+    ) -> AsyncIterator[seat_pb2.GetCandidatesResponse]:
+        """Stream the signed candidates, and the header of each behind them."""
         caller = peer_identity(context).id
         signed, headers = await asyncio.to_thread(self._seats.candidates, caller, request.round)
-        return seat_pb2.GetCandidatesResponse(
-            candidates=codec.signed_to_wire(signed),
-            contributions=[codec.signed_to_wire(header) for header in headers],
-        )
+        yield seat_pb2.GetCandidatesResponse(candidates=codec.signed_to_wire(signed))
+        for header in headers:
+            yield seat_pb2.GetCandidatesResponse(contribution=codec.signed_to_wire(header))
 
     async def PutVerdict(
         self, request: seat_pb2.PutVerdictRequest, context: Context
@@ -83,13 +82,11 @@ class SeatServicer(seat_pb2_grpc.SeatServiceServicer):
 
     async def GetSeatSums(
         self, request: seat_pb2.GetSeatSumsRequest, context: Context
-    ) -> seat_pb2.GetSeatSumsResponse:
-        """Return the seats' signed statements."""
+    ) -> AsyncIterator[seat_pb2.GetSeatSumsResponse]:
+        """Stream the seats' signed statements, each in a message of its own."""
         caller = peer_identity(context).id
-        statements = await asyncio.to_thread(self._seats.sums, caller, request.round)
-        return seat_pb2.GetSeatSumsResponse(
-            statements=[codec.signed_to_wire(each) for each in statements]
-        )
+        for each in await asyncio.to_thread(self._seats.sums, caller, request.round):
+            yield seat_pb2.GetSeatSumsResponse(statement=codec.signed_to_wire(each))
 
     async def GetSealedWords(
         self, request: seat_pb2.GetSealedWordsRequest, context: Context

@@ -2,7 +2,7 @@
 
     OPEN ──closed──▶ JUDGING ──Judged by all, or by two and the third is away──▶ CERTIFYING
                                                                                      │
-          three seats, or two and more than half of the trainers, have signed it     ▼
+          three seats, or two and more than two thirds of trainers, have signed it   ▼
     OPENING ◀──Aggregated── AGGREGATING ◀──Summed by all, or by two── SUMMING ◀──────┘
                                                                       │   ▲
                                           two state different sums    ▼   │ LiarNamed
@@ -165,7 +165,7 @@ def _wait_for_verdicts(current: Round, event: Quiet) -> Step:
     if not still:
         return current, ()
     unasked = next((each.unasked for each in current.judged if each.unasked), "")
-    reason = f"{_away(current)} did not judge the candidates"
+    reason = f"{_away(current, event)} did not judge the candidates"
     return abort(current, f"{reason}; {unasked}" if unasked else reason)
 
 
@@ -196,11 +196,23 @@ def _sign_cohort(current: Round, event: CohortSigned) -> Step:
 def _wait_for_signatures(current: Round, event: Quiet) -> Step:
     if event.still_seconds < current.rules.abandon_seconds:
         return current, ()
-    return abort(
-        current,
-        f"the cohort is signed by {', '.join(current.certified) or 'nobody'}: three seats are "
-        "needed, or two and more than half of the trainers",
+    signed = ", ".join(current.certified) or "nobody"
+    reason = (
+        f"the cohort is signed by {signed}: three seats are needed, or two and more than two "
+        "thirds of the trainers"
     )
+    return abort(current, "; ".join((reason, *_unsigned(current, event))))
+
+
+def _unsigned(current: Round, event: Quiet) -> list[str]:
+    """Return what there is to say of the seats that have not signed the cohort."""
+    unsigned, heard = current.waits_for(), {*event.heard}
+    said = [f"{name} is away" for name in sorted(unsigned - heard)]
+    said += [
+        f"{name} has not signed, and may be waiting for another: see `recalling` in its log"
+        for name in sorted(unsigned & heard)
+    ]
+    return said
 
 
 # -- sums --------------------------------------------------------------------------
@@ -232,7 +244,8 @@ def _wait_for_sums(current: Round, event: Quiet) -> Step:
     if quiet and len(honest(current)) >= ENOUGH:
         return _settle(current)
     if still:
-        return abort(current, f"{_away(current)} did not state its sums; two seats are needed")
+        away = _away(current, event)
+        return abort(current, f"{away} did not state its sums; two seats are needed")
     return current, ()
 
 
@@ -279,8 +292,10 @@ def _check_seat(current: Round, seat: str) -> None:
         raise WrongIdentity(f"{seat} is no seat of round {current.number}")
 
 
-def _away(current: Round) -> str:
-    return " and ".join(sorted(current.waits_for()))
+def _away(current: Round, event: Quiet) -> str:
+    # A seat that is there waits for one that is not, and is not to blame.
+    silent = current.waits_for() - {*event.heard}
+    return " and ".join(sorted(silent or current.waits_for()))
 
 
 def _pair(found: Disagreement) -> str:

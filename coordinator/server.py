@@ -44,6 +44,7 @@ from .adapters.objects import open_objects
 from .adapters.processes import LocalProcesses
 from .adapters.store import open_store
 from .authorise import Permissions, required_callers
+from .capacity import check_members, check_trainers
 from .config import Settings
 from .interceptors import Guard
 from .keys import load_signing_key
@@ -273,8 +274,10 @@ def _check_key(key: Ed25519PrivateKey, roster: Roster) -> None:
 
 def _check_rounds(settings: Settings, roster: Roster) -> None:
     rounds, trainers = settings.rounds, [each.participant for each in roster.trainers()]
+    check_members(roster)
     if rounds.seats:
         _check_seats(rounds.seats, rounds.auditor, roster)
+        check_trainers(rounds.seats, roster)
     if not set(rounds.openers) <= set(trainers):
         raise ConfigError("rounds.openers: the roster has one of them not as a trainer")
     if not rounds.quorum <= len(trainers) <= settings.scheme.cohort_max:

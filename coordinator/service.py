@@ -14,6 +14,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from privacy import canonical
+from privacy import plan as plans
 from privacy.errors import MalformedMessage, NotYet
 from privacy.failpoints import Failpoints
 from privacy.plan import Plan
@@ -40,6 +41,7 @@ from .relay import Relay
 from .rosters import Rosters
 from .rounds import Rounds
 from .seats import Seats
+from .starts import LONGEST_SILENCE_SECONDS, Starts
 from .state import Phase, Round, Rules
 from .statements import Statements
 from .sums import Sums
@@ -76,6 +78,10 @@ class Service:
         self.sums = Sums(rounds, archive, store, objects, rosters, moving)
         self.seats = Seats(rounds, archive, store, objects, rosters, moving)
         self.relay = Relay()
+        progress_seconds = float(self.settings.rounds.deadline.progress_seconds)
+        fresh_seconds = max(progress_seconds, LONGEST_SILENCE_SECONDS)
+        seats = self.settings.rounds.seats
+        self.starts = Starts(seats, fresh_seconds, self.progress.monotonic)
         self.models = Models(rounds, archive, objects, rosters, moving)
         self._stopping = threading.Event()
         fold = Fold(store, objects, self.engine, self._stopping.is_set, self.failpoints)
@@ -85,6 +91,8 @@ class Service:
         abandon_unreadable(rounds, archive)
         abandon_other_scheme(rounds, archive, self.settings.scheme.name)
         self._said_halted = False
+        self._said_missing: tuple[str, ...] = ()
+        self._said_away: tuple[int, tuple[str, ...]] = (0, ())
 
     # -- what everybody may know -------------------------------------------------
 
@@ -111,12 +119,30 @@ class Service:
         """Return a round's plan and the coordinator's signature on it.
 
         Raises:
-            NotYet: it has none.
+            NotYet: it has none, or it was aborted: nothing follows from its plan.
+            SchemaMismatch: another version of the coordinator made it.
         """
-        if not self.rounds.get(number).plan:
-            raise NotYet(f"round {number} has no plan yet")
+        self._require_plan(number)
         plan = self.archive.plan(number)
         return plan, self.archive.sign(Purpose.PLAN, bytes.fromhex(plan.digest()))
+
+    def plan_as_kept(self, number: int) -> tuple[bytes, bytes, bytes]:
+        """Return a round's plan as it was made, whatever version made it: its parts, signed.
+
+        Raises:
+            NotYet: as for `plan`.
+        """
+        self._require_plan(number)
+        arithmetic, terms = self.archive.plan_parts(number)
+        digest = bytes.fromhex(plans.digest_of(arithmetic, terms))
+        return arithmetic, terms, self.archive.sign(Purpose.PLAN, digest)
+
+    def _require_plan(self, number: int) -> None:
+        current = self.rounds.get(number)
+        if current.phase is Phase.ABORTED:
+            raise NotYet(f"round {number} was aborted: it released nothing")
+        if not current.plan:
+            raise NotYet(f"round {number} has no plan yet")
 
     def refuse(self, sender: str, number: int, code: str) -> None:
         """Take an opener's or the auditor's word that a key, or a sum, is not what it must be.
@@ -136,7 +162,8 @@ class Service:
         """Move on what waits in vain, carry out what is due, keep the programme going."""
         with self.rounds.lock:
             for current in [each for each in self.rounds.all().values() if not each.is_over()]:
-                quiet = machine.Quiet(*self.progress.quiet(current.number))
+                heard = self.progress.heard(current.number, current.rules.progress_seconds)
+                quiet = machine.Quiet(*self.progress.quiet(current.number), heard)
                 if (current.phase, machine.Quiet) in machine.TRANSITIONS:
                     self.rounds.apply(current.number, quiet)
         self.carry_out()
@@ -175,11 +202,13 @@ class Service:
             self.models.erase_unreleased(effect.round)
             self.contributions.forget(effect.round)
             self._moving.forget(effect.round)
+            self.progress.forget(effect.round)
 
     # -- the programme -------------------------------------------------------------
 
     def _advance(self) -> None:
         if not self.rosters.is_founded():
+            self._say_who_founds()
             return
         with self.rounds.lock:
             rounds, wanted = self.rounds.all(), self.settings.rounds.wanted
@@ -190,6 +219,12 @@ class Service:
                 ended = self.rounds.all().items()
                 reasons = {str(n): each.reason for n, each in ended if each.reason}
                 log.error("programme_halted", reasons=reasons)
+
+    def _say_who_founds(self) -> None:
+        missing = self.rosters.missing_founders()
+        if missing != self._said_missing:
+            log.info("waiting_for_founders", missing=list(missing))
+        self._said_missing = missing
 
     def _obey(self, order: programme.Order) -> None:
         if isinstance(order, programme.StartKeying):
@@ -208,15 +243,38 @@ class Service:
             reason = "roster or settings have changed since the round began; the next one begins"
             self.rounds.apply(number, machine.Abandoned(reason))
             return
+        if rules.seats and not self.archive.has_plan(number) and not self._seats_are_up(number):
+            return
         plan = self._make_plan(number)
         self.rounds.apply(number, machine.Planned(plan.digest()))
+
+    def _seats_are_up(self, number: int) -> bool:
+        away = self.starts.away()
+        if away and self._said_away[0] != number:
+            self._said_away = (number, away)
+            log.warning(
+                "seats_away",
+                round=number,
+                seats=", ".join(away),
+                reason="no plan names their start; their operators must start them",
+            )
+        _, waited = self.progress.quiet(number)
+        return self.starts.are_enough(waited)
 
     def _make_plan(self, number: int) -> Plan:
         if self.archive.has_plan(number):
             return self.archive.plan(number)  # signed before a crash: sites may have seen it
         key_record = self.rounds.get(number).key_record or None
         model, release = self._start()
-        plan = planning.plan(self.settings, self.roster(), number, key_record, model, release)
+        plan = planning.plan(
+            self.settings,
+            self.roster(),
+            number,
+            key_record,
+            model,
+            release,
+            self.starts.of_plan() if self.settings.rounds.seats else planning.NO_STARTS,
+        )
         self.archive.keep_plan(number, plan)
         return plan
 

@@ -73,8 +73,10 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
         self, request: round_pb2.WatchRoundsRequest, context: Context
     ) -> round_pb2.WatchRoundsResponse:
         """Return the live rounds, once they differ from what the caller has seen."""
+        caller = peer_identity(context).id
+        self._service.starts.hear(caller, request.start)
         for number in request.working_on[:MOST_LIVE_ROUNDS]:
-            self._service.rounds.worked(peer_identity(context).id, number)
+            self._service.rounds.worked(caller, number)
         await self._watch.beyond(request.seen, min(request.wait_seconds, LONGEST_WAIT_SECONDS))
         revision, rounds = self._service.rounds.revision, self._service.rounds.all()
         return round_pb2.WatchRoundsResponse(
@@ -138,12 +140,9 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
         self, request: round_pb2.GetPlanRequest, context: Context
     ) -> round_pb2.GetPlanResponse:
         """Return the signed plan."""
-        plan, signature = await asyncio.to_thread(self._service.plan, request.round)
-        return round_pb2.GetPlanResponse(
-            arithmetic=plan.arithmetic.encode(),
-            terms=canonical.encode(plan.terms),
-            signature=signature,
-        )
+        kept = await asyncio.to_thread(self._service.plan_as_kept, request.round)
+        arithmetic, terms, signature = kept
+        return round_pb2.GetPlanResponse(arithmetic=arithmetic, terms=terms, signature=signature)
 
 
 class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):

@@ -154,10 +154,14 @@ class Aggregated(Event, frozen=True):
 
 
 class Quiet(Event, frozen=True):
-    """Nobody has worked for `seconds`; nothing has come of it for `still_seconds`."""
+    """Nobody has worked for `seconds`; nothing has come of it for `still_seconds`.
+
+    `heard` are those of whom the round waits for who have said lately that they are at work.
+    """
 
     seconds: float
     still_seconds: float
+    heard: tuple[str, ...] = ()
 
 
 class Abandoned(Event, frozen=True):

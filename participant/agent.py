@@ -405,9 +405,10 @@ class Agent:
 
     def _erase_ended(self) -> None:
         """Erase what rounds left that have ended without a release, between two tasks."""
-        live = {each.number for each in self._view.rounds}
+        shown = {each.number: each.phase == "aborted" for each in self._view.rounds}
+        live = {number for number, aborted in shown.items() if not aborted}
         # Without a newer round to be seen, a round may only not be shown yet, or any more.
-        last = max(live, default=0) - 1
+        last = max((number - (not aborted) for number, aborted in shown.items()), default=-1)
         try:
             erase_until(self.config.state / "outbox", last, live)
             spool.erase_until(self.config.state / spool.FOLDER, last, live)

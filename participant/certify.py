@@ -1,9 +1,9 @@
 """Certify the cohort of a round: check it, record it, and sign it, once per round ever.
 
 A sum under `shares` opens only with a certificate: the signatures of all three seats on the
-cohort, or of two and more than half of the trainers. Whoever signs one cohort of a round signs
-no second one, so that a coordinator with a seat of its own has one sum of a round, and not the
-difference of two.
+cohort, or of two and more than two thirds of the trainers. Whoever signs one cohort of a round
+signs no second one, so that a coordinator with a seat of its own has one sum of a round, and not
+the difference of two.
 """
 
 from dataclasses import dataclass, field

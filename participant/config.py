@@ -16,12 +16,16 @@ from privacy.errors import ConfigError
 from privacy.identifiers import Digest, FederationId, ParticipantId
 
 _Decimal = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)?\Z")]
+_Address = Annotated[
+    str, msgspec.Meta(pattern=r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}\Z")
+]
+"""A host and a port: `veilsum.example.org:8443`, `192.0.2.7:8443` or `[2001:db8::7]:8443`."""
 
 
 class CoordinatorAddress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the site reaches its coordinator, and what it shows there."""
 
-    address: str
+    address: _Address
     authority: Path
     certificate: Path
 

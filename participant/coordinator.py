@@ -94,10 +94,16 @@ class Coordinator:
         request = enrolment_pb2.SignRosterRequest(version=version, signature=signature)
         await self.call(self._enrolment.SignRoster(request))
 
-    async def watch(self, seen: int, working_on: Sequence[int], wait_seconds: float) -> View:
-        """Return the live rounds, once they differ from what was seen, or after a wait."""
+    async def watch(
+        self, seen: int, working_on: Sequence[int], wait_seconds: float, start: str = ""
+    ) -> View:
+        """Return the live rounds, once they differ from what was seen, or after a wait.
+
+        Args:
+            start: what a seat drew when its process started, in hex; empty for others.
+        """
         request = round_pb2.WatchRoundsRequest(
-            seen=seen, working_on=working_on, wait_seconds=wait_seconds
+            seen=seen, working_on=working_on, wait_seconds=wait_seconds, start=start
         )
         answer = await self.call(
             self._rounds.WatchRounds(request, timeout=CALL_SECONDS + wait_seconds)

@@ -3,7 +3,6 @@
 Every refusal names the line of `site.toml` that refused.
 """
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Protocol
 
@@ -14,7 +13,7 @@ from privacy.identifiers import Digest
 from privacy.local_training import privacy_event
 from privacy.plan import SHARES, Plan
 from privacy.records import KeySpecification
-from privacy.roster import Member, Role, Roster
+from privacy.roster import Role, Roster
 
 from .auditing.config import AuditorPolicy
 from .config import Dataset, Policy
@@ -168,7 +167,8 @@ def check_auditor(participant: str, roster: Roster) -> None:
     """Return if a member may be handed single contributions, to add them again.
 
     Who holds a cohort key could open them; who runs the coordinator would audit itself. Of
-    the coordinator the roster says its key only, and not whose organisation it is.
+    the coordinator the roster says its key only, which is no member's, and not whose organisation
+    it is.
 
     Raises:
         PolicyRefusal: no auditor alone, or of an organisation that also trains or adds.
@@ -177,8 +177,6 @@ def check_auditor(participant: str, roster: Roster) -> None:
     auditor = roster.member(participant)
     if auditor.roles != (Role.AUDITOR,):
         raise PolicyRefusal(f"{participant} is no auditor of the roster, or something else too")
-    if auditor.signing_key == roster.coordinator_key:
-        raise PolicyRefusal(f"{participant} signs with the coordinator's key")
     for other in roster.members:
         adds = Role.TRAINER in other.roles or Role.AGGREGATOR in other.roles
         if adds and other.organisation == auditor.organisation:
@@ -192,7 +190,8 @@ def check_seats(seats: tuple[str, ...], roster: Roster) -> None:
     """Return if no two of a plan's seats are in one hand.
 
     Two of them open every update, so each is a member that adds and does nothing else, of an
-    organisation of its own, with keys of its own. One may be the coordinator's operator's.
+    organisation of its own; that its keys are its own, the roster guarantees. One may be the
+    coordinator's operator's.
 
     Raises:
         PolicyRefusal: they are not.
@@ -205,19 +204,8 @@ def check_seats(seats: tuple[str, ...], roster: Roster) -> None:
                 f"policy.schemes: {member.participant} is no aggregator of the roster, or "
                 "something else too"
             )
-        if member.signing_key == roster.coordinator_key:
-            raise PolicyRefusal(
-                f"policy.schemes: seat {member.participant} signs with the coordinator's key"
-            )
-    _check_apart(members)
-
-
-def _check_apart(seats: Sequence[Member]) -> None:
-    if len({seat.organisation for seat in seats}) != len(seats):
+    if len({member.organisation for member in members}) != len(members):
         raise PolicyRefusal("policy.schemes: seats must be of different organisations")
-    for keys in ({seat.signing_key for seat in seats}, {seat.sealing_key for seat in seats}):
-        if len(keys) != len(seats):
-            raise PolicyRefusal("policy.schemes: two seats have one key")
 
 
 def _check_auditor(plan: Plan, policy: Policy, roster: Roster) -> None:

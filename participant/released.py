@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from privacy import plan as plans
 from privacy.documents import Signed, check_agreement
-from privacy.errors import WrongContext
+from privacy.errors import MalformedMessage, SchemaMismatch, UnsafeParameters, WrongContext
 from privacy.plan import Plan
 from privacy.records import Release, SealedModel, release_of
 from privacy.roster import Roster
@@ -73,11 +73,26 @@ async def released(
             whom this site does not accept.
         InvalidSignature: the coordinator has not signed the plan, or too few openers the release.
         WrongContext: it is of another round. NotYet: there is none.
+        SchemaMismatch: its plan is of another version of Veilsum.
     """
     sent = await coordinator.plan(number)
-    named = plans.decode(*sent[:2]).terms.roster
-    roster = next((each for each in versions if each.digest() == named), versions[-1])
-    plan = check_planned(sent, roster, number)
+    roster = _roster_of(sent, versions)
+    try:
+        plan = check_planned(sent, roster, number)
+    except (MalformedMessage, UnsafeParameters) as error:
+        raise SchemaMismatch(
+            f"round {number}: its plan is signed, and was made by another version of Veilsum; run "
+            f"that version here until its model is adopted, and upgrade then: {error}"
+        ) from error
     policy.check_roster(plan, limits, roster)
     signed = await coordinator.release(number)
     return Released(plan, roster, agree.check_release(signed, plan, roster), signed)
+
+
+def _roster_of(sent: tuple[bytes, bytes, bytes], versions: Sequence[Roster]) -> Roster:
+    """Return the roster that a plan names; the newest for one that names none of them."""
+    try:
+        named = plans.decode(*sent[:2]).terms.roster
+    except (MalformedMessage, UnsafeParameters):
+        return versions[-1]  # what is wrong with it is said once its signature is checked
+    return next((each for each in versions if each.digest() == named), versions[-1])

@@ -7,14 +7,18 @@ here; what they say is checked by whoever uses them.
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from privacy.documents import Signed
 from privacy.errors import MalformedMessage
 from privacy.identifiers import Digest
+from privacy.schemes.shares.layout import SEATS
 from veilsum.v1 import seat_pb2, seat_pb2_grpc
 
 from .coordinator import Coordinator, signed_from_wire, signed_to_wire
+
+MOST_CANDIDATES: Final = 1_000
+"""Headers that are read of one round: no more trainers than that have room in a statement."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,21 @@ class SeatCalls:
             call.cancel()
 
     async def candidates(self, number: int) -> tuple[Signed, list[Signed]]:
-        """Return the signed candidates and the header of each."""
-        request = seat_pb2.GetCandidatesRequest(round=number)
-        answer = await self.coordinator.call(self._seats.GetCandidates(request))
-        headers = [signed_from_wire(each) for each in answer.contributions]
-        return signed_from_wire(answer.candidates), headers
+        """Return the signed candidates and the header of each.
+
+        Raises:
+            MalformedMessage: they do not come first, or there are more headers than any
+                cohort has.
+        """
+        call = self._seats.GetCandidates(seat_pb2.GetCandidatesRequest(round=number))
+        try:
+            parts = self.coordinator.stream(call)
+            first = await anext(parts, None)
+            if first is None or first.WhichOneof("part") != "candidates":
+                raise MalformedMessage(f"round {number}: headers without their candidates")
+            return signed_from_wire(first.candidates), await _headers(parts)
+        finally:
+            call.cancel()
 
     async def put_verdict(self, verdict: Signed) -> None:
         """Hand in what this seat says of the candidates."""
@@ -95,10 +109,21 @@ class SeatCalls:
         await self.coordinator.upload(self._seats.PutSeatSum, first, parts)
 
     async def sums(self, number: int) -> list[Signed]:
-        """Return the signed statements of a round's seats, as many as there are."""
-        request = seat_pb2.GetSeatSumsRequest(round=number)
-        answer = await self.coordinator.call(self._seats.GetSeatSums(request))
-        return [signed_from_wire(each) for each in answer.statements]
+        """Return the signed statements of a round's seats, as many as there are.
+
+        Raises:
+            MalformedMessage: there are more than seats.
+        """
+        call = self._seats.GetSeatSums(seat_pb2.GetSeatSumsRequest(round=number))
+        statements: list[Signed] = []
+        try:
+            async for part in self.coordinator.stream(call):
+                if len(statements) == SEATS:
+                    raise MalformedMessage(f"round {number}: more statements than {SEATS} seats")
+                statements.append(signed_from_wire(part.statement))
+        finally:
+            call.cancel()
+        return statements
 
     @asynccontextmanager
     async def words(
@@ -131,6 +156,16 @@ class SeatCalls:
         """Say, as the auditor, which seats' sums are not those of what sites signed."""
         request = seat_pb2.NameLiarRequest(round=number, seats=seats)
         await self.coordinator.call(self._seats.NameLiar(request))
+
+
+async def _headers(parts: AsyncIterator[Any]) -> list[Signed]:
+    headers: list[Signed] = []
+    async for part in parts:
+        # Whoever streams for ever must not fill this process's memory.
+        if part.WhichOneof("part") != "contribution" or len(headers) == MOST_CANDIDATES:
+            raise MalformedMessage("something other than a header of a candidate")
+        headers.append(signed_from_wire(part.contribution))
+    return headers
 
 
 async def _chunks(parts: AsyncIterator[Any]) -> AsyncIterator[bytes]:

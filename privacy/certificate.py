@@ -1,12 +1,13 @@
 """The certificate of a cohort: without it, nothing of a round under `shares` is opened.
 
     all three seats                           have signed the cohort, or
-    two seats, and more than half of all trainers
+    two seats, and more than two thirds of all trainers
 
-Who signs, signs one cohort of a round, ever. Of two certificates, one by all three seats has
-two seats in common with any other; two of the other kind have one seat and one trainer in
-common. So a coordinator that runs one seat cannot have two of one round, whose sums would
-differ by an update, unless another seat or a trainer signs twice. Pure.
+Who is honest signs one cohort of a round, ever. Of two certificates, one by all three seats has
+two seats in common with any other; two of the other kind have one seat in common, and more
+than a third of the trainers. So a coordinator that runs one seat cannot have two of one round,
+whose sums would differ by an update, unless another seat signs twice, or more than a third of
+the trainers do. Pure.
 """
 
 from collections.abc import Iterable
@@ -22,7 +23,7 @@ from .schemes.shares.layout import SEATS
 from .signing import Purpose
 
 ENOUGH_SEATS: Final = 2
-"""Seats whose signatures are enough beside those of more than half of the trainers."""
+"""Seats whose signatures are enough beside those of more than two thirds of the trainers."""
 
 
 def is_complete(signers: Iterable[str], seats: Iterable[str], trainers: Iterable[str]) -> bool:
@@ -34,7 +35,7 @@ def is_complete(signers: Iterable[str], seats: Iterable[str], trainers: Iterable
     """
     signed, everyone = set(signers), set(trainers)
     by_seats = len(signed & set(seats))
-    most = 2 * len(signed & everyone) > len(everyone)
+    most = 3 * len(signed & everyone) > 2 * len(everyone)
     return by_seats == SEATS or (by_seats >= ENOUGH_SEATS and most)
 
 
@@ -63,7 +64,7 @@ def check_certificate(signed_cohort: Signed, plan: Plan, roster: Roster) -> None
         raise InvalidSignature(
             f"round {plan.terms.round}: the cohort is signed by {seats} of {SEATS} seats and "
             f"{len(present) - seats} of {len(trainers)} trainers; three seats are needed, or two "
-            "and more than half of the trainers"
+            "and more than two thirds of the trainers"
         )
 
 

@@ -26,6 +26,7 @@ The first question an error answers is *who must act*:
     │   ├── UnsafeParameters
     │   ├── UpdateOutOfRange
     │   ├── NormOverBound
+    │   ├── NormNotAsked
     │   ├── OpeningRefused
     │   └── SumOffGrid
     └── Unavailable              time; retry with back-off
@@ -197,6 +198,12 @@ class NormOverBound(PrivacyError):
     """The norm of a hidden update is over the plan's bound; it is left out of the sum."""
 
     code = "norm_over_bound"
+
+
+class NormNotAsked(PrivacyError):
+    """A hidden update's norm was not held against the plan's bound; it is left out of the sum."""
+
+    code = "norm_not_asked"
 
 
 class OpeningRefused(PrivacyError):

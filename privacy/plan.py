@@ -22,6 +22,7 @@ from .events import PositiveDecimal, exact
 from .grid import Grid
 from .identifiers import Digest, FederationId, ParticipantId
 from .local_training import LocalTraining
+from .records import MaybeDigest
 from .schemes.base import Geometry
 from .schemes.ckks_parameters import CkksParameters
 from .schemes.shares.evidence import MOST_CHUNKS
@@ -71,6 +72,9 @@ class SharesTerms(
     """The parameters of `shares` beyond the arithmetic part, and what its seats are asked.
 
     Attributes:
+        starts: in the order of the seats, what each drew when its process started, 32 bytes in
+            hex; empty for one that was away. A seat that has no record of its own certifies the
+            round in that process only.
         norm_bound: largest L2 norm of an update in grid steps; seats leave out who is over
             it. None for no such question.
         score_step_log2: squared norms, and products with the sum, are opened rounded to
@@ -82,6 +86,7 @@ class SharesTerms(
     values_per_word: int
     leaves_per_chunk: int
     cohort_max: int
+    starts: tuple[MaybeDigest, MaybeDigest, MaybeDigest]
     norm_bound: Annotated[int, msgspec.Meta(ge=1, le=1 << 24)] | None = None
     score_step_log2: Annotated[int, msgspec.Meta(ge=0, le=62)] | None = None
     unchecked: bool = False
@@ -212,6 +217,7 @@ class Plan:
                 f"{self.arithmetic.chunks} chunks: no dispute about a sum of more than "
                 f"{MOST_CHUNKS} can be settled; plan more leaves a chunk"
             )
+        _check_starts(scheme)
         _check_questions(scheme, parameters, self.terms.privacy)
         return parameters
 
@@ -302,6 +308,14 @@ def _check_seats(terms: Terms) -> None:
         raise UnsafeParameters(f"{', '.join(both)}: a seat neither opens sums nor audits them")
 
 
+def _check_starts(scheme: SharesTerms) -> None:
+    up = [start for start in scheme.starts if start]
+    if len(up) < SEATS - 1:
+        raise UnsafeParameters(f"starts of {len(up)} seats: without two nobody certifies")
+    if len(set(up)) != len(up):
+        raise UnsafeParameters("two seats have one start: a machine is a copy of another")
+
+
 def _check_questions(
     scheme: SharesTerms, parameters: SharesParameters, privacy: PrivacyPlan
 ) -> None:
@@ -342,5 +356,10 @@ def unpack(packed: bytes) -> Plan:
     Raises:
         MalformedMessage, UnsafeParameters: as for `decode`.
     """
+    return decode(*parts(packed))
+
+
+def parts(packed: bytes) -> tuple[bytes, bytes]:
+    """Return the arithmetic part and the terms of a plan that `pack` put together, undecoded."""
     length = int.from_bytes(packed[:4], "big")
-    return decode(packed[4 : 4 + length], packed[4 + length :])
+    return packed[4 : 4 + length], packed[4 + length :]

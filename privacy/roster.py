@@ -45,7 +45,10 @@ class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Roster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One version of the roster; plans name it by its digest."""
+    """One version of the roster; plans name it by its digest.
+
+    No two members have one key, and none has the coordinator's: a signature is one member's.
+    """
 
     federation: FederationId
     version: int
@@ -57,6 +60,7 @@ class Roster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         names = [member.participant for member in self.members]
         if names != sorted(set(names)):
             raise MalformedMessage("roster: members are not sorted, or one stands twice")
+        _check_keys(self)
         if COORDINATOR in names:
             raise MalformedMessage(f"roster: no member may be called {COORDINATOR}")
         if (self.version == 0) != (self.previous is None):
@@ -134,6 +138,19 @@ def decode_roster(body: bytes) -> Roster:
 def is_founded(signed: SignedRoster) -> bool:
     """Return whether every founding member has signed version 0."""
     return {member.participant for member in signed.roster.members} <= set(signed.signatures)
+
+
+def _check_keys(roster: Roster) -> None:
+    # Who has two names has two voices, and opens what is sealed to either.
+    owners = {roster.coordinator_key: COORDINATOR}
+    for member in roster.members:
+        for key in (member.signing_key, member.sealing_key):
+            if key in owners:
+                raise MalformedMessage(
+                    f"roster: {owners[key]} and {member.participant} have one key; each must "
+                    "make its own"
+                )
+            owners[key] = member.participant
 
 
 def _check_founding(signed: SignedRoster) -> None:

@@ -80,6 +80,11 @@ def signing_key(name: str) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
 
 
+def sealing_key(name: str) -> bytes:
+    """Return what has the length of a sealing key, and is nobody else's."""
+    return hashlib.shake_128(name.encode()).digest(1216)
+
+
 def make_roster(*, sites: tuple[str, ...] = SITES, same_organisation: bool = False) -> Roster:
     """Return version 0 of a roster of trainers, with an auditor."""
     roles = {**dict.fromkeys(sites, Role.TRAINER), AUDITOR: Role.AUDITOR}
@@ -89,7 +94,7 @@ def make_roster(*, sites: tuple[str, ...] = SITES, same_organisation: bool = Fal
             organisation="one owner" if same_organisation else name,
             roles=(role,),
             signing_key=public_bytes(signing_key(name)),
-            sealing_key=bytes(1216),
+            sealing_key=sealing_key(name),
         )
         for name, role in sorted(roles.items())
     )
@@ -375,7 +380,7 @@ class Federation:
         **other: object,
     ):
         """Let a site begin its upload, with other seals than it names if given."""
-        plan, _ = self.service.plan(number)
+        plan = self.service.archive.plan(number)  # it was given out while the round was open
         header = contribution(plan, name, seed, roots, **other)
         if seals is None:
             seals = mask_seals(plan, seed or seed_of(name, plan.terms.round))

@@ -294,6 +294,7 @@ SHARES_TERMS = {
         "values_per_word": 1,
         "leaves_per_chunk": 2,
         "cohort_max": 4,
+        "starts": [filler("start of elm"), filler("start of fern"), ""],
         "norm_bound": 1_310_736,
         "score_step_log2": 10,
         "unchecked": False,

@@ -64,9 +64,10 @@ log = structlog.get_logger()
 HEARTBEAT_SECONDS = 0.5
 IDLE_SECONDS = 2.0
 RETRY_SECONDS = 0.1
+START_BYTES = 32
 
-AskingOf = Callable[[Party], Questions]
-"""Returns what asks the other seats on behalf of one."""
+AskingOf = Callable[[Party, SeatMemory], Questions]
+"""Returns what asks the other seats on behalf of one, and remembers that it did."""
 
 
 @dataclass
@@ -88,7 +89,10 @@ class AggregatorAgent:
         self._changed = asyncio.Event()
         self._patience = Patience(self.entropy)
         self._running: dict[Task, asyncio.Task[None]] = {}
+        self._told: set[Task] = set()
         self._floors: dict[tuple[str, ...], asyncio.Task[int]] = {}
+        # Never on the disk: a copy of it must not pass for this process.
+        self._start = self.entropy(START_BYTES).hex()
 
     async def run(self) -> None:
         """Take part until the programme is over.
@@ -143,7 +147,7 @@ class AggregatorAgent:
         def floor(seats: tuple[str, ...]) -> asyncio.Task[int]:
             known = self._floors.get(seats)
             if known is None or (known.done() and (known.cancelled() or known.exception())):
-                found = recall.floor(mailbox, roster, me, seats, self.entropy)
+                found = recall.floor(mailbox, roster, me, seats, self.entropy, self._is_awaited)
                 self._floors[seats] = known = asyncio.create_task(found)
             return known
 
@@ -158,8 +162,9 @@ class AggregatorAgent:
             roster,
             self._memory,
             mailbox,
-            self.asking(party),
+            self.asking(party, self._memory),
             floor,
+            self._start,
         )
 
     # -- the loop ------------------------------------------------------------------
@@ -172,7 +177,9 @@ class AggregatorAgent:
                     {task.round for task in self._todo() if not isinstance(task, ANSWERS)}
                 )
                 wait = HEARTBEAT_SECONDS if working_on else IDLE_SECONDS
-                self._view = await coordinator.watch(self._view.revision, working_on, wait)
+                self._view = await coordinator.watch(
+                    self._view.revision, working_on, wait, self._start
+                )
                 self._changed.set()
                 self._patience.reset()
             except Unavailable as error:
@@ -180,6 +187,9 @@ class AggregatorAgent:
 
     def _todo(self) -> tuple[Task, ...]:
         return tasks(self._view, self._standing)
+
+    def _is_awaited(self) -> bool:
+        return any(isinstance(task, Certify) for task in self._todo())
 
     async def _work(self, sittings: Sittings, beside: "list[asyncio.Task[None]]") -> None:
         while not self._view.finished or self._todo() or self._owed():
@@ -191,6 +201,7 @@ class AggregatorAgent:
 
     async def _erase(self, sittings: Sittings) -> None:
         view, owed = self._view, self._owed()
+        self._told = {task for task in self._told if not is_over(view, task.round)}
         await sittings.end(lambda number: is_over(view, number) and Score(number) not in owed)
 
     def _owed(self) -> set[Task]:
@@ -253,7 +264,10 @@ class AggregatorAgent:
             else:
                 if task in self._standing.declined:
                     return None
-                log.info("done", task=name, round=task.round)
+                # Once: what is sent again, until the next view shows it, was done before.
+                if task not in self._told or isinstance(task, Accept):
+                    log.info("done", task=name, round=task.round)
+                self._told.add(task)
                 # The next view shows it; one that does not makes it to be sent again.
                 await asyncio.sleep(RETRY_SECONDS)
                 return None
@@ -273,18 +287,18 @@ class AggregatorAgent:
                 await answer_norms(sittings.seat, sitting)
             case AnswerScores() if sitting.plan.questions().score_step_log2 is not None:
                 await answer_scores(sittings.seat, sitting)
-            case AnswerNorms() | AnswerScores():
-                self._decline(task)  # nobody will ask
             case Show():
                 await show(sittings.seat, sitting, task.disputed)
             case Certify():
                 await certify(sittings.seat, sitting)
             case State():
                 await state(sittings.seat, sitting)
-            case Score():
+            case Score() if sitting.plan.questions().score_step_log2 is not None:
                 await score(sittings.seat, sitting)
                 scored = self._standing.scored | {task.round}
                 self._standing = replace(self._standing, scored=scored)
+            case AnswerNorms() | AnswerScores() | Score():
+                self._decline(task)  # the plan asks nothing of the kind
 
 
 def _are_seats(names: tuple[str, ...], roster: Roster) -> bool:

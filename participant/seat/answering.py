@@ -1,19 +1,20 @@
 """A seat that has its answer still answers: another, started again, may have to ask once more.
 
-What comes out a second time is not kept. What this seat has signed stays as it is.
+What comes out a second time is not kept. What this seat has signed stays as it is. Each such
+session counts among those that a round may have.
 """
 
 import structlog
 
 from privacy import canonical
-from privacy.errors import NotYet
+from privacy.errors import NotYet, WrongContext
 from privacy.identifiers import Digest
-from privacy.records import Scores, Verdict
+from privacy.records import Scores, Verdict, digest_of
 
 from .judging import nominated
 from .questions import NORMS, SCORES
+from .scoring import ask
 from .sitting import Seat, Sitting
-from .stating import certified
 
 log = structlog.get_logger()
 
@@ -23,6 +24,8 @@ async def answer_norms(seat: Seat, sitting: Sitting) -> None:
 
     Raises:
         NotYet: this seat has not judged.
+        WrongContext: the coordinator now shows other candidates.
+        OpeningRefused: it was asked as often as it may be.
     """
     verdict = seat.memory.verdict(sitting.number)
     if verdict is None:
@@ -31,6 +34,8 @@ async def answer_norms(seat: Seat, sitting: Sitting) -> None:
     while True:
         await _knocked(seat, sitting, NORMS, context)
         candidates = await nominated(seat, sitting)
+        if digest_of(candidates) != context:
+            raise WrongContext(f"round {sitting.number}: two lists of candidates were shown")
         taken, _ = await sitting.take(candidates.entries)
         await seat.questions.bounded(context, sitting.holding(taken))
 
@@ -47,8 +52,7 @@ async def answer_scores(seat: Seat, sitting: Sitting) -> None:
     context = canonical.decode(scores.body, Scores).cohort
     while True:
         await _knocked(seat, sitting, SCORES, context)
-        _, held = await certified(seat, sitting)
-        await seat.questions.scores(context, sitting.holding(held))
+        await ask(seat, sitting)
 
 
 async def _knocked(seat: Seat, sitting: Sitting, stage: str, context: Digest) -> None:

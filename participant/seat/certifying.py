@@ -1,8 +1,12 @@
 """A seat's part of a certificate: it signs one cohort of a round, ever, and records it before.
 
 It signs no cohort but of contributions that it has taken itself, from candidates that it has
-judged, and of as many organisations as plan and policy ask for. A seat whose disk may be an
-old copy of itself signs only above what others remember.
+judged, and of as many organisations as plan and policy ask for.
+
+A seat's disk may be an old copy of itself, that has forgotten what it signed. So without a
+record of a round it signs only above what others remember, and only under a plan that names
+the start of this very process. A site contributes under one plan of a round: what a process
+before this one signed was of other contributions.
 """
 
 import asyncio
@@ -21,8 +25,9 @@ async def certify(seat: Seat, sitting: Sitting) -> None:
     """Sign the cohort that the coordinator has frozen, if it is what it must be.
 
     Raises:
-        OpeningRefused: this seat stands for another cohort, or may have forgotten that it does;
-            or it has not judged what the plan freezes only once it is judged.
+        OpeningRefused: this seat stands for another cohort, or may have forgotten that it does,
+            as its process started after the round was planned or others remember more; or it
+            has not judged what the plan freezes only once it is judged.
         CohortTooSmall: fewer contributions, or organisations, than plan and policy ask for.
         ProtocolError: something is not what its signer has signed, or nobody judged it.
         Unavailable: not now.
@@ -76,6 +81,11 @@ async def _check_remembered(seat: Seat, sitting: Sitting) -> None:
     number = sitting.number
     if seat.memory.certified(number) is not None:
         return  # what it signed then, or nothing
+    if sitting.plan.questions().starts[sitting.place] != seat.start:
+        raise OpeningRefused(
+            f"round {number}: this seat started after the round was planned, and remembers no "
+            "cohort of it; it sits the round out, and has its part in the next"
+        )
     # A task that is cut short leaves the answers to the next one.
     floor = await asyncio.shield(seat.floor(sitting.plan.terms.seats))
     if number <= floor:

@@ -12,6 +12,7 @@ from participant.config import CoordinatorAddress
 from privacy.configuration import decode
 from privacy.errors import ConfigError
 from privacy.identifiers import Digest, FederationId, ParticipantId
+from privacy.plan import SHARES
 from veilsum.files import read_file
 
 
@@ -38,10 +39,17 @@ def read(path: Path) -> AggregatorConfig:
 
     Raises:
         ConfigError: the file cannot be read, a key is unknown or missing, or a
-            value is not of its type; the message names it.
+            value is not of its type; or the policy accepts no scheme that has seats. The
+            message names it.
     """
     try:
         text = read_file(path).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: {error.reason} at byte {error.start}") from None
-    return decode(text, AggregatorConfig, str(path))
+    config = decode(text, AggregatorConfig, str(path))
+    if SHARES not in config.policy.schemes:
+        raise ConfigError(
+            f"{path}: policy.schemes: {SHARES} is not in it, the one scheme that has seats; this "
+            "seat would take part in nothing"
+        )
+    return config

@@ -1,11 +1,12 @@
 """A seat's verdict: which of the candidates do not lead to what their sites have signed.
 
-Where the plan bounds norms, the three seats also find out together whose is over the bound.
+Where the plan bounds norms, the three seats also find out together whose is over the bound. Who
+was not asked about, since a seat has not taken it, is refused too: nobody is let in unchecked.
 The verdict is recorded before it is sent, and sent again as it is.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from participant.frozen import check_entries
 from participant.sign import sign as sign_record
@@ -13,18 +14,21 @@ from privacy import canonical
 from privacy.documents import Signed, check_signer
 from privacy.errors import (
     MalformedMessage,
+    NormNotAsked,
     NormOverBound,
+    OpeningRefused,
     PeerUnreachable,
     WrongContext,
 )
 from privacy.identifiers import COORDINATOR
 from privacy.plan import Plan
-from privacy.records import Candidates, Refused, Verdict, digest_of
+from privacy.records import Candidates, Cohort, Refused, Verdict, digest_of
 from privacy.roster import Roster
 from privacy.signing import Purpose
 
 from .acceptance import LONGEST_REASON
 from .holding import Held
+from .norms import Norms
 from .sitting import Seat, Sitting
 
 
@@ -33,7 +37,9 @@ async def judge(seat: Seat, sitting: Sitting) -> None:
 
     Raises:
         ProtocolError: the candidates are not what they must be.
-        PeerUnreachable: a seat is silent, and the plan freezes no cohort unchecked.
+        PeerUnreachable: a seat is silent or does not follow the protocol, and the plan freezes
+            no cohort unchecked.
+        OpeningRefused: norms were asked as often as they may be, and the plan likewise.
         Unavailable: not now.
     """
     verdict = seat.memory.verdict(sitting.number)
@@ -77,6 +83,19 @@ async def nominated(seat: Seat, sitting: Sitting) -> Candidates:
     return check_candidates(signed, headers, sitting.plan, seat.roster)
 
 
+def unchecked_of(verdict: Verdict, candidates: Candidates, cohort: Cohort) -> tuple[str, ...]:
+    """Return who is in a cohort without that this seat has had a part in checking its norm.
+
+    Args:
+        candidates: what the coordinator now says they were.
+    """
+    if verdict.unasked or digest_of(candidates) != verdict.candidates:
+        return tuple(each.participant for each in cohort.entries)
+    refused = {each.participant for each in verdict.refused}
+    asked = [each for each in candidates.entries if each.participant not in refused]
+    return tuple(each.participant for each in cohort.entries if each not in asked)
+
+
 async def _verdict(seat: Seat, sitting: Sitting) -> Verdict:
     candidates = await nominated(seat, sitting)
     alive = asyncio.create_task(seat.questions.say_alive(sitting.plan))
@@ -101,16 +120,25 @@ async def _verdict(seat: Seat, sitting: Sitting) -> Verdict:
 async def _over_bound(
     seat: Seat, sitting: Sitting, candidates: Candidates, taken: Sequence[Held]
 ) -> tuple[list[Refused], str]:
-    """Return whose norm is over the bound, and why that was not asked, if it was not."""
+    """Return whose norm is over the bound or unknown, and why nothing was asked, if so."""
     questions = sitting.plan.questions()
     if questions.norm_bound is None:
         return [], ""
     try:
-        names = await seat.questions.bounded(digest_of(candidates), sitting.holding(taken))
-    except PeerUnreachable as error:
+        found = await seat.questions.bounded(digest_of(candidates), sitting.holding(taken))
+    except (PeerUnreachable, OpeningRefused) as error:
         if not questions.unchecked:
             raise
         return [], str(error)[:LONGEST_REASON]
-    reason = f"its norm is over {questions.norm_bound} grid steps"
-    held = {each.header.participant for each in taken}
-    return [Refused(name, NormOverBound.code, reason) for name in names if name in held], ""
+    names = [each.header.participant for each in taken]
+    return list(_refused(names, found, questions.norm_bound)), ""
+
+
+def _refused(names: Sequence[str], found: Norms, bound: int) -> Iterator[Refused]:
+    for name in names:
+        if name not in found.asked:
+            reason = "not all seats have taken it, so nobody knows its norm"
+            yield Refused(name, NormNotAsked.code, reason)
+        elif name in found.over:
+            reason = f"its norm is over {bound} grid steps"
+            yield Refused(name, NormOverBound.code, reason)

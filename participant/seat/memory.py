@@ -1,21 +1,31 @@
 """What a seat must remember over a restart: all that it has signed, and sends again as it is.
 
 Of each round one verdict, one cohort, one statement of its sums and one of its scores, each
-recorded before it leaves. SQLite with synchronous=FULL, mode 0600. Nothing here opens
-anything, and nothing is ever forgotten: a seat that forgot could sign a second cohort.
+recorded before it leaves; and how often its shares have left it for a question. SQLite with
+synchronous=FULL, mode 0600. Nothing here opens anything, and nothing is ever forgotten: a seat
+that forgot could sign a second cohort.
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from privacy.documents import Signed, pack, unpack
-from privacy.errors import OpeningRefused, StoreUnavailable
+from privacy.errors import ConfigError, OpeningRefused, StoreUnavailable
 from privacy.identifiers import Digest
 from veilsum.files import disk_errors
+
+MOST_SESSIONS: Final = 3
+"""How often a seat's shares leave it for one question: twice more, if a seat or a line fails.
+
+Who shifts its own share chooses what an answer tells, so each session is one bit more.
+"""
+
+_DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS verdicts (round INTEGER PRIMARY KEY, document BLOB NOT NULL);
@@ -25,22 +35,30 @@ CREATE TABLE IF NOT EXISTS scores (round INTEGER PRIMARY KEY, document BLOB NOT 
 CREATE TABLE IF NOT EXISTS shown
     (round INTEGER, component INTEGER, chunk INTEGER NOT NULL, leaf INTEGER NOT NULL,
      PRIMARY KEY (round, component));
+CREATE TABLE IF NOT EXISTS sessions
+    (round INTEGER, stage TEXT, context TEXT NOT NULL, count INTEGER NOT NULL,
+     PRIMARY KEY (round, stage));
 """
 
 
 @dataclass
 class SeatMemory:
-    """A seat's durable memory, in its state folder."""
+    """A seat's durable memory, in its state folder.
+
+    Raises, wherever it is used:
+        ConfigError: its file is damaged. StoreUnavailable: the disk refuses.
+    """
 
     folder: Path
 
     def __post_init__(self) -> None:
-        path = self.folder / "seat.sqlite"
+        self._path = path = self.folder / "seat.sqlite"
+        self._lock = threading.Lock()
         with disk_errors(path):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)
-        with _store_errors():
-            self._database = sqlite3.connect(path, isolation_level=None)
+        with _store_errors(path):
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.executescript(_SCHEMA)
@@ -114,6 +132,32 @@ class SeatMemory:
                 "auditor needs one"
             )
 
+    def asks(self, number: int, stage: str, context: Digest) -> None:
+        """Record, before a share leaves, that a session of three seats asks; from any thread.
+
+        Args:
+            context: digest of the candidates, or of the cohort, that is asked about.
+
+        Raises:
+            OpeningRefused: others were asked about in this round and stage, or these as often
+                as they may be. Another answer would tell more of the same updates.
+        """
+        counted = self._run(
+            "INSERT INTO sessions VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1 "
+            "WHERE context = excluded.context AND count < ? RETURNING count",
+            *(number, stage, context, MOST_SESSIONS),
+        )
+        if counted is None:
+            asked = self._run(
+                "SELECT context FROM sessions WHERE round = ? AND stage = ?", number, stage
+            )
+            raise OpeningRefused(
+                f"round {number}: {stage} were asked {MOST_SESSIONS} times, and no more"
+                if asked == (context,)
+                else f"round {number}: {stage} were asked of others than {context[:16]}…; the "
+                "coordinator shows two"
+            )
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()
@@ -123,14 +167,19 @@ class SeatMemory:
         return None if row is None else unpack(bytes(row[0]))
 
     def _run(self, statement: str, *values: int | str | bytes) -> tuple[Any, ...] | None:
-        with _store_errors():
+        with self._lock, _store_errors(self._path):
             row: tuple[Any, ...] | None = self._database.execute(statement, values).fetchone()
             return row
 
 
 @contextmanager
-def _store_errors() -> Iterator[None]:
+def _store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreUnavailable(f"memory of this seat: {error}") from None
+        if getattr(error, "sqlite_errorcode", None) in _DAMAGED:
+            # Time does not mend it, and with an empty one this seat could sign a second cohort.
+            raise ConfigError(
+                f"{path} is damaged ({error}): restore it, or admit new keys for this seat"
+            ) from None
+        raise StoreUnavailable(f"{path}, the memory of this seat: {error}") from None

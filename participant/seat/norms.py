@@ -10,11 +10,17 @@
 
 *What it guarantees.* A seat that follows the protocol learns of each site one bit, and nothing
 else: neither by how much a norm is over the bound, nor which number was out of its range.
-*What it does not.* Seats are semi-honest: one that adds an error to its share can have a site
-left out, or let in. It learns nothing by that, and sums are checked without this.
+*What it does not.* Seats are semi-honest. One that adds a number of its choice to its share can
+have a site left out, or let in. And it chooses what the bit tells it: whether a squared norm, or
+a projection, is beyond a threshold of its own, or whether the whole update is one that it guesses.
+So a seat that does not follow the protocol learns one bit of its choice of each update and
+session, and each seat lets at most three sessions of a round ask about one list of candidates
+(`SeatMemory.asks`); bits of any number of sessions would be a whole update. Sums are checked
+without this.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -37,29 +43,53 @@ from .updates import Updates, held_by_all
 SITES_TOGETHER: Final = 32
 """Sites whose blocks of one chunk are in memory together: 17 MB of full chunks."""
 
+
+@dataclass(frozen=True, slots=True)
+class Norms:
+    """What the three seats found together.
+
+    Attributes:
+        asked: the sites that were asked about; of any other nothing is known.
+        over: those of them whose update is over the bound.
+    """
+
+    asked: tuple[str, ...] = ()
+    over: tuple[str, ...] = ()
+
+
 _COIN: Final = "veilsum/norm-coin/1"
 _QUESTION: Final = "veilsum/norm-question/1"
 _SQUARED_NORM: Final = "bounded-squared-norm"
 
 
 def over_bound(
-    session: Session, updates: Updates, bound: NormBound, candidates: Digest, entropy: Entropy
-) -> tuple[str, ...]:
-    """Return the sites whose update is over the bound, the same at all three seats.
+    session: Session,
+    updates: Updates,
+    bound: NormBound,
+    candidates: Digest,
+    entropy: Entropy,
+    before_shares: Callable[[], None],
+) -> Norms:
+    """Return who was asked about and whose update is over the bound, the same at all three seats.
+
+    Args:
+        before_shares: records that shares leave this seat; called before the first does.
 
     Raises:
         MalformedMessage, SeatsDisagree: another seat does not follow the protocol.
         BrokenOff: the session is over.
+        VeilsumError: what `before_shares` raises; nothing has left then.
     """
     names = held_by_all(session.link, session.seat, updates.participants)
     if not names:
-        return ()
+        return Norms()
     fields = session.name, candidates.encode(), *(name.encode() for name in names)
     seed = toss(session.link, session.seat, transcript(_COIN, *fields), entropy)
     shares = _shares(session, updates, names, Projections(seed), bound)
-    seat = Seat(session.link, session.pairs, entropy)
+    seat = Seat(session.link, session.pairs, entropy, before_shares)
     fine = within(seat, transcript(_QUESTION, *fields), shares, _largest(bound))
-    return tuple(name for name, passes in zip(names, fine, strict=True) if not passes)
+    over = tuple(name for name, passes in zip(names, fine, strict=True) if not passes)
+    return Norms(names, over)
 
 
 def _largest(bound: NormBound) -> Words:

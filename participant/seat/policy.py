@@ -1,5 +1,6 @@
 """A seat's last word on a plan, and on its own place in the roster. Pure."""
 
+from participant.policy import check_seats
 from privacy.errors import PolicyRefusal
 from privacy.plan import Plan
 from privacy.roster import Role, Roster
@@ -24,8 +25,8 @@ def check_seating(plan: Plan, participant: str, policy: AggregatorPolicy, roster
 
     Raises:
         PolicyRefusal: another roster or scheme, too small a cohort, no seat of this one's, or
-            seats that are not three aggregators of different organisations with keys of
-            their own: two in one hand open every update.
+            seats that are not three aggregators of different organisations: two in one
+            hand open every update.
         WrongIdentity: one is not in the roster.
         UnsafeParameters: the parameters of the plan would not keep what they promise.
     """
@@ -42,14 +43,5 @@ def check_seating(plan: Plan, participant: str, policy: AggregatorPolicy, roster
     plan.shares()
     if participant not in terms.seats:
         raise PolicyRefusal(f"the plan names {', '.join(terms.seats)} as its seats")
-    _check_apart(terms.seats, roster)
+    check_seats(terms.seats, roster)
     return terms.seats.index(participant)
-
-
-def _check_apart(seats: tuple[str, ...], roster: Roster) -> None:
-    for name in seats:
-        check_aggregator(name, roster)
-    members = [roster.member(name) for name in seats]
-    for of in ("organisation", "signing_key", "sealing_key"):
-        if len({getattr(member, of) for member in members}) != len(seats):
-            raise PolicyRefusal(f"seats {', '.join(seats)}: two of them have one {of}")

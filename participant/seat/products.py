@@ -1,16 +1,23 @@
 """Squared norms, and products with the sum, of a cohort; asked in one session; it blocks.
 
-1. Chunk by chunk each seat adds its blocks to those of the sum, and multiplies every site's with
+1. Each seat says whether it knows that all norms are within the plan's bound. Where one does not,
+   nothing is opened: of a site with 2^54 at one place, everyone's product with the sum would
+   hold everyone's word at that place, above all that is random.
+2. Chunk by chunk each seat adds its blocks to those of the sum, and multiplies every site's with
    themselves and with the sum's. So it has a share of each product, modulo 2^64.
-2. Computed less declared squared norm is opened exactly: 0 for a site that has told the truth.
+3. Computed less declared squared norm is opened exactly: 0 for a site that has told the truth.
    If one is not, nothing else is opened, and there are no scores: its own norm, and its part in
    everyone's product with the sum, would tell of numbers beyond what products can hold.
-3. The rest is opened rounded: lower bits stay shut (`privacy.mpc`).
+4. The rest is opened rounded: lower bits stay shut (`privacy.mpc`).
 
 *What it guarantees.* A seat that follows the protocol learns what is opened and nothing else:
 each share that leaves a seat has a share of zero added, fresh for this session.
 *What it does not.* Products are semi-honest: a seat that adds an error to its share shifts a
-score by it, unnoticed. Scores decide nothing about a sum.
+score by it, unnoticed, and so chooses where it is rounded: by at most three sessions a round
+(`SeatMemory.asks`) it finds a score within a quarter of a step. And norms are checked among
+semi-honest seats: **a dishonest seat that lets a site of its own past the bound reads by the
+scores, of every other update, the words at places that this site has chosen**. A site that
+does not accept that leaves scores off its list of releases. Scores decide nothing about a sum.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +38,7 @@ from privacy.sealing import Entropy
 from privacy.signing import transcript
 
 from .link import Session
-from .updates import Updates, require_same
+from .updates import Updates, require_same, unchecked_at
 
 _QUESTION: Final = "veilsum/score-question/1"
 _OPEN: Final = b"open:"
@@ -46,19 +53,36 @@ class Opened:
     void: str = ""
 
 
-def opened(session: Session, updates: Updates, step_log2: int, entropy: Entropy) -> Opened:
+def opened(
+    session: Session,
+    updates: Updates,
+    step_log2: int,
+    entropy: Entropy,
+    before_shares: Callable[[], None],
+    *,
+    checked: bool,
+) -> Opened:
     """Return the scores of the sites, in their order; the same at all three seats.
 
     Args:
         step_log2: scores are multiples of 2^this.
+        before_shares: records that shares leave this seat; called before the first does.
+        checked: whether this seat knows that all norms were held against the plan's bound.
+            If one of the three does not, no share leaves.
 
     Raises:
         MalformedMessage, SeatsDisagree: another seat does not follow the protocol.
         BrokenOff: the session is over.
+        VeilsumError: what `before_shares` raises; nothing has left then.
     """
     names = updates.participants
+    unchecked = unchecked_at(session.link, session.seat, checked=checked)
+    if unchecked:
+        seats = ", ".join(updates.plan.terms.seats[each] for each in unchecked)
+        return Opened((), f"not all norms were checked, say: {seats}"[:300])
     require_same(session.link, session.seat, names)
     squares, products = _products(session, updates)
+    before_shares()
     untrue = _untrue(session, updates, squares)
     if untrue:
         return Opened((), f"not the squared norm that was declared: {', '.join(untrue)}"[:300])
@@ -125,9 +149,13 @@ def _rounded(
 ) -> list[int]:
     if step_log2 == 0:
         return _open(session.link, session.seat, shares)
-    seat = Seat(session.link, session.pairs, entropy)
+    seat = Seat(session.link, session.pairs, entropy, _recorded)
     question = transcript(_QUESTION, session.name, *(name.encode() for name in names))
     return [int(steps) << step_log2 for steps in rounded(seat, question, shares, step_log2)]
+
+
+def _recorded() -> None:
+    """Return; the session was recorded before the first of its shares left."""
 
 
 def _open(link: Link, seat: int, shares: Words) -> list[int]:

@@ -2,10 +2,13 @@
 
 A seat's disk may be an old copy of itself: a backup that was put back has forgotten what it
 signed since. Others have not. So a seat that starts signs nothing until the two other seats
-and more than half of the trainers have told it the newest round for which they have signed a
-certificate; up to that round it signs only what its own disk remembers. Any certificate that
-it had a part in was signed by one of the other seats, or by more than half of the trainers,
-of whom one is among those that answer.
+and more than two thirds of the trainers have told it the newest round for which they have
+signed a certificate; up to that round it signs only what its own disk remembers. Any
+certificate that it had a part in was signed by both other seats, or by more than two thirds of
+the trainers, of whom more than a third are among those that answer.
+
+A round whose certificate others have not signed yet, nobody remembers: there it is the start
+in the plan that says whether this process may sign (`certifying.py`).
 """
 
 import asyncio
@@ -35,7 +38,7 @@ _NONCE_BYTES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Whom a seat must hear before it signs: all other seats, and more than half of trainers."""
+    """Whom a seat must hear before it signs: other seats, and more than two thirds of trainers."""
 
     roster: Roster
     me: str
@@ -46,7 +49,7 @@ class Asked:
         """Return who has not answered; empty as soon as enough have."""
         seats = [seat for seat in self.seats if seat != self.me and seat not in self.found]
         silent = [name for name in self._trainers() if name not in self.found]
-        enough = 2 * (len(self._trainers()) - len(silent)) > len(self._trainers())
+        enough = 3 * (len(self._trainers()) - len(silent)) > 2 * len(self._trainers())
         return tuple(dict.fromkeys((*seats, *([] if enough else silent))))
 
     def hear(self, letter: Letter, nonce: str) -> None:
@@ -81,26 +84,33 @@ class Asked:
 
 
 async def floor(
-    mailbox: Mailbox, roster: Roster, me: str, seats: Sequence[str], entropy: Entropy
+    mailbox: Mailbox,
+    roster: Roster,
+    me: str,
+    seats: Sequence[str],
+    entropy: Entropy,
+    is_awaited: Callable[[], bool] = lambda: False,
 ) -> int:
     """Return the newest round for which anyone asked has signed a certificate; 0 if for none.
 
-    Waits until both other seats and more than half of the trainers have answered, and says in
-    the log who has not. Asks again those that have not; an answer counts once, and only to
+    Waits until both other seats and more than two thirds of the trainers have answered, and says
+    in the log who has not. Asks again those that have not; an answer counts once, and only to
     this question.
 
     Args:
         me: the seat that asks.
         seats: the three seats, this one among them.
+        is_awaited: whether a round waits for this seat's signature now; a warning then.
     """
     asked = Asked(roster, me, tuple(seats))
     nonce = entropy(_NONCE_BYTES).hex()
     with mailbox.waiting(ANSWER, tuple(asked.everyone())) as waiter:
-        said: tuple[str, ...] = ()
+        said: tuple[tuple[str, ...], bool] = (), False
         while missing := asked.missing():
-            if missing != said:
-                log.info("recalling", waits_for=", ".join(missing))
-            said = missing
+            found = missing, is_awaited()
+            if found != said:
+                (log.warning if found[1] else log.info)("recalling", waits_for=", ".join(missing))
+            said = found
             await _ask(mailbox, nonce, [name for name in missing if name not in asked.found])
             try:
                 async with asyncio.timeout(ASK_AGAIN_SECONDS):

@@ -7,6 +7,7 @@ import signal
 import structlog
 
 from participant.keys import load_keys
+from privacy.crypten_door import import_crypten
 from privacy.failpoints import Failpoints
 
 from .agent import AggregatorAgent
@@ -21,9 +22,13 @@ async def serve(config: AggregatorConfig, failpoints: Failpoints) -> None:
     Stopping loses nothing: what was signed is sent again as it is when the seat starts again.
 
     Raises:
+        MissingDependency: CrypTen is not installed.
         ConfigError, InsecureKeyFile: this seat's files are not what they must be.
         ProtocolError, PrivacyError: this seat cannot take part.
     """
+    # Before others count on this seat: without it a norm is checked by nobody, and to load it
+    # takes seconds in which nothing else of this process would go on.
+    import_crypten()
     keys = load_keys(config.state / "keys")
     agent = AggregatorAgent(config, keys, os.urandom, failpoints)
     working = asyncio.ensure_future(agent.run())

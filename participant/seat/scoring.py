@@ -1,12 +1,16 @@
 """A seat's scores: what the three of them open about each hidden update of a cohort.
 
-They come after the sums, which wait for nothing here. Recorded before they are sent.
+They come after the sums, which wait for nothing here. Recorded before they are sent. A seat
+takes part in scores of updates only whose norms it has had a part in checking: a longer one
+would lay other sites' words open in their products with the sum.
 """
 
 from participant.sign import sign as sign_record
+from privacy import canonical
 from privacy.errors import NotYet
-from privacy.records import digest_of
+from privacy.records import Cohort, Scores, Verdict, digest_of
 
+from .judging import nominated, unchecked_of
 from .sitting import Seat, Sitting
 from .stating import certified
 
@@ -24,9 +28,23 @@ async def score(seat: Seat, sitting: Sitting) -> None:
     if scores is None:
         if seat.memory.statement(sitting.number) is None:
             raise NotYet(f"round {sitting.number}: scores follow sums")
-        cohort, held = await certified(seat, sitting)
-        found = await seat.questions.scores(digest_of(cohort), sitting.holding(held))
+        found = await ask(seat, sitting)
         seat.failpoints.hit("seat.before_scores")
         signed = sign_record(found, seat.me, seat.keys.signing)
         scores = seat.memory.scores(sitting.number, signed)
     await seat.calls.put_scores(scores)
+
+
+async def ask(seat: Seat, sitting: Sitting) -> Scores:
+    """Return what the three seats open about the certified cohort; raises as `certified`."""
+    cohort, held = await certified(seat, sitting)
+    checked = await _is_checked(seat, sitting, cohort)
+    return await seat.questions.scores(digest_of(cohort), sitting.holding(held), checked=checked)
+
+
+async def _is_checked(seat: Seat, sitting: Sitting, cohort: Cohort) -> bool:
+    mine = seat.memory.verdict(sitting.number)
+    if mine is None:
+        return False
+    candidates = await nominated(seat, sitting)
+    return not unchecked_of(canonical.decode(mine.body, Verdict), candidates, cohort)

@@ -3,7 +3,9 @@
 Roots and hashes first, then one leaf: the words of its own sum, and those of every site, each
 sealed to the auditor in a letter of its own. One leaf of a component in a round, ever: it is
 recorded before it is shown, and after a restart the same leaf is shown again and no other.
-Enough such leaves, and a third seat that works with the auditor would have the updates.
+Of a component the auditor has so one leaf from each of its two holders, which are two different
+ones if it asks for them. Enough of them, and a third seat that works with the auditor would have
+the updates.
 
 What it shows is made again from the parts on its disk, all of them once, chunk by chunk;
 meanwhile it says that it is at work. In memory are 32 bytes for each chunk of each site.

@@ -21,6 +21,7 @@ from .acceptance import Acceptance
 from .config import AggregatorConfig
 from .holding import Held, Holding
 from .memory import SeatMemory
+from .norms import Norms
 from .parts import FOLDER, Parts
 from .policy import check_seating
 
@@ -28,23 +29,25 @@ from .policy import check_seating
 class Questions(Protocol):
     """What three seats answer together about updates that none of them can open."""
 
-    async def bounded(self, candidates: Digest, held: Holding) -> Sequence[str]:
-        """Return whose norm is over the plan's bound.
+    async def bounded(self, candidates: Digest, held: Holding) -> Norms:
+        """Return who was asked about, and whose norm is over the plan's bound.
 
         Args:
             candidates: digest of the candidates; the coin is drawn over it.
             held: those that this seat has taken.
 
         Raises:
-            PeerUnreachable: another seat is silent; names it.
+            PeerUnreachable: another seat is silent, or does not follow the protocol.
+            OpeningRefused: there were as many sessions as there may be, or of other candidates.
         """
         ...
 
-    async def scores(self, cohort: Digest, held: Holding) -> Scores:
+    async def scores(self, cohort: Digest, held: Holding, *, checked: bool) -> Scores:
         """Return what is opened about the updates of a cohort, or why there is nothing.
 
         Args:
             held: the whole cohort.
+            checked: whether this seat knows that all their norms were held against the bound.
         """
         ...
 
@@ -64,6 +67,7 @@ class Seat:
     Attributes:
         floor: asks, for the seats of a plan, once, and returns what says the newest round for
             which anybody remembers a certificate, when enough have answered.
+        start: what this process drew when it started, 32 bytes in hex.
     """
 
     config: AggregatorConfig
@@ -77,6 +81,7 @@ class Seat:
     mailbox: Mailbox
     questions: Questions
     floor: Callable[[tuple[str, ...]], "asyncio.Future[int]"]
+    start: str
 
     @property
     def me(self) -> str:

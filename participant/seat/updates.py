@@ -13,6 +13,7 @@ from privacy.schemes.shares.layout import SEATS
 from privacy.schemes.shares.seat_sum import Blocks
 
 _NAMES: Final = b"names:"
+_CHECKED: Final = {True: b"checked:1", False: b"checked:0"}
 
 
 class Updates(Protocol):
@@ -66,6 +67,22 @@ def require_same(link: Link, seat: int, names: Sequence[str]) -> None:
     """
     if any(tuple(each) != tuple(names) for each in _exchanged(link, seat, names)):
         raise SeatsDisagree("seats ask about different sites")
+
+
+def unchecked_at(link: Link, seat: int, *, checked: bool) -> tuple[int, ...]:
+    """Tell the others whether this seat knows that all norms were checked; return who does not.
+
+    Raises:
+        MalformedMessage: a seat does not say.
+    """
+    others = [other for other in range(SEATS) if other != seat]
+    for other in others:
+        link.send(other, _CHECKED[checked])
+    told = {other: link.receive(other) for other in others} | {seat: _CHECKED[checked]}
+    strange = sorted(set(told.values()) - set(_CHECKED.values()))
+    if strange:
+        raise MalformedMessage(f"a seat sends {len(strange[0])} bytes in place of what it checked")
+    return tuple(sorted(each for each, said in told.items() if said == _CHECKED[False]))
 
 
 def _exchanged(link: Link, seat: int, names: Sequence[str]) -> list[list[str]]:

@@ -19,9 +19,11 @@ has seen, learns the answer and nothing else. Seats 0 and 1 see each other's sha
 words, which are uniform because a triple or a stream that the other does not know hides each
 once; seat 2 sees the answer (`tests/privacy/mpc/test_views.py`).
 
-*What it does not.* Seats are semi-honest: one that changes a message changes the answer,
-unnoticed. Two seats together know every value, as with all that is held in three components.
-CrypTen's own generator, its dealer among the parties and its transport have no part in it
+*What it does not.* Seats are semi-honest: one that changes a message, or its share, changes the
+answer, unnoticed; and so chooses which bit, or where a value is rounded, it and all others hear.
+How often it is answered is for the caller to limit, by `Seat.before_shares`. Two seats
+together know every value, as with all that is held in three components. CrypTen's own generator,
+its dealer among the parties and its transport have no part in it
 (`tests/attacks/test_crypten_*.py`).
 
 CrypTen and PyTorch load when a question is asked, and in seats 0 and 1 only.

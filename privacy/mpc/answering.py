@@ -1,6 +1,7 @@
 """What the three seats do, whatever they are asked: merge three shares into two, compute, tell.
 
-1. Every two seats greet, under the question's name (`greeting`).
+1. Every two seats greet, under the question's name (`greeting`). Then each records that shares
+   leave it (`Seat.before_shares`).
 2. Each seat adds a share of zero to its share: words that it has in common with one seat, less
    those that it has in common with the other. Three such shares still add up to the value, and
    any one of them is uniform to each other seat, since it lacks one of the two streams. What a
@@ -80,10 +81,12 @@ def answer(seat: Seat, question: bytes, circuit: Circuit, shares: Words) -> Word
     asked = transcript("veilsum/mpc-asked/1", question, circuit.name)
     if seat.number == DEALER:
         pairs = greet(seat, asked)
+        seat.before_shares()
         return _deal(pairs, circuit, _masked(seat.number, pairs, shares))
     # Whoever cannot compute says so before others count on it.
     with reserved() as process:
         pairs = greet(seat, asked)
+        seat.before_shares()
         masked = _masked(seat.number, pairs, shares)
         return _compute(process, seat.number, pairs, circuit, masked)
 

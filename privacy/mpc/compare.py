@@ -3,8 +3,10 @@
 `within` tells of each site whether all its values are in their range: one bit a site, so that
 nobody learns by how much, or which one was not. `rounded` opens values without their low bits.
 Every seat calls the same function with its own share, at the same time. Which questions may be
-asked is for the caller to keep: bounds that change from one to the next would find a value by
-halves, and each rounding to a smaller step opens more of it.
+asked, and how often, is for the caller to keep: bounds that change from one to the next would
+find a value by halves, and each rounding to a smaller step opens more of it. **A seat that adds
+to its share moves the bound by itself**, so the same question asked again is another one:
+`Seat.before_shares` is there to count.
 
 Values are residues modulo 2^64, read as numbers from -2^63 to 2^63 - 1. CrypTen turns additive
 shares into shares of the bits, of which the highest is the sign: v is within 0..largest if

@@ -1,5 +1,6 @@
 """What one seat brings to a question: a link to the others, secrets with each, and entropy."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,11 +38,14 @@ class Seat:
         pairs: the secrets that it has with each of the others, of any age.
         entropy: random bytes from the operating system, so that no question's keys are
             those of another, even under the same name.
+        before_shares: called when all three seats are ready, and before anything leaves that
+            comes from a share. It records that, or raises if nothing may leave.
     """
 
     link: Link
     pairs: PairSecrets = field(repr=False)
     entropy: Entropy
+    before_shares: Callable[[], None]
 
     @property
     def number(self) -> int:

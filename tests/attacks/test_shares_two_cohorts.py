@@ -1,17 +1,20 @@
 """A coordinator that runs a seat shows two cohorts, to open both: their difference is an update.
 
 The seat is the coordinator's own, so it signs whatever it likes, as often as it likes. The two
-other seats and the trainers are honest, and are shown what the coordinator wants each to see.
+other seats are honest, and so are all trainers, or more than two thirds of them; each is shown
+what the coordinator wants it to see.
 """
 
+from contextlib import suppress
 from itertools import product
 
+import msgspec
 import numpy as np
 import pytest
 
 from participant.certify import Certifier
 from participant.memory import Memory
-from privacy.certificate import check_certificate
+from privacy.certificate import check_certificate, is_complete
 from privacy.documents import Signed
 from privacy.errors import InvalidSignature, OpeningRefused
 from privacy.failpoints import Failpoints
@@ -99,9 +102,66 @@ def test_two_seats_alone_certify_nothing():
     assert not any(opens(of, each) for of, each in zip(BOTH, signatures, strict=True))
 
 
+def more_than_half(signers, seats, trainers):
+    """The rule of certificates as it might have been: half of the trainers, and not two thirds."""
+    signed = set(signers)
+    most = 2 * len(signed & set(trainers)) > len(set(trainers))
+    by_seats = len(signed & set(seats))
+    return by_seats == len(seats) or (by_seats == len(seats) - 1 and most)
+
+
+def two_are_certified(count, dishonest, rule):
+    """Whether honest trainers can be split so that two cohorts have a certificate.
+
+    Args:
+        count: of trainers, of whom `dishonest` sign both.
+    """
+    names = [f"trainer-{at}" for at in range(count)]
+    both, honest = {LURED, *names[:dishonest]}, names[dishonest:]
+    return any(
+        rule({*both, HONEST[0], *honest[:shown]}, made.SEATS, names)
+        and rule({*both, HONEST[1], *honest[shown:]}, made.SEATS, names)
+        for shown in range(len(honest) + 1)
+    )
+
+
+@pytest.mark.parametrize("count", range(2, 20))
+def test_a_third_of_the_trainers_may_sign_twice(count):
+    """With them, the coordinator and its seat have one certificate of a round at most."""
+    assert not any(two_are_certified(count, k, is_complete) for k in range(count // 3 + 1))
+
+
+@pytest.mark.parametrize("count", range(3, 20, 2))
+def test_by_more_than_half_one_trainer_that_signs_twice_would_be_enough(count):
+    """The positive control of the rule, and the reason for two thirds."""
+    assert two_are_certified(count, 1, more_than_half)
+    assert not two_are_certified(count, 1, is_complete)
+
+
+@pytest.mark.parametrize(
+    ("rule", "opened"), [(is_complete, 0), (more_than_half, 2)], ids=["two thirds", "half"]
+)
+def test_of_three_trainers_one_that_signs_twice_opens_no_second_cohort(monkeypatch, rule, opened):
+    """By the product's own check of signatures, and by the same with the other rule."""
+    monkeypatch.setattr("privacy.certificate.is_complete", rule)
+    members = tuple(each for each in made.roster().members if each.participant != "delta")
+    roster = msgspec.structs.replace(made.roster(), members=members)
+    plan = made.plan(roster=roster.digest())
+    signers = ((LURED, HONEST[0], "amber", "birch"), (LURED, HONEST[1], "amber", "cedar"))
+
+    certified = 0
+    for of, names in zip(BOTH, signers, strict=True):
+        cohort = msgspec.structs.replace(of.cohort, plan=plan.digest())
+        with suppress(InvalidSignature):
+            check_certificate(made.certified(cohort, *names), plan, roster)
+            certified += 1
+
+    assert certified == opened
+
+
 @pytest.mark.parametrize("trainers", [0, 1, 2])
-def test_two_seats_and_no_majority_of_trainers_open_nothing(trainers):
-    """Half of them is not more than half."""
+def test_two_seats_and_too_few_trainers_open_nothing(trainers):
+    """Two of four are not more than two thirds."""
     signers = (*made.SEATS[:2], *made.TRAINERS[:trainers])
     cohort = made.certified(BOTH[0].cohort, *signers)
 

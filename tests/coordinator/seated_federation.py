@@ -92,6 +92,15 @@ class SeatedFederation(Federation):
     settings: config.Settings = field(default_factory=make_settings)
     roster: Roster = field(default_factory=seated_round.make_roster)
 
+    away: tuple[str, ...] = ()
+
+    def tick(self, count: int = 1) -> None:
+        """Let the seats that are up say so, and the coordinator do what is due."""
+        for seat, start in zip(SEATS, seated_round.STARTS, strict=True):
+            if seat not in self.away:
+                self.service.starts.hear(seat, start)
+        super().tick(count)
+
     def open_round(self, number: int = 1) -> Plan:
         """Bring a round to where it takes contributions; nobody makes a key for it."""
         self.tick(2)

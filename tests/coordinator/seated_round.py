@@ -58,6 +58,8 @@ SEALED_BYTES = 80 + 8 * 256 + 16
 """A container's header, one leaf of words, and the tag."""
 
 STEP_LOG2 = 10
+STARTS = ("a0" * 32, "b0" * 32, "c0" * 32)
+"""What the seats drew when their processes started."""
 
 
 def make_roster() -> Roster:
@@ -68,7 +70,7 @@ def make_roster() -> Roster:
         AUDITOR: Role.AUDITOR,
     }
     members = tuple(
-        Member(name, name, (role,), public_bytes(signing_key(name)), bytes(1216))
+        Member(name, name, (role,), public_bytes(signing_key(name)), fakes.sealing_key(name))
         for name, role in sorted(roles.items())
     )
     return Roster(FEDERATION, 0, public_bytes(signing_key(COORDINATOR)), members)
@@ -77,7 +79,10 @@ def make_roster() -> Roster:
 def with_aggregator(roster: Roster, name: str) -> Roster:
     """Return a roster with one more aggregator."""
     key = public_bytes(signing_key(name))
-    members = (*roster.members, Member(name, name, (Role.AGGREGATOR,), key, bytes(1216)))
+    members = (
+        *roster.members,
+        Member(name, name, (Role.AGGREGATOR,), key, fakes.sealing_key(name)),
+    )
     return replace(roster, members=tuple(sorted(members, key=lambda each: each.participant)))
 
 
@@ -108,7 +113,7 @@ def make_plan(roster: Roster, **scheme: object) -> Plan:
         release=None,
         roster=roster.digest(),
         key_record=None,
-        scheme=SharesTerms(values_per_word=1, leaves_per_chunk=1, cohort_max=4, **(asked | scheme)),
+        scheme=SharesTerms(1, 1, 4, STARTS, **(asked | scheme)),
         clip="1",
         cohort_minimum=3,
         quorum=3,

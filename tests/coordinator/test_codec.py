@@ -59,6 +59,17 @@ def test_members_see_what_they_still_have_to_do_with():
     assert shown == [3, 4, 5, 6]
 
 
+def test_of_many_aborted_rounds_the_last_few_are_shown():
+    """A federation that fails for weeks has a status of the same size."""
+    rounds = {at: Round(at, RULES, Phase.ABORTED) for at in range(1, 1_000)}
+    rounds |= {1: Round(1, RULES, Phase.DONE), 4: Round(4, RULES, Phase.OPEN)}
+    rounds[1_000] = Round(1_000, RULES, Phase.KEYING)
+
+    shown = [status.number for status in codec.statuses_to_wire(rounds)]
+
+    assert shown == [1, 4, 995, 996, 997, 998, 999, 1_000]
+
+
 def test_a_status_says_what_seats_have_said():
     """Each member sees whom the round waits for, and who was left out and why."""
     seated = Round(

@@ -2,7 +2,9 @@
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
+from coordinator.interceptors import MOST_REFUSALS, Refusals
 from privacy.errors import (
     ConfigError,
     MalformedMessage,
@@ -54,13 +56,70 @@ async def test_a_peer_is_told_what_it_can_act_on(certified, monkeypatch, raised,
     def fail(_):
         raise raised
 
-    monkeypatch.setattr(service, "plan", fail)
+    monkeypatch.setattr(service, "plan_as_kept", fail)
 
     answer = await call(
         certified, service, "RoundService/GetPlan", round_pb2.GetPlanRequest().SerializeToString()
     )
 
     assert answer == (grpc.StatusCode[status], text, raised.code)
+
+
+async def test_a_refusal_names_the_caller_and_is_said_once(certified, monkeypatch):
+    """Whoever tries again every second is one line of the operator's log."""
+    service = fakes.Federation().service
+
+    def fail(_):
+        raise MalformedMessage("no plan of yours")
+
+    monkeypatch.setattr(service, "plan_as_kept", fail)
+    request = round_pb2.GetPlanRequest().SerializeToString()
+    with capture_logs() as said:
+        async with (
+            served(service, certified) as address,
+            channel_of(address, certified, URI) as channel,
+        ):
+            for _ in range(3):
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await channel.unary_unary("/veilsum.v1.RoundService/GetPlan")(request)
+
+    (line,) = [each for each in said if each["event"] == "call_refused"]
+    assert (line["participant"], line["code"]) == ("hospital-a", "malformed_message")
+    assert (line["method"], line["reason"]) == (
+        "/veilsum.v1.RoundService/GetPlan",
+        "no plan of yours",
+    )
+
+
+def test_a_refusal_is_said_again_when_it_changes():
+    """Another reason, method or caller is news; the one before it, afterwards, is news again."""
+    refusals, one, other = Refusals(), MalformedMessage("one"), MalformedMessage("other")
+
+    with capture_logs() as said:
+        for who, what, error in [
+            ("a", "GetPlan", one),
+            ("a", "GetPlan", one),
+            ("a", "GetSum", one),
+            ("b", "GetPlan", one),
+            ("a", "GetPlan", other),
+            ("a", "GetPlan", one),
+            ("a", "GetPlan", ConfigError("one")),
+        ]:
+            refusals.say(who, what, error)
+
+    assert len(said) == 6
+
+
+def test_what_was_said_takes_bounded_memory():
+    """Names and methods are many; the oldest are forgotten, and said again."""
+    refusals = Refusals()
+
+    with capture_logs() as said:
+        for at in [*range(MOST_REFUSALS + 1), 0, MOST_REFUSALS]:
+            refusals.say(f"site-{at}", "GetPlan", MalformedMessage("no"))
+
+    assert len(said) == MOST_REFUSALS + 2
+    assert len(refusals._last) == MOST_REFUSALS
 
 
 async def test_errors_in_a_stream_become_statuses_too(certified):

@@ -24,8 +24,8 @@ NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade():
@@ -61,7 +61,7 @@ def scripts(tmp_path, failure=""):
     """A later version of Veilsum: the revisions there are and one more."""
     folder = tmp_path / "later"
     shutil.copytree(migrations.HERE, folder)
-    (folder / "versions" / "v0003_next.py").write_text(NEXT.format(failure=failure))
+    (folder / "versions" / "v0004_next.py").write_text(NEXT.format(failure=failure))
     return folder
 
 
@@ -104,14 +104,14 @@ def test_a_database_goes_up_and_down_with_its_data(engine, path, tmp_path):
     later = scripts(tmp_path)
 
     with database.migrating(engine.url) as connection:
-        migrations.upgrade(connection, "0003", scripts=later)
+        migrations.upgrade(connection, "0004", scripts=later)
     above = ask(path, "SELECT number, state, owner FROM rounds")
     with database.migrating(engine.url) as connection:
-        migrations.downgrade(connection, "0002", scripts=later)
+        migrations.downgrade(connection, "0003", scripts=later)
 
     assert above == [(7, b"state", "nobody")]
     assert ask(path, "SELECT * FROM rounds") == [(7, 1, b"state")]
-    assert ask(path, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert ask(path, "SELECT version_num FROM alembic_version") == [("0003",)]
     assert len(open_store(f"sqlite:///{path}").pending_effects()) == 1
 
 
@@ -139,14 +139,29 @@ def test_the_rows_of_sums_come_and_go_and_take_nothing_with_them(engine, path):
     assert again.load_round(7).state == b"state"
 
 
+def test_the_number_alone_keeps_a_version_without_seats_away(engine, path):
+    """Its tables are the same; it could read none of the rounds that have seats."""
+    with database.migrating(engine.url) as connection:
+        migrations.downgrade(connection, "0002")
+    before = {name: ask(path, f"SELECT * FROM {name}") for name in ("rounds", "effects")}
+    made = ask(path, "SELECT name, sql FROM sqlite_master")
+
+    store = open_store(f"sqlite:///{path}")
+    store.close()
+
+    assert ask(path, "SELECT version_num FROM alembic_version") == [("0003",)]
+    assert ask(path, "SELECT name, sql FROM sqlite_master") == made
+    assert {name: ask(path, f"SELECT * FROM {name}") for name in before} == before
+
+
 def test_a_migration_that_fails_leaves_the_database_as_it_was(engine, path, tmp_path):
     later = scripts(tmp_path, failure='op.execute("INSERT INTO nowhere VALUES (1)")')
 
     with pytest.raises(OperationalError), database.migrating(engine.url) as connection:
-        migrations.upgrade(connection, "0003", scripts=later)
+        migrations.upgrade(connection, "0004", scripts=later)
 
     assert ask(path, "SELECT * FROM rounds") == [(7, 1, b"state")]
-    assert ask(path, "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert ask(path, "SELECT version_num FROM alembic_version") == [("0003",)]
 
 
 def test_a_migration_that_loses_what_rows_refer_to_is_undone(engine, path, tmp_path):
@@ -156,7 +171,7 @@ def test_a_migration_that_loses_what_rows_refer_to_is_undone(engine, path, tmp_p
         pytest.raises(StoreUnavailable, match="rows of effects refer to rows of rounds"),
         database.migrating(engine.url) as connection,
     ):
-        migrations.upgrade(connection, "0003", scripts=later)
+        migrations.upgrade(connection, "0004", scripts=later)
 
     assert ask(path, "SELECT * FROM rounds") == [(7, 1, b"state")]
 
@@ -175,7 +190,7 @@ def test_every_revision_goes_down_to_nothing_and_up_again(engine, path):
 def test_a_newer_schema_is_refused_with_both_revisions_named(path):
     ask(path, "UPDATE alembic_version SET version_num = '0009'")
 
-    with pytest.raises(SchemaMismatch, match=r"0009.*0002"):
+    with pytest.raises(SchemaMismatch, match=r"0009.*0003"):
         open_store(f"sqlite:///{path}")
 
     assert ask(path, "SELECT number FROM rounds") == [(7,)]
@@ -214,7 +229,7 @@ def test_two_processes_that_start_at_once_make_one_schema(tmp_path):
     started = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
 
     assert [process.wait(timeout=60) for process in started] == [0, 0, 0]
-    assert ask(tmp_path / "new.db", "SELECT version_num FROM alembic_version") == [("0002",)]
+    assert ask(tmp_path / "new.db", "SELECT version_num FROM alembic_version") == [("0003",)]
 
 
 def test_a_database_that_another_process_holds_is_unavailable_and_not_broken(path, monkeypatch):

@@ -91,7 +91,9 @@ def seated(settings=SEATED, **scheme):
     """Return the plan of a round under `shares`, with other `scheme` settings."""
     changed = msgspec.structs.replace(settings.scheme, **scheme)
     settings = canonical_replace(settings, scheme=changed)
-    return planning.plan(settings, seated_round.make_roster(), 1, None, "ab" * 32, None)
+    return planning.plan(
+        settings, seated_round.make_roster(), 1, None, "ab" * 32, None, seated_round.STARTS
+    )
 
 
 def test_a_plan_under_shares_names_its_seats_and_no_key():

@@ -29,3 +29,24 @@ def test_a_round_is_quiet_from_when_it_is_first_looked_at():
     clock.advance(3)
     assert progress.quiet(7) == (3, 3)
     assert progress.quiet(8) == (0, 0)
+
+
+def test_who_was_heard_is_known_for_as_long_as_one_asks():
+    """By name, each by the last time; who has a part in the work without saying so is nobody."""
+    clock = ManualClock()
+    progress = Progress(clock)
+    progress.worked(1, "seat-x")
+    progress.worked(1, "seat-y")
+    clock.advance(4)
+    progress.worked(1, "seat-y")
+    progress.worked(1)
+    progress.worked(2, "seat-z")
+
+    clock.advance(1)
+
+    assert progress.heard(1, 5) == ("seat-y",)
+    assert progress.heard(1, 6) == ("seat-x", "seat-y")
+    assert progress.heard(3, 6) == ()
+
+    progress.forget(1)
+    assert progress.heard(1, 6) == ()

@@ -236,6 +236,21 @@ def test_a_round_that_two_seats_do_not_judge_ends_and_names_them(present):
     assert ended.reason == f"{' and '.join(away)} did not judge the candidates"
 
 
+def test_a_seat_that_waits_for_another_is_not_named_for_it():
+    """Two that are at work and cannot ask without the third did nothing wrong."""
+    waiting = last(*NOMINATED)
+
+    ended = step(waiting, replace(STILL, heard=(X, Z)))[0]
+
+    assert ended.reason == f"{Y} did not judge the candidates"
+
+
+def test_seats_that_work_and_bring_nothing_about_are_all_named():
+    ended = step(last(*NOMINATED, judged(Y)), replace(STILL, heard=(X, Z)))[0]
+
+    assert ended.reason == f"{X} and {Z} did not judge the candidates"
+
+
 def test_a_plan_with_unchecked_takes_verdicts_without_the_norm_bound():
     """The plan says so, and each site has accepted it."""
     two = last(
@@ -277,12 +292,12 @@ def test_three_seats_certify(order):
 
 
 @pytest.mark.parametrize("away", SEATS)
-def test_two_seats_certify_with_more_than_half_of_the_trainers(away):
+def test_two_seats_certify_with_more_than_two_thirds_of_the_trainers(away):
     two = [seat for seat in SEATS if seat != away]
-    half = last(*FROZEN, *signed(*two, A, B))
-    assert half.phase is Phase.CERTIFYING
+    few = last(*FROZEN, *signed(*two, A, B))
+    assert few.phase is Phase.CERTIFYING
 
-    assert step(half, *signed(C))[0].phase is Phase.SUMMING
+    assert step(few, *signed(C))[0].phase is Phase.SUMMING
 
 
 def test_one_seat_certifies_with_nobody():
@@ -314,6 +329,18 @@ def test_no_other_cohort_is_certified(cohort):
     for current in (last(*JUDGED), CERTIFYING, SUMMING):
         with pytest.raises(IllegalEvent, match="another cohort"):
             step(current, *signed(X, cohort=cohort))
+
+
+def test_who_has_not_signed_is_told_apart_from_who_is_away():
+    """A seat that is there may wait for what another member remembers; its log names who."""
+    one = last(*FROZEN, *signed(X, A))
+
+    ended = step(one, replace(STILL, heard=(Z,)))[0]
+
+    assert ended.phase is Phase.ABORTED
+    assert ended.reason.startswith(f"the cohort is signed by {A}, {X}: three seats are needed")
+    assert f"; {Y} is away; {Z} has not signed" in ended.reason
+    assert ended.reason.endswith("see `recalling` in its log")
 
 
 def test_a_cohort_is_frozen_once():

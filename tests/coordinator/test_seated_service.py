@@ -2,6 +2,7 @@
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from coordinator import object_names as names
 from coordinator.seated import Freeze, Manifest, Nominate
@@ -96,6 +97,18 @@ def test_the_cohort_is_that_of_the_seats_and_comes_with_its_headers(closed):
         (X, "norm_over_bound"),
         (Z, "norm_over_bound"),
     ]
+
+
+def test_who_says_it_is_at_work_is_not_named_for_who_is_away(closed):
+    """Two seats that wait for the third tell so, every half second, until the round ends."""
+    for _ in range(int(ABANDON_SECONDS / PROGRESS_SECONDS) + 1):
+        closed.clock.advance(PROGRESS_SECONDS)
+        for seat in (X, Z):
+            closed.service.rounds.worked(seat, 1)
+        closed.tick()
+
+    assert closed.round().phase is Phase.ABORTED
+    assert closed.round().reason == f"{Y} did not judge the candidates"
 
 
 def test_the_cohort_comes_with_the_signatures_of_its_certificate(frozen):
@@ -224,6 +237,53 @@ def test_rounds_under_shares_have_no_key(federation):
         federation.service.keying.specification(1)
     with pytest.raises(NotYet):
         federation.service.sums.cohort(OPENERS[0], 1)
+
+
+# -- which processes of its seats a plan is for ------------------------------------------
+
+
+def test_a_plan_names_the_start_of_each_seat(federation):
+    plan = federation.open_round()
+
+    assert plan.questions().starts == seated_round.STARTS
+
+
+def test_a_round_waits_for_its_seats_and_says_once_for_whom():
+    """As long as for anybody; then it is planned without the third."""
+    federation = SeatedFederation(away=(Z,))
+
+    with capture_logs() as logs:
+        federation.tick(5)
+    assert federation.round().phase is Phase.KEYED
+    (said,) = [each for each in logs if each["event"] == "seats_away"]
+    assert (said["seats"], "operator" in said["reason"]) == (Z, True)
+
+    federation.clock.advance(PROGRESS_SECONDS)
+    federation.tick(2)
+
+    assert federation.round().phase is Phase.OPEN
+    assert federation.service.plan(1)[0].questions().starts == (*seated_round.STARTS[:2], "")
+
+
+def test_one_seat_is_not_planned_with_however_long_it_waits():
+    federation = SeatedFederation(away=(X, Z))
+
+    for _ in range(5):
+        federation.clock.advance(ABANDON_SECONDS)
+        federation.tick()
+
+    assert federation.round().phase is Phase.KEYED
+
+
+def test_a_plan_that_was_signed_names_the_same_starts_after_a_restart(federation):
+    """Sites may have seen it; that a seat has started again since does not change it."""
+    before = federation.open_round()
+
+    federation.start()
+    federation.service.starts.hear(X, "d0" * 32)
+    federation.service.tick()
+
+    assert federation.service.plan(1)[0] == before
 
 
 # -- restarts with other settings ------------------------------------------------------

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from grpc_health.v1._async import HealthServicer
 
-from coordinator import config
+from coordinator import capacity, config
 from coordinator.keys import make_signing_key
 from coordinator.server import Built, _listen, _server, _settle, build
 from privacy import canonical
@@ -64,6 +64,15 @@ def test_rounds_that_the_roster_cannot_carry_stop_the_start(folder, rounds, why)
         build(fakes.make_settings(folder, **rounds), Failpoints())
 
 
+def _named(member, name, **other):
+    """Another entry, with keys of its own."""
+    keys = {
+        "signing_key": public_bytes(fakes.signing_key(name)),
+        "sealing_key": fakes.sealing_key(name),
+    }
+    return msgspec.structs.replace(member, participant=name, **keys, **other)
+
+
 @pytest.mark.parametrize(
     ("auditor", "why"),
     [
@@ -79,10 +88,8 @@ def test_an_auditor_that_cannot_be_one_stops_the_start(folder, auditor, why):
     roster = canonical.decode((folder / "roster.json").read_bytes(), Roster)
     watch = roster.member(fakes.AUDITOR)
     others = (
-        msgspec.structs.replace(watch, participant="of-a-hospital", organisation="hospital-d"),
-        msgspec.structs.replace(
-            watch, participant="trains-too", organisation="x", roles=(Role.TRAINER, Role.AUDITOR)
-        ),
+        _named(watch, "of-a-hospital", organisation="hospital-d"),
+        _named(watch, "trains-too", organisation="x", roles=(Role.TRAINER, Role.AUDITOR)),
     )
     members = sorted((*roster.members, *others), key=lambda each: each.participant)
     (folder / "roster.json").write_bytes(
@@ -110,6 +117,14 @@ def test_more_trainers_than_a_sum_holds_stop_the_start(folder):
 
     with pytest.raises(ConfigError, match="cohort_max of 3"):
         build(settings, Failpoints())
+
+
+def test_a_roster_that_has_no_room_in_a_message_stops_the_start(folder, monkeypatch):
+    """Whatever the scheme: nobody could fetch it."""
+    monkeypatch.setattr(capacity, "LARGEST", 5_000)
+
+    with pytest.raises(ConfigError, match=r"5 members: the roster .* about [23] members have"):
+        build(fakes.make_settings(folder), Failpoints())
 
 
 def test_parameters_that_do_not_fit_stop_the_start(folder):

@@ -23,7 +23,7 @@ from privacy.failpoints import Failpoints
 from privacy.merkle import tree_root
 from privacy.records import Contribution, Receipt, Release, Sum, digest_of
 from privacy.schemes.masks import Mask
-from privacy.signing import Purpose
+from privacy.signing import Purpose, sign
 from tests import fakes
 from tests.fakes import (
     ABANDON_SECONDS,
@@ -264,6 +264,24 @@ def test_a_programme_waits_for_every_founding_signature():
     assert federation.service.rounds.all() == {}
     with pytest.raises(NotYet, match=r"auditor, hospital-a, .*, hospital-e"):
         federation.service.roster()
+
+
+def test_the_operator_reads_once_who_has_not_founded_the_federation():
+    """And again when it is somebody else; a log that repeats it ten times a second is no log."""
+    federation = Federation()
+    federation.store = fakes.MemoryStore()
+    federation.start()
+    first = federation.roster.members[0].participant
+    signature = sign(fakes.signing_key(first), Purpose.ROSTER, canonical.encode(federation.roster))
+
+    with capture_logs() as log:
+        federation.tick(3)
+        federation.service.rosters.sign(first, 0, signature)
+        federation.tick(3)
+
+    names = [member.participant for member in federation.roster.members]
+    waiting = [each["missing"] for each in log if each["event"] == "waiting_for_founders"]
+    assert waiting == [names, names[1:]]
 
 
 def test_a_cohort_of_one_owner_is_not_added_up():

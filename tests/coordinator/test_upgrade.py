@@ -8,8 +8,10 @@ from structlog.testing import capture_logs
 
 from coordinator import object_names as names
 from coordinator.state import Phase
+from privacy import plan as plans
 from privacy.documents import pack, unpack
-from privacy.errors import IllegalEvent, SchemaMismatch
+from privacy.errors import IllegalEvent, NotYet, SchemaMismatch
+from privacy.signing import Purpose, verify
 from tests import fakes
 from tests.fakes import AUDITOR, OPENERS, SITES, Federation, crash_at
 
@@ -124,6 +126,31 @@ def test_a_round_that_is_done_is_left_as_it_is_and_its_plan_is_nobody_elses_faul
     assert added_up.round().phase is Phase.DONE
     with pytest.raises(SchemaMismatch, match="another version"):
         added_up.service.plan(1)
+
+
+def test_the_plan_of_a_round_that_is_done_is_given_out_as_it_was_made(added_up):
+    """A site of that version can still check the model it missed, and adopt it."""
+    added_up.finish()
+    added_up.tick()
+    age_plan(added_up)
+    restarted(added_up)
+
+    arithmetic, terms, signature = added_up.service.plan_as_kept(1)
+
+    assert b"values_per_half" not in terms
+    digest = bytes.fromhex(plans.digest_of(arithmetic, terms))
+    verify(added_up.roster.coordinator_key, Purpose.PLAN, digest, signature)
+
+
+def test_a_round_that_was_ended_has_no_plan_to_be_asked_for(federation):
+    """Who looks for the releases between two models goes past it, and does not wait for ever."""
+    opened(federation)
+    age_plan(federation)
+    restarted(federation)
+
+    for ask in (federation.service.plan, federation.service.plan_as_kept):
+        with pytest.raises(NotYet, match="round 1 was aborted"):
+            ask(1)
 
 
 def test_what_can_be_read_is_not_ended(added_up):

@@ -162,7 +162,13 @@ def test_every_trainer_may_be_wrapped_to():
 
 SEATED_ROSTER = seated_round.make_roster()
 SEATED_PLAN = planning.plan(
-    seated_federation.make_settings(), SEATED_ROSTER, 1, None, "ab" * 32, None
+    seated_federation.make_settings(),
+    SEATED_ROSTER,
+    1,
+    None,
+    "ab" * 32,
+    None,
+    seated_round.STARTS,
 )
 SHARED = seated_federation.header(SEATED_PLAN, NAME)
 PARTS = seated_federation.parts(SEATED_PLAN, NAME)

@@ -7,7 +7,12 @@ import pytest
 
 from coordinator.servicer import RoundServicer
 from coordinator.watch import Watch
+from privacy.errors import MalformedMessage
+from privacy.identifiers import PeerIdentity
 from tests import fakes
+from tests.coordinator.seated_federation import SeatedFederation
+from tests.coordinator.seated_round import SEATS
+from tests.fakes import SITES
 from veilsum.v1 import round_pb2
 
 
@@ -47,6 +52,34 @@ async def test_who_has_seen_another_revision_does_not_wait(service, seen):
     assert done == {waiting}
 
 
+def called_by(monkeypatch, name):
+    """Let calls without a channel come from a member."""
+    identity = PeerIdentity(fakes.FEDERATION, "participant", name)
+    monkeypatch.setattr("coordinator.servicer.peer_identity", lambda _: identity)
+
+
+async def test_a_seat_says_with_every_call_which_process_it_is(monkeypatch):
+    """The newest counts; who has no seat is not asked."""
+    service = SeatedFederation().service
+    rounds = RoundServicer(service, None, Watch(service.rounds))
+    for name, start in ((SEATS[0], "aa"), (SEATS[1], "bb"), (SEATS[0], "cc"), (SITES[0], "dd")):
+        called_by(monkeypatch, name)
+        await rounds.WatchRounds(round_pb2.WatchRoundsRequest(start=start * 32), None)
+
+    assert service.starts.of_plan() == ("cc" * 32, "bb" * 32, "")
+
+
+async def test_a_seat_that_says_no_start_is_refused(monkeypatch):
+    """No plan could name it, and its operator would wait in vain."""
+    service = SeatedFederation().service
+    called_by(monkeypatch, SEATS[0])
+
+    with pytest.raises(MalformedMessage, match="no start"):
+        await RoundServicer(service, None, Watch(service.rounds)).WatchRounds(
+            round_pb2.WatchRoundsRequest(), None
+        )
+
+
 @pytest.mark.parametrize(("finished", "halted"), [(False, False), (True, False), (False, True)])
 async def test_a_member_is_told_whether_to_leave_or_to_wait_for_the_operator(
     service, monkeypatch, finished, halted
@@ -54,6 +87,7 @@ async def test_a_member_is_told_whether_to_leave_or_to_wait_for_the_operator(
     """A halted programme is not a finished one."""
     monkeypatch.setattr(service, "finished", lambda: finished)
     monkeypatch.setattr(service, "halted", lambda: halted)
+    called_by(monkeypatch, fakes.SITES[0])
 
     answer = await RoundServicer(service, None, Watch(service.rounds)).WatchRounds(
         round_pb2.WatchRoundsRequest(), None

@@ -47,7 +47,7 @@ class Seen:
 
 def member(name: str, role: Role) -> Member:
     key = KEYS[name].public_key().public_bytes_raw()
-    return Member(name, f"Organisation {name}", (role,), key, bytes(1216))
+    return Member(name, f"Organisation {name}", (role,), key, key * 38)
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ class Seen:
 def seen(tmp_path: Path) -> Seen:
     database = f"sqlite:///{tmp_path / 'coordinator.sqlite'}"
     members = tuple(
-        Member(name, f"Organisation {name}", (role,), _public(name), bytes(1216))
+        Member(name, f"Organisation {name}", (role,), _public(name), _public(name) * 38)
         for name, role in sorted(
             [
                 *((name, Role.AGGREGATOR) for name in SEATS),
@@ -124,7 +124,8 @@ def _public(name: str) -> bytes:
     ("signers", "enough"),
     [
         (SEATS, True),
-        ((*SEATS[:2], *TRAINERS[:2]), True),
+        ((*SEATS[:2], *TRAINERS), True),
+        ((*SEATS[:2], *TRAINERS[:2]), False),
         ((*SEATS[:2], TRAINERS[0]), False),
         ((SEATS[0], *TRAINERS), False),
         ((), False),

@@ -44,6 +44,8 @@ from privacy.signing import Purpose, sign
 from tests.participant import signed_round as made
 
 SEATS = ("elm", "fern", "gorse")
+STARTS = ("e1" * 32, "fe" * 32, "60" * 32)
+"""What each seat drew when its process started."""
 TRAINERS, OPENERS = made.TRAINERS, made.OPENERS
 PARAMETERS = SharesParameters(24, 4, leaves_per_chunk=8)
 PER_CHUNK = PARAMETERS.geometry(1).values_per_chunk
@@ -85,7 +87,7 @@ def terms(**changes: Any) -> Terms:
         "roster": roster().digest(),
         "key_record": None,
         "seats": SEATS,
-        "scheme": SharesTerms(1, PARAMETERS.leaves_per_chunk, PARAMETERS.cohort_max),
+        "scheme": SharesTerms(1, PARAMETERS.leaves_per_chunk, PARAMETERS.cohort_max, STARTS),
     }
     return msgspec.structs.replace(made.plan().terms, **(changed | changes))
 
@@ -96,9 +98,9 @@ def plan(**changes: Any) -> Plan:
 
 
 def scored_plan() -> Plan:
-    """A plan that asks for scores."""
-    scheme = msgspec.structs.replace(terms().scheme, score_step_log2=4)
-    releases = ("participation", "squared-norm", "alignment")
+    """A plan that bounds norms and asks for scores."""
+    scheme = msgspec.structs.replace(terms().scheme, norm_bound=1 << 24, score_step_log2=4)
+    releases = ("participation", "norm-bound", "squared-norm", "alignment")
     return plan(scheme=scheme, privacy=msgspec.structs.replace(made.PRIVACY, releases=releases))
 
 

@@ -756,6 +756,32 @@ async def test_what_an_aborted_round_left_is_erased_once_a_newer_one_is_shown(
     assert site._ledger.rows() == rows
 
 
+@pytest.mark.parametrize(
+    ("phases", "left"),
+    [
+        ({1: "done", 2: "aborted", 3: "open"}, {1, 3, 4}),
+        ({2: "aborted", 3: "aborted", 4: "keying"}, {4}),
+        ({2: "open", 3: "aborted", 4: "aborted"}, {2}),
+        ({1: "aborted"}, {2, 3, 4}),
+    ],
+)
+async def test_what_an_aborted_round_left_is_erased_while_it_is_still_shown(
+    tmp_path, shown, phases, left
+):
+    """A coordinator shows the last ones, so that people read why; nobody sends for them."""
+    site = agent(tmp_path, shown, "delta")
+    for number in (1, 2, 3, 4):
+        Outbox(tmp_path / "outbox", number).start()
+    rounds = (
+        RoundView(number, phase, "", (), "", (), (), "", ()) for number, phase in phases.items()
+    )
+    site._view = View(1, tuple(rounds))
+
+    site._erase_ended()
+
+    assert {int(path.name) for path in (tmp_path / "outbox").iterdir()} == left
+
+
 async def test_ended_rounds_are_erased_at_work_whatever_the_disk_says(tmp_path, shown, monkeypatch):
     """Between two tasks; a disk that refuses does not end the agent."""
     site, asked = agent(tmp_path, shown, "delta"), []

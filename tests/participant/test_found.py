@@ -79,7 +79,7 @@ async def test_no_roster_is_refused():
 @pytest.mark.parametrize("key", ["signing_key", "sealing_key"])
 async def test_a_roster_with_another_key_for_this_site_is_not_signed(key):
     """The coordinator could read what is sealed to it."""
-    theirs = getattr(ROSTER.member("birch"), key)
+    theirs = getattr(module.entry(made.keys("mallory"), "amber", "", "", ()), key)
     members = tuple(
         msgspec.structs.replace(m, **{key: theirs}) if m.participant == "amber" else m
         for m in ROSTER.members
@@ -102,7 +102,7 @@ async def test_a_forged_founding_signature_is_refused():
 
 async def test_a_later_version_with_another_key_for_this_site_is_refused():
     """Members admitted it, by a majority that this site was not of: it cannot unseal there."""
-    theirs = ROSTER.member("birch").sealing_key
+    theirs = made.keys("mallory").sealing_public
     members = tuple(
         msgspec.structs.replace(m, sealing_key=theirs) if m.participant == "amber" else m
         for m in ROSTER.members
@@ -224,7 +224,7 @@ async def test_what_is_read_is_checked_as_what_is_joined():
 
 async def test_keys_that_a_later_version_has_changed_are_not_ones_own():
     """A member whose entry was exchanged is told."""
-    theirs = ROSTER.member("birch").sealing_key
+    theirs = made.keys("mallory").sealing_public
     members = tuple(
         msgspec.structs.replace(m, sealing_key=theirs) if m.participant == "amber" else m
         for m in ROSTER.members

@@ -147,7 +147,7 @@ def test_a_certified_cohort_may_be_opened(signers):
         (made.SEATS[0], *made.TRAINERS),
         (*made.SEATS[:2], "watch"),
     ],
-    ids=["none", "two seats", "and half of the trainers", "one and all trainers", "an auditor"],
+    ids=["none", "two seats", "and too few trainers", "one and all trainers", "an auditor"],
 )
 def test_without_a_certificate_nothing_is_opened(signers):
     """However many have signed that are not enough."""

@@ -7,7 +7,7 @@ import pytest
 from participant.init import init
 from participant.keys import load_keys
 from privacy import canonical
-from privacy.errors import ConfigError, MalformedMessage
+from privacy.errors import ConfigError
 from privacy.roster import Member, Role
 
 
@@ -49,10 +49,34 @@ def test_keys_are_never_overwritten(tmp_path):
     assert before == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
 
 
-def test_a_name_that_is_none_is_refused(tmp_path):
-    """It would stand in a certificate."""
-    with pytest.raises(MalformedMessage):
-        begin(tmp_path, "../amber")
+@pytest.mark.parametrize(
+    ("names", "option", "rule"),
+    [
+        (("Oncology", "amber", "Amber"), "--federation", "1 to 63 of a-z, 0-9 and hyphen"),
+        (("", "amber", "Amber"), "--federation", "1 to 63"),
+        (("oncology", "../amber", "Amber"), "--participant", "1 to 63 of a-z, 0-9 and hyphen"),
+        (("oncology", "-amber", "Amber"), "--participant", "begins with a letter or digit"),
+        (("oncology", "coordinator", "Amber"), "--participant", "no member may be called"),
+        (("oncology", "amber", " "), "--organisation", "empty"),
+    ],
+)
+def test_a_name_that_is_none_is_refused_before_anything_is_made(tmp_path, names, option, rule):
+    """It would stand in a certificate; keys made for it would be in the way of the right one."""
+    with pytest.raises(ConfigError, match=rule) as refused:
+        init(tmp_path / "state", *names)
+
+    assert str(refused.value).startswith(f"{option}: ")
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("place", ["file", "file/state"])
+def test_a_state_that_is_no_folder_is_refused_by_name(tmp_path, place):
+    (tmp_path / "file").write_text("mine")
+
+    with pytest.raises(ConfigError, match=r"--state: .*file"):
+        begin(tmp_path / place)
+
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_payees_keys_are_the_sites_own(tmp_path):

@@ -1,5 +1,7 @@
 """A release is checked under the roster of its day, and against who is a member now."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -7,7 +9,9 @@ from participant.adopt import Adopter
 from participant.memory import Memory
 from participant.models import Models
 from participant.released import released
-from privacy.errors import InvalidSignature, PolicyRefusal, WrongContext
+from privacy import plan as plans
+from privacy.errors import InvalidSignature, NotYet, PolicyRefusal, SchemaMismatch, WrongContext
+from privacy.signing import Purpose, sign
 from tests.participant import signed_round as made
 from tests.participant.shelf import NEWCOMER, Shelf, config, later_roster, model_digest
 
@@ -32,9 +36,7 @@ async def test_a_model_of_an_earlier_version_is_checked_by_that_version():
 
 async def test_a_plan_of_an_earlier_version_is_signed_by_the_coordinator_of_that_day():
     """The newest version may name another key; the plan's own does not sign it again."""
-    moved = msgspec.structs.replace(
-        NEWEST, coordinator_key=made.roster().member("amber").signing_key
-    )
+    moved = msgspec.structs.replace(NEWEST, coordinator_key=made.keys("mallory").signing_public)
 
     assert (await found(Shelf(NEWEST), (made.roster(), moved))).roster == made.roster()
     with pytest.raises(InvalidSignature):
@@ -51,6 +53,52 @@ async def test_a_plan_that_was_sent_for_another_round_is_refused():
     """The number that was asked for."""
     with pytest.raises(WrongContext, match="sent for round 2"):
         await found(Shelf(NEWEST), number=2)
+
+
+async def test_a_plan_of_another_version_of_veilsum_is_this_sites_operators_to_read():
+    """Signed as it is: nobody broke the protocol, and that version can still adopt the model."""
+    shelf = OtherVersion(NEWEST)
+
+    with pytest.raises(SchemaMismatch, match="another version of Veilsum; run that version"):
+        await found(shelf, (made.roster(),))
+
+    shelf.signed = b"made up"
+    with pytest.raises(InvalidSignature):
+        await found(shelf, (made.roster(),))
+
+
+class OtherVersion(Shelf):
+    """Shows a plan with a term that this version does not know."""
+
+    signed = b""
+
+    async def plan(self, number):
+        arithmetic, terms, _ = await super().plan(number)
+        terms = b'{"added":1,' + terms[1:]
+        digest = bytes.fromhex(plans.digest_of(arithmetic, terms))
+        signature = self.signed or sign(made.COORDINATOR_KEY, Purpose.PLAN, digest)
+        return arithmetic, terms, signature
+
+
+async def test_a_history_goes_past_a_round_that_was_aborted_by_an_upgrade(tmp_path):
+    """It released nothing: the release after it follows from the model before it."""
+    site = adopter(tmp_path, AfterAbort(NEWEST), "delta")
+
+    assert (await site.adopt(2)).round == 2
+
+
+class AfterAbort(Shelf):
+    """Round 1 was ended, as its plan could be read no more; round 2 starts from the same model."""
+
+    def __init__(self, newest):
+        first = made.plan()
+        second = replace(first, terms=msgspec.structs.replace(first.terms, round=2))
+        super().__init__(newest, of=second)
+
+    async def plan(self, number):
+        if number == 1:
+            raise NotYet("round 1 was aborted: it released nothing")
+        return await super().plan(number)
 
 
 @pytest.mark.parametrize("signers", [("amber", "cedar"), ("birch", "cedar")])

@@ -34,9 +34,16 @@ class Seats(seat_pb2_grpc.SeatServiceServicer):
         yield seat_pb2.GetPartResponse(chunk=b"two")
 
     async def GetCandidates(self, request, context):  # noqa: N802
-        return seat_pb2.GetCandidatesResponse(
-            candidates=signed_to_wire(SAID), contributions=[signed_to_wire(OTHER)]
-        )
+        header = seat_pb2.GetCandidatesResponse(contribution=signed_to_wire(OTHER))
+        if request.round != 2:
+            yield seat_pb2.GetCandidatesResponse(candidates=signed_to_wire(SAID))
+        yield header
+        if request.round == 3:
+            yield seat_pb2.GetCandidatesResponse(candidates=signed_to_wire(SAID))
+        if request.round == 4:
+            await wire.refuse(context, StoreUnavailable("the disk is full"))
+        while request.round == 5:
+            yield header
 
     async def PutVerdict(self, request, context):  # noqa: N802
         self.got.append(signed_from_wire(request.verdict))
@@ -54,8 +61,10 @@ class Seats(seat_pb2_grpc.SeatServiceServicer):
             yield seat_pb2.PutSeatSumResponse(chunks=len(self.got) - 1)
 
     async def GetSeatSums(self, request, context):  # noqa: N802
-        statements = [signed_to_wire(each) for each in (SAID, OTHER)]
-        return seat_pb2.GetSeatSumsResponse(statements=statements)
+        for each in (SAID, OTHER):
+            yield seat_pb2.GetSeatSumsResponse(statement=signed_to_wire(each))
+        while request.round == 5:
+            yield seat_pb2.GetSeatSumsResponse(statement=signed_to_wire(OTHER))
 
     async def GetSealedWords(self, request, context):  # noqa: N802
         self.got.append((request.round, request.seat, request.position, request.from_chunk))
@@ -166,3 +175,27 @@ async def test_what_others_read_comes_as_values(served):
     async with calls.words(1, "north", 1, 7) as words:
         assert [chunk async for chunk in words] == [b"three", b"four"]
     assert got == [(1, "north", 1, 7)]
+
+
+@pytest.mark.parametrize("number", [2, 3, 5])
+async def test_candidates_of_another_shape_are_refused(served, number):
+    """They come first, once, and not with headers for ever."""
+    calls, _ = served
+
+    with pytest.raises(MalformedMessage):
+        await calls.candidates(number)
+
+
+async def test_candidates_that_break_are_no_shorter_list(served):
+    calls, _ = served
+
+    with pytest.raises(StoreUnavailable):
+        await calls.candidates(4)
+
+
+async def test_no_more_statements_are_read_than_there_are_seats(served):
+    """A stream that does not end fills no memory."""
+    calls, _ = served
+
+    with pytest.raises(MalformedMessage, match="more statements"):
+        await calls.sums(5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from participant.share import seal_parts, share, squared_norm, update_context
-from privacy.errors import StoreUnavailable, UnsafeParameters, UpdateOutOfRange
+from privacy.errors import StoreUnavailable, UpdateOutOfRange
 from privacy.merkle import tree_root
 from privacy.schemes.shares.layout import held_by
 from privacy.schemes.shares.payload import payload_root
@@ -107,14 +107,6 @@ def test_a_value_beyond_the_grid_is_refused(tmp_path):
 
     with pytest.raises(UpdateOutOfRange):
         share(PLAN, "amber", secrets(), values, tmp_path)
-
-
-def test_seats_with_one_key_are_sealed_nothing():
-    """Who holds two seats holds every update."""
-    one_key = made.roster_with("fern", sealing_key=signed_round.keys("elm").sealing_public)
-
-    with pytest.raises(UnsafeParameters, match="3 seats"):
-        seal_parts(PLAN, one_key, "amber", secrets(), 0)
 
 
 def test_a_disk_that_refuses_is_said_so(tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from coordinator.interceptors import _answer
+from coordinator.interceptors import Refusals, _answer
 from participant.coordinator import Coordinator
 
 
@@ -33,4 +33,4 @@ async def coordinator(*servicers: Any) -> AsyncIterator[Coordinator]:
 
 async def refuse(context: Any, error: Exception) -> None:
     """End a call as the coordinator's own interceptor does."""
-    await _answer(context, "/test", error)
+    await _answer(context, "/test", error, Refusals())

@@ -58,10 +58,14 @@ SHARES_ARITHMETIC = Arithmetic(
     ranges=(ModulusRange(0, 2, 0, 1 << 64),),
 )
 
+STARTS: Final = (filler("start of elm"), filler("start of fern"), "")
+"""Of the seats; the third was away."""
+
 SCHEME = SharesTerms(
     values_per_word=1,
     leaves_per_chunk=2,
     cohort_max=4,
+    starts=STARTS,
     norm_bound=1_310_736,
     score_step_log2=10,
     unchecked=False,

@@ -37,7 +37,7 @@ def test_three_seats_or_two_and_most_trainers_are_enough(names):
     "names", [(), TWO, (*TWO, *NAMES[:2]), (SEATS[0], *NAMES), NAMES, (SEATS[2], *MOST)]
 )
 def test_fewer_are_not(names):
-    """One seat may be the coordinator's own; half of the trainers is not more than half."""
+    """One seat may be the coordinator's own, and a trainer may sign twice."""
     with pytest.raises(InvalidSignature, match="three seats are needed, or two and more"):
         check_certificate(signed(*names), SHARES_PLAN, ROSTER)
 
@@ -47,22 +47,34 @@ def test_what_is_missing_is_said():
         check_certificate(signed(*TWO, NAMES[3]), SHARES_PLAN, ROSTER)
 
 
-def test_any_two_certificates_share_a_seat_and_besides_a_second_seat_or_a_trainer():
-    """So one dishonest seat alone is not enough for two certificates of one round."""
-    everyone = (*SEATS, *NAMES)
+@pytest.mark.parametrize(
+    ("trainers", "least"), [(2, 2), (3, 3), (4, 3), (5, 4), (6, 5), (7, 5), (9, 7), (10, 7)]
+)
+def test_two_thirds_of_the_trainers_are_not_more_than_two_thirds(trainers, least):
+    """Beside two seats."""
+    names = [f"trainer-{at}" for at in range(trainers)]
+
+    assert not is_complete((*TWO, *names[: least - 1]), SEATS, names)
+    assert is_complete((*TWO, *names[:least]), SEATS, names)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 6])
+def test_any_two_certificates_share_two_seats_or_a_seat_and_more_than_a_third(count):
+    """So a dishonest seat and a third of the trainers have no two certificates of one round."""
+    trainers = tuple(f"trainer-{at}" for at in range(count))
+    everyone = (*SEATS, *trainers)
     enough = [
         set(signers)
-        for count in range(len(everyone) + 1)
-        for signers in combinations(everyone, count)
-        if is_complete(signers, SEATS, NAMES)
+        for size in range(len(everyone) + 1)
+        for signers in combinations(everyone, size)
+        if is_complete(signers, SEATS, trainers)
     ]
 
     assert enough
     for one in enough:
         for other in enough:
-            shared = one & other
-            assert shared & set(SEATS)
-            assert len(shared) >= 2
+            seats, both = one & other & set(SEATS), one & other & set(trainers)
+            assert len(seats) >= 2 or (seats and 3 * len(both) > count)
 
 
 # -- signatures that do not count ------------------------------------------------------

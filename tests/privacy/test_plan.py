@@ -415,6 +415,43 @@ def test_a_plan_under_shares_names_no_key() -> None:
         Plan(SHARES_ARITHMETIC, shares_terms(key_record="0" * 64))
 
 
+ELM, FERN, GORSE = "1" * 64, "2" * 64, "3" * 64
+
+
+@pytest.mark.parametrize("starts", [(ELM, FERN, GORSE), (ELM, "", GORSE), ("", FERN, GORSE)])
+def test_a_plan_under_shares_names_the_start_of_two_seats_at_least(starts: Any) -> None:
+    """In the order of its seats; which of them was away is part of the plan."""
+    plan = Plan(SHARES_ARITHMETIC, shares_terms({"starts": starts}))
+
+    assert plan.questions().starts == starts
+    assert plan.digest() != shares.SHARES_PLAN.digest()
+
+
+@pytest.mark.parametrize("starts", [("", "", ""), (ELM, "", ""), ("", "", GORSE)])
+def test_a_round_that_nobody_could_certify_is_not_planned(starts: Any) -> None:
+    """A seat that was away signs only what it remembers, and of a new round that is nothing."""
+    with pytest.raises(UnsafeParameters, match="without two nobody certifies"):
+        Plan(SHARES_ARITHMETIC, shares_terms({"starts": starts}))
+
+
+def test_two_seats_with_one_start_are_not_planned_with() -> None:
+    """What one machine drew and its copy drew again is no secret of either."""
+    with pytest.raises(UnsafeParameters, match="copy of another"):
+        Plan(SHARES_ARITHMETIC, shares_terms({"starts": (ELM, FERN, ELM)}))
+
+
+@pytest.mark.parametrize("start", ["1" * 63, "G" * 64, "1" * 64 + "\n"])
+def test_a_start_is_32_bytes_in_hex(start: str) -> None:
+    """Anything else is not read."""
+    scheme = replace(SCHEME, starts=(start, FERN, GORSE))
+
+    with pytest.raises(MalformedMessage):
+        decode(
+            SHARES_ARITHMETIC.encode(),
+            canonical.encode(replace(shares.SHARES_TERMS, scheme=scheme)),
+        )
+
+
 def test_a_plan_under_ckks_names_its_key() -> None:
     """An update under another key opens to somebody else."""
     with pytest.raises(UnsafeParameters, match="names the record of its key"):
@@ -550,7 +587,7 @@ def shared(chunks: int) -> Plan:
         values_per_chunk=252,
         ranges=(ModulusRange(0, chunks, 0, 1 << 64),),
     )
-    scheme = SharesTerms(values_per_word=1, leaves_per_chunk=1, cohort_max=4)
+    scheme = SharesTerms(1, 1, 4, shares.STARTS)
     return Plan(part, terms(scheme=scheme, key_record=None, seats=("elm", "fern", "gorse")))
 
 

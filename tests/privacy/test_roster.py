@@ -1,5 +1,6 @@
 """Members admit; the coordinator cannot."""
 
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -137,13 +138,40 @@ def test_a_sybil_that_signs_in_members_names_is_refused() -> None:
 
 def test_a_new_key_in_a_version_does_not_vouch_for_that_version() -> None:
     """The keys that count are those of the version before."""
-    stolen = with_changed("amber", signing_key=public_bytes(signing_key("mallory")))
-    stolen = tuple(replace(m, signing_key=public_bytes(signing_key("mallory"))) for m in stolen)
+    new = {name: signing_key(f"mallory as {name}") for name in NAMES}
+    stolen = tuple(replace(m, signing_key=public_bytes(new[m.participant])) for m in FIRST.members)
     version = next_roster(members=stolen)
-    by_mallory = sign(signing_key("mallory"), Purpose.ROSTER, encode(version))
+    by_mallory = {n: sign(key, Purpose.ROSTER, encode(version)) for n, key in new.items()}
 
     with pytest.raises(InvalidSignature):
-        admitted(SignedRoster(version, dict.fromkeys(NAMES, by_mallory)))
+        admitted(SignedRoster(version, by_mallory))
+
+
+def test_no_two_members_have_one_key() -> None:
+    """Its holder would have two voices where voices are counted, or read what is another's."""
+    for key in ("signing_key", "sealing_key"):
+        of_birch = {key: getattr(FIRST.member("birch"), key)}
+
+        with pytest.raises(MalformedMessage, match="amber and birch have one key"):
+            roster(members=with_changed("amber", **of_birch))
+
+
+def test_no_member_signs_with_the_coordinators_key() -> None:
+    """It would be a seat, an opener or an auditor of its own rounds."""
+    key = FIRST.coordinator_key
+
+    with pytest.raises(MalformedMessage, match="coordinator and cedar have one key"):
+        roster(members=with_changed("cedar", signing_key=key))
+
+
+def test_a_roster_with_one_key_twice_is_not_even_read() -> None:
+    """Whoever signed it: the check is the type's."""
+    honest, key = FIRST.member("amber").signing_key, FIRST.member("birch").signing_key
+    twice = encode(FIRST).replace(b64encode(honest), b64encode(key))
+
+    assert twice != encode(FIRST)
+    with pytest.raises(MalformedMessage, match="one key"):
+        decode_roster(twice)
 
 
 @pytest.mark.parametrize(

@@ -161,14 +161,14 @@ def test_a_seat_that_was_restarted_remembers_which_cohort_it_signed(story: Story
     assert "another cohort was certified" in str(declined["reason"])
 
 
-def test_a_seat_restored_from_a_backup_hears_from_others_what_it_has_forgotten(
+def test_a_seat_restored_from_a_backup_signs_nothing_of_a_round_planned_before(
     story: Story,
 ) -> None:
-    """Its folder knows of no signature; the others know that the round was signed for."""
+    """Its folder knows of no signature, so what its process may sign is of later plans."""
     (declined,) = story.federation.log(RESTORED, "declined")
 
     assert story.forgotten is None
-    assert "others remember certificates up to round 1" in str(declined["reason"])
+    assert "started after the round was planned" in str(declined["reason"])
 
 
 def test_the_round_ends_with_the_first_cohort_and_its_one_sum(story: Story) -> None:

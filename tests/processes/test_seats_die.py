@@ -21,7 +21,10 @@ SEATS = ("seat-1", "seat-2", "seat-3")
 def survived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     folder = tmp_path_factory.mktemp("seats")
     asked = {"unchecked": True, "score_step_log2": 24}
-    with federation(folder, SITES, seats=SEATS, asked=asked, wanted=2, quorum=3) as made:
+    # Longer than a seat takes to start again: for scores all three are needed.
+    deadline = {"progress_seconds": "8", "abandon_seconds": "60"}
+    rounds = {"wanted": 2, "quorum": 3, "deadline": deadline}
+    with federation(folder, SITES, seats=SEATS, asked=asked, **rounds) as made:
         made.start_coordinator()
         made.start_seat("seat-1", "seat.after_certify_record:1=kill")
         made.start_seat("seat-2", "seat.in_upload:2=kill")

@@ -42,8 +42,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
             made.start_seat(name)
         for name in SITES:
             made.start_site(name, double="hostile_site" if name == CHEAT else "")
-        for name in (*SEATS, *SITES):
-            made.wait_for_log(name, "joined")
+        made.wait_for_phase(1, Phase.OPEN)
         # Nobody fetches, and one site does not send, before the exchange is done.
         _send(made, signal.SIGSTOP)
         made.wait_for_committed(1, *EXCHANGED)
@@ -99,10 +98,12 @@ def test_contributions_that_the_coordinator_exchanges_are_refused_and_both_are_n
 
 
 def test_parts_that_do_not_match_are_found_by_the_seat_that_was_misled(judged: Federation) -> None:
-    """What it was given does not lead to what the site has signed; the two others' does."""
-    (found,) = _left_out(judged, UNMATCHED)
+    """What it was given leads to other roots than the site has signed; nobody asks on then."""
+    found = {(each.participant, each.seat): each.code for each in _left_out(judged, UNMATCHED)}
+    misled = SEATS[MISLED]
 
-    assert (found.participant, found.seat, found.code) == (CHEAT, SEATS[MISLED], "root_mismatch")
+    assert found.pop((CHEAT, misled)) == "root_mismatch"
+    assert found == {(CHEAT, seat): "norm_not_asked" for seat in SEATS if seat != misled}
 
 
 def test_a_norm_over_the_bound_is_found_by_all_seats(judged: Federation) -> None:
@@ -127,7 +128,7 @@ def test_a_site_that_is_left_out_reads_it_in_its_own_log(
     """With what it is about, and who must act."""
     told = [each for each in judged.log(name, "left_out") if each["round"] == number]
 
-    assert {each["code"] for each in told} == {code}
+    assert code in {each["code"] for each in told}
     assert all(each["seat"] in SEATS and each["who_acts"] for each in told)
 
 

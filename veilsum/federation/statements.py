@@ -46,7 +46,7 @@ class Statements:
     def certificate(self, current: Round) -> Certificate:
         """Return whose signatures on the cohort hold, and whether they are enough.
 
-        Enough are three seats, or two and more than half of the trainers.
+        Enough are three seats, or two and more than two thirds of the trainers.
         """
         if not current.cohort:
             return Certificate()

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.participant.auditing.test_audit import changed
 
 from participant.policy import check_audit
 from privacy import canonical
@@ -30,6 +29,7 @@ from privacy.records import Fault, digest_of
 from privacy.signing import Purpose, verify
 from tests.participant import auditor_at_work as work
 from tests.participant import signed_round as made
+from tests.participant.auditing.test_audit import changed
 
 PLAN = made.plan(auditor="watch")
 ROUND = made.Round(PLAN, made.TRAINERS)

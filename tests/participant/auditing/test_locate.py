@@ -1,12 +1,12 @@
 """The first wrong word of a false sum, over connections that break."""
 
 import pytest
-from tests.participant.auditing.test_audit import audit, fed
 
 from participant.auditing.locate import locate
 from privacy.errors import IllegalEvent, NotYet, PeerUnreachable
 from privacy.records import Fault
 from tests.participant import auditor_at_work as work
+from tests.participant.auditing.test_audit import audit, fed
 from tests.participant.auditing.test_auditor import ROUND, false_chunks
 
 

@@ -60,7 +60,7 @@ def plan(dimension: int, *, leaves: int = LEAVES, **scheme: Any) -> Plan:
         release=None,
         roster=roster().digest(),
         key_record=None,
-        scheme=SharesTerms(values_per_word=1, leaves_per_chunk=leaves, cohort_max=64, **asked),
+        scheme=SharesTerms(1, leaves, 64, ("0" * 64, "1" * 64, "2" * 64), **asked),
         clip="20",
         cohort_minimum=3,
         quorum=3,
@@ -175,3 +175,15 @@ def three_sessions() -> list[Session]:
 def each_seat(work: Any) -> list[Any]:
     """Run `work(session)` at three seats, in threads; return what each returned or raised."""
     return at_once(*[lambda session=session: work(session) for session in three_sessions()])
+
+
+def within_in_the_clear(seat: Any, question: bytes, shares: Words, largest: Words) -> Any:
+    """Compare in the open; `before_shares` comes where it does in `privacy.mpc`."""
+    seat.before_shares()
+    others = [other for other in range(SEATS) if other != seat.number]
+    for other in others:
+        seat.link.send(other, shares.tobytes())
+    values = shares.copy()
+    for other in others:
+        values += np.frombuffer(seat.link.receive(other), np.uint64).reshape(shares.shape)
+    return (values <= largest).all(axis=1)

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import grpc
@@ -15,6 +17,7 @@ import grpc.aio
 from participant.coordinator import Coordinator
 from participant.letters import Letters, Mailbox
 from participant.patience import Patience
+from participant.seat.memory import SeatMemory
 from participant.seat.questions import Asking
 from privacy.errors import Unavailable
 from tests.participant.seat.asked import MemoryUpdates
@@ -23,6 +26,7 @@ from veilsum.v1 import seat_pb2, seat_pb2_grpc
 
 SPAWN = get_context("spawn")
 CONTEXT = "ab" * 32
+_MORE = {"scores": {"checked": True}}
 
 
 class Servicer(seat_pb2_grpc.RelayServiceServicer):
@@ -108,7 +112,9 @@ async def _ask(
     collecting = asyncio.create_task(box.run())
     began = time.monotonic()
     try:
-        found = await getattr(Asking(party(box, name)), question)(CONTEXT, updates)
+        with TemporaryDirectory() as folder:
+            asking = Asking(party(box, name), SeatMemory(Path(folder)))
+            found = await getattr(asking, question)(CONTEXT, updates, **_MORE.get(question, {}))
         pipe.send((found, time.monotonic() - began))
     except Exception as error:
         pipe.send((type(error).__name__, str(error)))

@@ -17,6 +17,7 @@ from participant.found import entry
 from participant.letters import Letter
 from participant.seat.config import AggregatorConfig, AggregatorPolicy
 from participant.seat.memory import SeatMemory
+from participant.seat.norms import Norms
 from participant.seat.sitting import Seat, Sitting
 from participant.seat_calls import Part
 from participant.sign import shared_contribution
@@ -52,6 +53,9 @@ from tests.participant import signed_round as made
 
 SITES = made.TRAINERS
 NAMES = ("east", "north", "south")
+STARTS = ("ea" * 32, "aa" * 32, "50" * 32)
+"""What each seat drew when the process started that the plan is for."""
+
 DIMENSION = 1300
 PARAMETERS = SharesParameters(value_bits=16, cohort_max=4, values_per_word=1, leaves_per_chunk=2)
 CHUNKS = 3
@@ -77,7 +81,7 @@ def history(of: Roster | None = None) -> list[SignedRoster]:
 def plan(dimension: int = DIMENSION, **changes: Any) -> Plan:
     """A plan under `shares`."""
     number = changes.get("round", 1)
-    scheme = changes.pop("scheme", SharesTerms(1, PARAMETERS.leaves_per_chunk, 4))
+    scheme = changes.pop("scheme", SharesTerms(1, PARAMETERS.leaves_per_chunk, 4, STARTS))
     privacy = made.PRIVACY
     asked = (*privacy.releases, *scheme.releases())
     base = made.plan(round=number).terms
@@ -282,17 +286,25 @@ class Line:
 class NoQuestions:
     """Other seats that say what a test tells them to."""
 
-    def __init__(self, over: Sequence[str] = (), error: Exception | None = None) -> None:
-        self.over, self.error = over, error
+    def __init__(
+        self,
+        over: Sequence[str] = (),
+        error: Exception | None = None,
+        unheld: Sequence[str] = (),
+    ) -> None:
+        self.over, self.error, self.unheld = over, error, unheld
+        self.checked: list[bool] = []
         self.asked: list[tuple[str, Any]] = []
 
-    async def bounded(self, candidates: str, held: Any) -> Sequence[str]:
+    async def bounded(self, candidates: str, held: Any) -> Norms:
         self.asked.append((candidates, held))
         if self.error is not None:
             raise self.error
-        return self.over
+        asked = [name for name in held.participants if name not in self.unheld]
+        return Norms(tuple(asked), tuple(self.over))
 
-    async def scores(self, cohort: str, held: Any) -> Scores:
+    async def scores(self, cohort: str, held: Any, *, checked: bool) -> Scores:
+        self.checked.append(checked)
         self.asked.append((cohort, held))
         terms = held.plan.terms
         step = held.plan.questions().score_step_log2
@@ -335,9 +347,14 @@ def seat(
     failpoints: Failpoints | None = None,
     questions: Any = None,
     floor: int = 0,
+    start: str | None = None,
     **policy: Any,
 ) -> Seat:
-    """A seat as it is when its process has just started."""
+    """A seat as it is when its process has just started.
+
+    Args:
+        start: what it drew; None for what the plan names, so that it is older than the plan.
+    """
     settings = config(folder, name, **policy)
     line: Any = Line(desk, name)
 
@@ -359,6 +376,7 @@ def seat(
         mailbox,
         questions or NoQuestions(),
         floor_of,
+        STARTS[NAMES.index(name)] if start is None else start,
     )
 
 
@@ -404,7 +422,9 @@ class Shown(Line):
     async def roster(self) -> list[SignedRoster]:
         return history()
 
-    async def watch(self, seen: int, working_on: Sequence[int], wait_seconds: float) -> View:
+    async def watch(
+        self, seen: int, working_on: Sequence[int], wait_seconds: float, start: str = ""
+    ) -> View:
         await asyncio.sleep(0.005)
         self.watched.append(tuple(working_on))
         phase = phase_of(self.desk)

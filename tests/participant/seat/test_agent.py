@@ -5,6 +5,7 @@ import os
 from contextlib import suppress
 
 import pytest
+from structlog.testing import capture_logs
 
 from participant.letters import Mailbox
 from participant.patience import Patience
@@ -42,15 +43,20 @@ class Federation:
     def agent(self, name, failpoints=None, **policy):
         settings = work.config(self.folder, name, **policy)
 
-        def asking(party):
+        def asking(party, memory):
             return self.questions[name]
 
-        return AggregatorAgent(
+        agent = AggregatorAgent(
             settings, made.keys(name), os.urandom, failpoints or Failpoints(), asking
         )
+        # It has told the coordinator before the round was planned.
+        agent._start = dict(zip(work.NAMES, work.STARTS, strict=True)).get(name, agent._start)
+        return agent
 
     async def serve(self, name, **more):
-        at_work = self.agent(name, **more)
+        await self.serving(name, self.agent(name, **more))
+
+    async def serving(self, name, at_work):
         line = self.lines[name]
         try:
             await at_work.serve(line, line, self.mailbox(name))
@@ -101,9 +107,23 @@ async def test_three_seats_bring_a_round_to_its_sums(tmp_path):
         assert list((tmp_path / name / "outbox").iterdir()) == []
 
 
+async def test_what_was_done_is_said_once_and_what_was_not_asked_for_never(tmp_path):
+    """The plan asks no scores; a sum that is sent again was stated before."""
+    federation = Federation(tmp_path, work.Desk.of(PLAN))
+
+    with capture_logs() as logs:
+        await federation.run()
+
+    done = [each["task"] for each in logs if each["event"] == "done"]
+    assert "Score" not in done
+    for task in ("Judge", "Certify", "State"):
+        assert done.count(task) == len(work.NAMES)
+
+
 async def test_scores_follow_the_sums(tmp_path):
     """Where the plan asks for them; signed, and of the whole cohort."""
-    asking = work.plan(scheme=SharesTerms(1, 2, 4, score_step_log2=10))
+    scheme = SharesTerms(1, 2, 4, work.STARTS, norm_bound=1 << 10, score_step_log2=10)
+    asking = work.plan(scheme=scheme)
     federation = Federation(tmp_path, work.Desk.of(asking))
 
     await federation.run()
@@ -117,20 +137,21 @@ async def test_scores_follow_the_sums(tmp_path):
 
 async def test_scores_that_were_begun_are_ended_after_the_model_is_released(tmp_path):
     """Nothing waits for them; a seat ends what it has begun, and only then forgets the round."""
-    asking = work.plan(scheme=SharesTerms(1, 2, 4, norm_bound=1 << 10, score_step_log2=10))
+    scheme = SharesTerms(1, 2, 4, work.STARTS, norm_bound=1 << 10, score_step_log2=10)
+    asking = work.plan(scheme=scheme)
     released, begun = asyncio.Event(), set()
 
     class Slow(work.NoQuestions):
-        async def scores(self, cohort, held):
+        async def scores(self, cohort, held, *, checked):
             begun.add(held.seat)
             await released.wait()
             await asyncio.sleep(0.05)
-            return await super().scores(cohort, held)
+            return await super().scores(cohort, held, checked=checked)
 
     class Hasty(work.Shown):
-        async def watch(self, seen, working_on, wait_seconds):
+        async def watch(self, seen, working_on, wait_seconds, start=""):
             if len(begun) < len(work.NAMES):
-                return await super().watch(seen, working_on, wait_seconds)
+                return await super().watch(seen, working_on, wait_seconds, start)
             released.set()
             await asyncio.sleep(0.005)
             return View(2, (), released=asking.terms.round, finished=True)
@@ -190,7 +211,7 @@ async def test_a_coordinator_that_lies_about_phases_gets_nothing(tmp_path):
     line = federation.lines["north"]
     count = 0
 
-    async def watch(seen, working_on, wait_seconds):
+    async def watch(seen, working_on, wait_seconds, start):
         nonlocal count
         await asyncio.sleep(0.005)
         count += 1
@@ -202,6 +223,30 @@ async def test_a_coordinator_that_lies_about_phases_gets_nothing(tmp_path):
 
     assert desk.sums == {}
     assert desk.certificate == {}
+
+
+async def test_each_process_says_what_it_drew_when_it_started(tmp_path):
+    """With every look at the rounds; another process draws another."""
+    desk, said = work.Desk.of(PLAN), []
+
+    async def watch(seen, working_on, wait_seconds, start):
+        await asyncio.sleep(0.005)
+        said.append(start)
+        return work.View(2, (), finished=len(said) % 3 == 0)
+
+    for _ in range(2):
+        federation = Federation(tmp_path, desk)
+        federation.lines["north"].watch = watch
+        settings = work.config(tmp_path, "north")
+        agent = AggregatorAgent(
+            settings, made.keys("north"), os.urandom, Failpoints(), lambda *_: work.NoQuestions()
+        )
+        await federation.run(federation.serving("north", agent))
+
+    first, second = said[:3], said[3:6]
+    assert len(set(first)) == len(set(second)) == 1
+    assert {len(each) for each in said} == {64}
+    assert first[0] != second[0]
 
 
 async def test_two_processes_do_not_share_a_folder(tmp_path):

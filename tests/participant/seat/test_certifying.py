@@ -12,6 +12,8 @@ from tests.participant import signed_round as made
 from tests.participant.seat import seated as work
 
 PLAN = work.plan()
+LATER = "1a" * 32
+"""What a process drew that has started after the plan."""
 
 
 @pytest.fixture
@@ -50,17 +52,45 @@ async def test_a_second_cohort_is_never_signed(tmp_path, desk):
     assert desk.certificate == first
 
 
-@pytest.mark.parametrize("where", ["before", "after"])
-async def test_killed_around_the_record_it_signs_the_same(tmp_path, desk, where):
-    """Nothing had left; and afterwards the record says which cohort it is."""
-    point = work.killed_at(f"seat.{where}_certify_record")
+async def test_killed_after_the_record_it_signs_the_same(tmp_path, desk):
+    """The record says which cohort it is, to whatever process reads it."""
+    point = work.killed_at("seat.after_certify_record")
     with pytest.raises(work.Killed):
         await certified(tmp_path, desk, failpoints=point)
     assert desk.certificate == {}
 
-    await certified(tmp_path, desk)
+    await certified(tmp_path, desk, start=LATER)
 
     assert set(desk.certificate) == {"north"}
+
+
+async def test_killed_before_the_record_it_sits_the_round_out(tmp_path, desk):
+    """Its disk looks the same as that of a seat that has forgotten what it signed."""
+    point = work.killed_at("seat.before_certify_record")
+    with pytest.raises(work.Killed):
+        await certified(tmp_path, desk, failpoints=point)
+
+    with pytest.raises(OpeningRefused, match="started after the round was planned"):
+        await certified(tmp_path, desk, start=LATER)
+    assert desk.certificate == {}
+
+
+@pytest.mark.parametrize("start", [work.STARTS[0], ""])
+async def test_the_start_of_another_seat_or_of_none_is_not_its_own(tmp_path, desk, start):
+    """The plan names each seat's in its place."""
+    with pytest.raises(OpeningRefused, match="started after the round was planned"):
+        await certified(tmp_path, desk, start=start)
+    assert desk.certificate == {}
+
+
+async def test_a_seat_that_was_away_when_the_round_was_planned_sits_it_out(tmp_path):
+    """Its place in the plan is empty, and no process has that start."""
+    scheme = SharesTerms(1, 2, 4, (work.STARTS[0], "", work.STARTS[2]))
+    desk = work.Desk.of(work.plan(scheme=scheme))
+
+    with pytest.raises(OpeningRefused, match="sits the round out"):
+        await certified(tmp_path, desk)
+    assert desk.certificate == {}
 
 
 async def test_killed_after_the_record_it_signs_no_other_cohort(tmp_path, desk):
@@ -152,7 +182,7 @@ async def test_a_seat_that_was_away_refuses_what_it_cannot_take(tmp_path):
 
 async def test_norms_that_must_be_checked_are_not_certified_unasked(tmp_path):
     """By a seat that has not taken part in the question."""
-    desk = work.Desk.of(work.plan(scheme=SharesTerms(1, 2, 4, norm_bound=3000)))
+    desk = work.Desk.of(work.plan(scheme=SharesTerms(1, 2, 4, work.STARTS, norm_bound=3000)))
 
     with pytest.raises(OpeningRefused, match="unchecked"):
         await certified(tmp_path, desk, judged=False)

@@ -48,6 +48,13 @@ def test_a_file_is_read(tmp_path):
         ("[policy]", '[dataset]\nid = "x"\n\n[policy]'),
         ('roster = "5a', 'roster = "5A'),
         ("[policy]", "[policy"),
+        ('schemes = ["shares/1"]', 'schemes = ["ckks/1"]'),
+        ('schemes = ["shares/1"]', "schemes = []"),
+        (":8443", ""),
+        (":8443", ":https"),
+        ('"veilsum.', '"https://veilsum.'),
+        ("veilsum.example.org", ""),
+        ("veilsum.example.org", "veilsum example"),
     ],
 )
 def test_what_is_unknown_missing_or_out_of_range_is_refused(tmp_path, old, new):
@@ -65,3 +72,15 @@ def test_a_file_that_is_no_text_or_not_there_is_named(tmp_path):
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="at byte 0"):
         read(path)
+
+
+@pytest.mark.parametrize("host", ["localhost", "192.0.2.7", "[2001:db8::7]", "seats_1.example.org"])
+def test_an_address_is_a_host_and_a_port(tmp_path, host):
+    config = read(written(tmp_path, TEXT.replace("veilsum.example.org", host)))
+
+    assert config.coordinator.address == f"{host}:8443"
+
+
+def test_a_seat_that_could_take_part_in_nothing_is_told_which_scheme_it_needs(tmp_path):
+    with pytest.raises(ConfigError, match=r"policy\.schemes: shares/1 is not in it"):
+        read(written(tmp_path, TEXT.replace("shares/1", "ckks/1")))

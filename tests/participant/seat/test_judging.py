@@ -3,10 +3,12 @@
 import os
 
 import pytest
+from msgspec.structs import replace
 
-from participant.seat.judging import judge
-from privacy.errors import InvalidSignature, MalformedMessage, PeerUnreachable
+from participant.seat.judging import judge, unchecked_of
+from privacy.errors import InvalidSignature, MalformedMessage, OpeningRefused, PeerUnreachable
 from privacy.plan import SharesTerms
+from privacy.records import Cohort
 from privacy.schemes.shares.sharing import UpdateSecrets
 from tests.participant import signed_round as made
 from tests.participant.seat import seated as work
@@ -147,8 +149,8 @@ async def test_the_seat_without_the_third_component_fetches_no_payload(tmp_path)
 
 # -- the question ------------------------------------------------------------------
 
-BOUNDED = work.plan(scheme=SharesTerms(1, 2, 4, norm_bound=3000))
-UNCHECKED = work.plan(scheme=SharesTerms(1, 2, 4, norm_bound=3000, unchecked=True))
+BOUNDED = work.plan(scheme=SharesTerms(1, 2, 4, work.STARTS, norm_bound=3000))
+UNCHECKED = work.plan(scheme=SharesTerms(1, 2, 4, work.STARTS, norm_bound=3000, unchecked=True))
 
 
 async def test_who_is_over_the_bound_is_refused_with_that_code(tmp_path):
@@ -189,6 +191,91 @@ async def test_a_silent_seat_is_waited_for_where_it_must_be(tmp_path):
     with pytest.raises(PeerUnreachable):
         await judged(tmp_path, desk, "north", questions=work.NoQuestions(error=silent))
     assert desk.verdicts == {}
+
+
+async def test_a_candidate_that_was_not_asked_about_is_refused_and_told_so(tmp_path):
+    """Else a site of any norm is let in as soon as one seat says that it has not taken it."""
+    desk, questions = work.Desk.of(BOUNDED), work.NoQuestions(unheld=("birch",))
+
+    found = await judged(tmp_path, desk, "north", questions=questions)
+
+    assert found == {"north": [("birch", "norm_not_asked")]}
+    [refused] = work.verdict_of(desk, "north").refused
+    assert refused.reason == "not all seats have taken it, so nobody knows its norm"
+
+
+async def test_who_is_refused_already_is_refused_for_that(tmp_path):
+    """A seat says of each site one thing, the first that it has found."""
+    honest = work.contributed(BOUNDED, "birch")
+    header = honest.with_header(roots=("1" * 64, "2" * 64, "3" * 64))
+    desk = work.Desk.of(BOUNDED, birch=header)
+
+    found = await judged(tmp_path, desk, "north")
+
+    assert found == {"north": [("birch", "root_mismatch")]}
+
+
+async def test_after_the_last_session_norms_are_unasked_where_the_plan_allows_it(tmp_path):
+    """Or a seat that begins again and again would stop the round."""
+    desk, spent = work.Desk.of(UNCHECKED), OpeningRefused("round 1: norms were asked 3 times")
+
+    found = await judged(tmp_path, desk, "north", questions=work.NoQuestions(error=spent))
+
+    assert found == {"north": []}
+    assert work.verdict_of(desk, "north").unasked == "round 1: norms were asked 3 times"
+
+
+async def test_after_the_last_session_there_is_no_verdict_where_norms_must_be_known(tmp_path):
+    """The coordinator ends the round when it has stood still for long enough."""
+    desk, spent = work.Desk.of(BOUNDED), OpeningRefused("round 1: norms were asked 3 times")
+
+    with pytest.raises(OpeningRefused):
+        await judged(tmp_path, desk, "north", questions=work.NoQuestions(error=spent))
+    assert desk.verdicts == {}
+
+
+async def test_a_message_of_nonsense_from_the_coordinator_is_no_silent_seat(tmp_path, monkeypatch):
+    """What is not of another seat's making is raised, whatever the plan allows."""
+    desk = work.Desk.of(UNCHECKED)
+
+    async def garbled(line, number):
+        raise MalformedMessage("candidates of 7 bytes")
+
+    monkeypatch.setattr(work.Line, "candidates", garbled)
+    with pytest.raises(MalformedMessage):
+        await judged(tmp_path, desk, "north")
+
+
+def whole_cohort(desk):
+    names = tuple(sorted(desk.parts))
+    return Cohort(made.FEDERATION, 1, desk.plan.digest(), desk.entries(names))
+
+
+async def test_who_is_unchecked_is_known_from_this_seats_own_verdict(tmp_path):
+    """Asked about and not refused, of the candidates that it judged; nobody else."""
+    desk = work.Desk.of(UNCHECKED)
+    await judged(tmp_path, desk, "north", questions=work.NoQuestions(unheld=("birch",)))
+    silent = PeerUnreachable("seat east has said nothing")
+    await judged(tmp_path, desk, "south", questions=work.NoQuestions(error=silent))
+    asked, unasked = (work.verdict_of(desk, name) for name in ("north", "south"))
+    candidates, cohort = desk.candidate_record(), whole_cohort(desk)
+    others = replace(candidates, entries=candidates.entries[1:])
+
+    assert unchecked_of(asked, candidates, cohort) == ("birch",)
+    assert unchecked_of(asked, others, cohort) == work.SITES
+    assert unchecked_of(unasked, candidates, cohort) == work.SITES
+
+
+async def test_another_contribution_of_a_checked_site_is_unchecked(tmp_path):
+    """A cohort may not swap what was asked about for something else of the same name."""
+    desk = work.Desk.of(BOUNDED)
+    await judged(tmp_path, desk, "north")
+    candidates, verdict = desk.candidate_record(), work.verdict_of(desk, "north")
+    desk.parts["cedar"] = work.contributed(BOUNDED, "cedar")
+
+    found = unchecked_of(verdict, candidates, whole_cohort(desk))
+
+    assert found == ("cedar",)
 
 
 # -- once --------------------------------------------------------------------------
@@ -239,7 +326,7 @@ async def test_candidates_nobody_signed_are_refused(tmp_path, monkeypatch):
 
 async def test_more_candidates_than_the_plan_has_room_for_are_refused(tmp_path):
     """Their sum could wrap."""
-    small = work.plan(scheme=SharesTerms(1, 2, 3))
+    small = work.plan(scheme=SharesTerms(1, 2, 3, work.STARTS))
 
     with pytest.raises(MalformedMessage, match="4 candidates, the plan has room for 3"):
         await judged(tmp_path, work.Desk.of(small), "north")

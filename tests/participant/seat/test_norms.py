@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from participant.seat import norms
-from participant.seat.norms import over_bound
-from privacy.errors import MalformedMessage
+from participant.seat.norms import Norms, over_bound
+from privacy.errors import MalformedMessage, OpeningRefused
 from privacy.schemes.shares.norm_bound import NormBound
 from tests.participant.seat.asked import (
     BOUND,
@@ -16,6 +16,7 @@ from tests.participant.seat.asked import (
     each_seat,
     plan,
     three_holdings,
+    within_in_the_clear,
     words,
 )
 
@@ -36,31 +37,38 @@ def opening(monkeypatch):
     brought = {}
 
     def within(seat, question, shares, largest):
-        others = [other for other in range(3) if other != seat.number]
+        fine = within_in_the_clear(seat, question, shares, largest)
         brought[seat.number] = question, shares, largest
-        for other in others:
-            seat.link.send(other, shares.tobytes())
-        values = shares.copy()
-        for other in others:
-            values += np.frombuffer(seat.link.receive(other), np.uint64).reshape(shares.shape)
-        return (values <= largest).all(axis=1)
+        return fine
 
     monkeypatch.setattr(norms, "within", within)
     return brought
 
 
-def ask(holdings, bound=BOUND):
+def recorded():
+    pass
+
+
+def ask(holdings, bound=BOUND, before_shares=recorded):
     return each_seat(
         lambda session: over_bound(
-            session, holdings[session.seat], NormBound(bound), "ab" * 32, np.random.bytes
+            session,
+            holdings[session.seat],
+            NormBound(bound),
+            "ab" * 32,
+            np.random.bytes,
+            before_shares,
         )
     )
+
+
+OVER = ("over", "wraps", "wraps-too")
 
 
 def test_all_seats_name_those_over_the_bound(opening):
     results = ask(three_holdings(PLAN, VECTORS))
 
-    assert results == [("over", "wraps", "wraps-too")] * 3
+    assert results == [Norms(tuple(VECTORS), OVER)] * 3
 
 
 def test_what_is_compared_is_the_squared_norm_and_projections_moved_by_their_bound(opening):
@@ -90,12 +98,13 @@ def test_sites_that_a_seat_has_refused_are_not_asked_about(opening):
     without = {name: held for name, held in holdings[1].held.items() if name != "wraps"}
     holdings[1] = MemoryUpdates(PLAN, without, holdings[1].declared)
 
-    assert ask(holdings) == [("over", "wraps-too")] * 3
+    asked = tuple(name for name in VECTORS if name != "wraps")
+    assert ask(holdings) == [Norms(asked, ("over", "wraps-too"))] * 3
     assert opening[0][1].shape == (4, 65)
 
 
 def test_without_a_site_there_is_nothing_to_ask(opening):
-    assert ask(three_holdings(PLAN, {})) == [()] * 3
+    assert ask(three_holdings(PLAN, {})) == [Norms()] * 3
     assert opening == {}
 
 
@@ -103,7 +112,7 @@ def test_many_sites_are_taken_in_groups(opening, monkeypatch):
     """Memory holds some of them at a time; the answer is the same."""
     monkeypatch.setattr(norms, "SITES_TOGETHER", 2)
 
-    assert ask(three_holdings(PLAN, VECTORS)) == [("over", "wraps", "wraps-too")] * 3
+    assert ask(three_holdings(PLAN, VECTORS)) == [Norms(tuple(VECTORS), OVER)] * 3
 
 
 def test_a_squared_norm_shows_in_no_seats_share(opening):
@@ -127,7 +136,12 @@ def test_a_seat_that_sends_no_names_is_refused(opening):
                 session.link.send(other, b'names:["../../etc"]')
             return None
         return over_bound(
-            session, holdings[session.seat], NormBound(BOUND), "ab" * 32, np.random.bytes
+            session,
+            holdings[session.seat],
+            NormBound(BOUND),
+            "ab" * 32,
+            np.random.bytes,
+            recorded,
         )
 
     results = each_seat(work)
@@ -135,3 +149,15 @@ def test_a_seat_that_sends_no_names_is_refused(opening):
     for result in results[:2]:
         assert isinstance(result, MalformedMessage)
         assert "seat 2 sends" in str(result)
+
+
+def test_what_may_not_be_recorded_is_not_asked(opening):
+    """The comparison has its seat's leave, or no share of it leaves."""
+
+    def refuse():
+        raise OpeningRefused("asked often enough")
+
+    results = ask(three_holdings(PLAN, VECTORS), before_shares=refuse)
+
+    assert [type(each) for each in results] == [OpeningRefused] * 3
+    assert opening == {}

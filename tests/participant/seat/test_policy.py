@@ -6,7 +6,6 @@ import pytest
 from participant.seat.policy import check_aggregator, check_seating
 from privacy.errors import PolicyRefusal, WrongIdentity
 from privacy.roster import Role
-from tests.participant import signed_round as made
 from tests.participant.seat import seated as work
 
 
@@ -52,8 +51,6 @@ def test_another_scheme_is_refused(tmp_path):
     "other",
     [
         {"organisation": "north office"},
-        {"signing_key": made.keys("north").signing_public},
-        {"sealing_key": made.keys("north").sealing_public},
         {"roles": (Role.AGGREGATOR, Role.TRAINER)},
         {"roles": (Role.TRAINER,)},
     ],

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from participant.seat.products import opened
-from privacy.errors import MalformedMessage, SeatsDisagree
+from privacy.errors import MalformedMessage, OpeningRefused, SeatsDisagree
 from tests.participant.seat.asked import MemoryUpdates, each_seat, plan, three_holdings, words
 
 DIMENSION = 2600
@@ -19,8 +19,21 @@ VECTORS = {
 }
 
 
-def ask(holdings, step_log2=0):
-    return each_seat(lambda session: opened(session, holdings[session.seat], step_log2, os.urandom))
+def recorded():
+    pass
+
+
+def ask(holdings, step_log2=0, unchecked=(), before_shares=recorded):
+    return each_seat(
+        lambda session: opened(
+            session,
+            holdings[session.seat],
+            step_log2,
+            os.urandom,
+            before_shares,
+            checked=session.seat not in unchecked,
+        )
+    )
 
 
 def test_scores_are_the_squared_norm_and_the_product_with_the_sum():
@@ -88,7 +101,8 @@ def test_shares_that_are_shown_hide_what_a_seat_holds():
             send(to_seat, body)
 
         session.link.send = noting
-        return opened(session, holdings[session.seat], 0, os.urandom)
+        held = holdings[session.seat]
+        return opened(session, held, 0, os.urandom, recorded, checked=True)
 
     each_seat(work)
     each_seat(work)
@@ -103,7 +117,8 @@ def test_what_are_no_shares_is_refused(instead):
 
     def work(session):
         if session.seat == 0:
-            return opened(session, holdings[0], 0, os.urandom)
+            return opened(session, holdings[0], 0, os.urandom, recorded, checked=True)
+        session.link.send(0, b"checked:1")
         session.link.send(0, b"names:" + json.dumps([*VECTORS]).encode())
         session.link.send(0, instead)
         return None
@@ -112,3 +127,44 @@ def test_what_are_no_shares_is_refused(instead):
 
     assert isinstance(result, MalformedMessage)
     assert f"seat 1 sends {len(instead)} bytes" in str(result)
+
+
+@pytest.mark.parametrize("unchecked", [(0,), (1, 2)])
+def test_where_a_seat_does_not_know_that_norms_were_checked_no_share_leaves(unchecked):
+    """All three hear which of them; the words of an update cannot come out."""
+    left = []
+
+    results = ask(
+        three_holdings(PLAN, VECTORS), unchecked=unchecked, before_shares=lambda: left.append(1)
+    )
+
+    seats = ", ".join(PLAN.terms.seats[each] for each in unchecked)
+    assert {each.void for each in results} == {f"not all norms were checked, say: {seats}"}
+    assert (results[0].scores, left) == ((), [])
+
+
+@pytest.mark.parametrize("instead", [b"", b"checked:2", b"names:[]"])
+def test_a_seat_that_does_not_say_what_it_checked_is_refused(instead):
+    holdings = three_holdings(PLAN, VECTORS)
+
+    def work(session):
+        if session.seat:
+            session.link.send(0, instead)
+            return None
+        return opened(session, holdings[0], 0, os.urandom, recorded, checked=True)
+
+    result = each_seat(work)[0]
+
+    assert isinstance(result, MalformedMessage)
+    assert "in place of what it checked" in str(result)
+
+
+def test_what_may_not_be_recorded_opens_nothing():
+    """The record comes before the first share, that of declared norms."""
+
+    def refuse():
+        raise OpeningRefused("asked often enough")
+
+    results = ask(three_holdings(PLAN, VECTORS), before_shares=refuse)
+
+    assert [type(each) for each in results] == [OpeningRefused] * 3

@@ -8,8 +8,19 @@ import asyncio
 import numpy as np
 import pytest
 
+from participant.seat import questions
+from participant.seat.memory import SeatMemory
+from participant.seat.norms import Norms
 from participant.seat.questions import Asking
-from privacy.errors import UnsafeParameters
+from privacy.errors import (
+    InvalidSignature,
+    MalformedMessage,
+    OpeningRefused,
+    PeerUnreachable,
+    SeatsDisagree,
+    UnsafeParameters,
+    WrongContext,
+)
 from privacy.records import Scores
 from tests.participant.seat.asked import BOUND, plan, three_holdings, with_silence, words
 from tests.participant.seat.seat_process import CONTEXT, answer, serving, start
@@ -31,6 +42,14 @@ HONEST = {
     "nothing": words([], DIMENSION),
     "spread": words([19, -19] * (DIMENSION // 2), DIMENSION),
 }
+FOUND = Norms((*HONEST, *ATTACKS), tuple(ATTACKS))
+
+
+@pytest.fixture
+def memory(tmp_path):
+    found = SeatMemory(tmp_path)
+    yield found
+    found.close()
 
 
 async def all_three(relay, question, holdings, between=None):
@@ -52,7 +71,7 @@ async def test_updates_over_the_bound_are_named_and_honest_ones_are_not():
 
     answers = await all_three(Relay(), "bounded", holdings)
 
-    assert [found for found, _ in answers] == [tuple(ATTACKS)] * 3
+    assert [found for found, _ in answers] == [FOUND] * 3
 
 
 @pytest.mark.timeout(90)
@@ -68,7 +87,7 @@ async def test_a_seat_killed_in_the_middle_starts_again_and_all_get_one_answer()
 
     answers = await all_three(relay, "bounded", holdings, kill_one)
 
-    assert [found for found, _ in answers] == [tuple(ATTACKS)] * 3
+    assert [found for found, _ in answers] == [FOUND] * 3
 
 
 @pytest.mark.timeout(90)
@@ -84,7 +103,7 @@ async def test_a_changed_frame_costs_a_session_and_no_answer():
     answers = await all_three(Relay(carry), "bounded", three_holdings(PLAN, HONEST | ATTACKS))
 
     assert flipped
-    assert [found for found, _ in answers] == [tuple(ATTACKS)] * 3
+    assert [found for found, _ in answers] == [FOUND] * 3
 
 
 @pytest.mark.timeout(90)
@@ -115,27 +134,68 @@ async def test_a_site_that_declares_another_norm_voids_the_scores():
 
 
 @pytest.mark.usefixtures("lively")
-async def test_scores_are_void_where_a_seat_is_away():
+async def test_scores_are_void_where_a_seat_is_away(memory):
     agreed = with_silence(PLAN, "0.3")
     holdings = three_holdings(agreed, HONEST)
 
     async with three_parties(Relay()) as parties:
-        found = await Asking(parties[0]).scores(CONTEXT, holdings[0])
+        found = await Asking(parties[0], memory).scores(CONTEXT, holdings[0], checked=True)
 
     assert found.scores == ()
     assert "has said nothing for 0.3 seconds" in found.void
 
 
 @pytest.mark.usefixtures("lively")
-async def test_what_the_plan_does_not_ask_is_not_answered():
+async def test_what_the_plan_does_not_ask_is_not_answered(memory):
     agreed = plan(DIMENSION, norm_bound=None, score_step_log2=None)
     held = three_holdings(agreed, HONEST)[0]
 
     async with three_parties(Relay()) as parties:
         with pytest.raises(UnsafeParameters, match="bounds no norm"):
-            await Asking(parties[0]).bounded(CONTEXT, held)
+            await Asking(parties[0], memory).bounded(CONTEXT, held)
         with pytest.raises(UnsafeParameters, match="asks for no scores"):
-            await Asking(parties[0]).scores(CONTEXT, held)
+            await Asking(parties[0], memory).scores(CONTEXT, held, checked=True)
+
+
+def ending_with(monkeypatch, error):
+    """Sessions that end with this."""
+
+    async def together(party, meeting, silence_seconds, work):
+        raise error
+
+    monkeypatch.setattr(questions, "together", together)
+
+
+NONSENSE = [MalformedMessage, SeatsDisagree, WrongContext, InvalidSignature]
+
+
+@pytest.mark.parametrize("kind", NONSENSE)
+async def test_a_seat_that_sends_nonsense_is_as_good_as_silent(monkeypatch, memory, kind):
+    """Or one message of one seat would end every round."""
+    ending_with(monkeypatch, kind("seat 2 sends 7 bytes"))
+    held = three_holdings(PLAN, HONEST)[0]
+
+    async with three_parties(Relay()) as parties:
+        asking = Asking(parties[0], memory)
+        with pytest.raises(PeerUnreachable, match="does not follow the protocol: seat 2 sends 7"):
+            await asking.bounded(CONTEXT, held)
+        scores = await asking.scores(CONTEXT, held, checked=True)
+
+    assert scores.void == "a seat does not follow the protocol: seat 2 sends 7 bytes"
+
+
+async def test_after_the_last_session_there_is_no_norm_and_no_score(monkeypatch, memory):
+    """Norms end unasked, or the round waits; scores are void."""
+    ending_with(monkeypatch, OpeningRefused("asked 3 times"))
+    held = three_holdings(PLAN, HONEST)[0]
+
+    async with three_parties(Relay()) as parties:
+        asking = Asking(parties[0], memory)
+        with pytest.raises(OpeningRefused):
+            await asking.bounded(CONTEXT, held)
+        scores = await asking.scores(CONTEXT, held, checked=True)
+
+    assert (scores.scores, scores.void) == ((), "asked 3 times")
 
 
 def test_the_attacks_have_norms_that_a_squared_norm_alone_lets_pass():

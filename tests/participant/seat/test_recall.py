@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from participant.found import entry
 from participant.letters import Letter
 from participant.seat import recall
 from participant.seat.recall import ANSWER, ASK, Asked
@@ -35,10 +36,21 @@ def hear(*letters):
     return asked
 
 
-def test_both_seats_and_more_than_half_of_the_trainers_are_enough():
+def test_both_seats_and_more_than_two_thirds_of_the_trainers_are_enough():
     asked = hear(*map(told, ("south", "west", *TRAINERS[:3])))
 
     assert asked.missing() == ()
+
+
+def test_of_five_trainers_three_are_not_enough():
+    """One of them may have signed twice, and say that it has not signed."""
+    members = (*roster().members, entry(keys("zinnia"), "zinnia", "zinnia", "", ("trainer",)))
+    asked = Asked(replace(roster(), members=members), SEATS[0], SEATS)
+
+    for each in map(told, ("south", "west", *TRAINERS[:3])):
+        asked.hear(each, NONCE)
+
+    assert asked.missing() == (TRAINERS[3], "zinnia")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +115,7 @@ async def test_the_floor_is_the_newest_round_that_anyone_has_signed_for(monkeypa
     assert found >= 4
 
 
-async def test_a_seat_waits_for_who_is_away_and_says_for_whom(monkeypatch):
+async def test_a_seat_waits_for_who_is_away_and_says_for_whom_and_when_it_is_done(monkeypatch):
     monkeypatch.setattr(recall, "ASK_AGAIN_SECONDS", 0.1)
     relay = Relay()
     serving = await all_answering(relay, ("south", *TRAINERS), {})
@@ -121,6 +133,30 @@ async def test_a_seat_waits_for_who_is_away_and_says_for_whom(monkeypatch):
         each.cancel()
     assert found == 9
     assert {"event": "recalling", "log_level": "info", "waits_for": "west"} in logs
+    assert logs[-1] == {"event": "recalled", "log_level": "info", "newest": 9}
+
+
+async def test_who_is_waited_for_is_a_warning_once_a_round_waits_for_this_seat(monkeypatch):
+    """Before that it is the course of things; then somebody's process must be started."""
+    monkeypatch.setattr(recall, "ASK_AGAIN_SECONDS", 0.05)
+    relay, awaited = Relay(), []
+    serving = await all_answering(relay, ("south", *TRAINERS), {})
+
+    with capture_logs() as logs:
+        async with mailbox(relay, SEATS[0]) as box:
+            waiting = asyncio.create_task(
+                recall.floor(box, roster(), SEATS[0], SEATS, os.urandom, lambda: bool(awaited))
+            )
+            await asyncio.sleep(0.3)
+            awaited.append("round 1")
+            await asyncio.sleep(0.3)
+            waiting.cancel()
+
+    for each in serving:
+        each.cancel()
+    said = [each for each in logs if each["event"] == "recalling"]
+    west = [each["log_level"] for each in said if each["waits_for"] == "west"]
+    assert west == ["info", "warning"]
 
 
 async def test_an_answer_is_signed_and_for_the_asker_only():

@@ -3,18 +3,19 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from participant.seat.answering import answer_norms, answer_scores
 from participant.seat.judging import judge
 from participant.seat.scoring import score
 from participant.seat.stating import state
-from privacy.errors import NotYet
+from privacy.errors import NotYet, PeerUnreachable, WrongContext
 from privacy.plan import SharesTerms
 from privacy.records import digest_of
 from tests.participant.seat import seated as work
 
-SCORED = work.plan(scheme=SharesTerms(1, 2, 4, score_step_log2=10))
-BOUNDED = work.plan(scheme=SharesTerms(1, 2, 4, norm_bound=3000))
+SCORED = work.plan(scheme=SharesTerms(1, 2, 4, work.STARTS, 1 << 10, score_step_log2=10))
+BOUNDED = work.plan(scheme=SharesTerms(1, 2, 4, work.STARTS, norm_bound=3000))
 
 
 class AskedTwice(work.NoQuestions):
@@ -60,6 +61,60 @@ async def test_scores_are_of_the_certified_cohort(tmp_path, desk):
     assert cohort == digest_of(desk.cohort_record())
     assert held.participants == work.SITES
     assert set(desk.scored) == {"north"}
+
+
+async def test_a_seat_takes_part_in_scores_of_what_it_has_checked(tmp_path, desk):
+    """Its own verdict says so; others' word is not enough."""
+    at_work = work.seat(tmp_path, desk)
+    sits = await work.sitting(at_work)
+    await judge(at_work, sits)
+    await state(at_work, sits)
+
+    await score(at_work, sits)
+    at_work.memory.close()
+
+    assert at_work.questions.checked == [True]
+
+
+async def test_a_seat_that_has_not_judged_says_so(tmp_path, desk):
+    """It was away when norms were checked, and takes part in no product."""
+    at_work, sits = await stated(tmp_path, desk)
+
+    await score(at_work, sits)
+    at_work.memory.close()
+
+    assert at_work.questions.checked == [False]
+
+
+async def test_a_seat_whose_norms_were_not_asked_about_says_so(tmp_path):
+    """A plan may freeze a cohort unchecked; such a cohort has no scores."""
+    desk = work.Desk.of(work.plan(scheme=replace(SCORED.questions(), unchecked=True)))
+    desk.certify(*work.NAMES)
+    silent = work.NoQuestions(error=PeerUnreachable("seat east has said nothing"))
+    at_work = work.seat(tmp_path, desk, questions=silent)
+    sits = await work.sitting(at_work)
+    await judge(at_work, sits)
+    await state(at_work, sits)
+
+    await score(at_work, sits)
+    at_work.memory.close()
+
+    assert silent.checked == [False]
+
+
+async def test_a_member_of_the_cohort_that_was_not_asked_about_is_enough(tmp_path, desk):
+    """Its product with the sum would open the words of all others."""
+    questions = work.NoQuestions(unheld=("birch",))
+    at_work = work.seat(tmp_path, desk, questions=questions)
+    sits = await work.sitting(at_work)
+    await judge(at_work, sits)
+    desk.verdicts.clear()  # two others have let it in
+    await state(at_work, sits)
+
+    await score(at_work, sits)
+    at_work.memory.close()
+
+    assert questions.checked == [False]
 
 
 async def test_there_are_no_scores_before_the_sums(tmp_path, desk):
@@ -121,6 +176,22 @@ async def test_a_seat_that_has_judged_takes_part_once_more(tmp_path):
     (stage, _), (asked, held), _ = questions.asked
     assert (stage, asked, held.participants) == ("norms", candidates, work.SITES)
     assert desk.verdicts["north"] == before
+
+
+async def test_a_seat_is_not_asked_again_about_other_candidates(tmp_path, monkeypatch):
+    """A coordinator that shows another list gets no second answer."""
+    desk, questions = work.Desk.of(BOUNDED), AskedTwice()
+    at_work = work.seat(tmp_path, desk, questions=questions)
+    sits = await work.sitting(at_work)
+    await judge(at_work, sits)
+    questions.asked.clear()
+    del desk.parts["delta"]
+
+    with pytest.raises(WrongContext, match="two lists of candidates"):
+        await asyncio.wait_for(answer_norms(at_work, sits), 5)
+    at_work.memory.close()
+
+    assert [stage for stage, _ in questions.asked] == ["norms"]
 
 
 async def test_a_seat_that_has_scored_takes_part_once_more(tmp_path, desk):

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,10 +11,12 @@ import pytest
 from privacy.errors import InternalError, MalformedMessage, SeatsDisagree, UnsafeParameters
 from privacy.mpc.answering import VALUES_TOGETHER
 from privacy.mpc.compare import Rounded, Within, rounded, within
+from privacy.mpc.greeting import greet
 from privacy.mpc.messages import LARGEST_MESSAGE
 from privacy.mpc.triples import words_of
 from privacy.schemes.shares.norm_bound import NormBound
-from tests.privacy.mpc.trio import shared
+from privacy.signing import transcript
+from tests.privacy.mpc.trio import at_once, shared, three_seats
 from tests.source_tree import ROOT
 
 BOUND = NormBound(1000)
@@ -188,6 +192,30 @@ def test_shares_of_another_shape_are_refused_before_anything_is_sent():
         within(None, b"q", np.zeros((2, 3), np.uint64), np.zeros(2, np.uint64))
     with pytest.raises(InternalError):
         within(None, b"q", np.zeros((2, 2), np.int64), np.zeros(2, np.uint64))
+
+
+class Refusal(Exception):
+    """Shares may not leave."""
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_before_a_share_leaves_the_seat_is_asked_whether_it_may(number):
+    """Greetings have gone out by then, when all three are ready; nothing else has."""
+
+    def refuse():
+        raise Refusal
+
+    seats, sent = three_seats(), []
+    asked = transcript("veilsum/mpc-asked/1", b"norms", Within(1, LARGEST[:1]).name)
+    others = [partial(greet, seat, asked) for seat in seats if seat.number != number]
+    mine = replace(seats[number], before_shares=refuse)
+    sending = mine.link.send
+    mine.link.send = lambda to, body: (sent.append(to), sending(to, body))
+
+    found, *_ = at_once(lambda: within(mine, b"norms", shared([[1]])[0], LARGEST[:1]), *others)
+
+    assert isinstance(found, Refusal)
+    assert sorted(sent) == sorted({0, 1, 2} - {number})
 
 
 def test_loading_the_questions_loads_neither_crypten_nor_pytorch():
