@@ -75,10 +75,15 @@ class WatchRoundsRequest(_message.Message):
     SEEN_FIELD_NUMBER: _builtins.int
     WAIT_SECONDS_FIELD_NUMBER: _builtins.int
     WORKING_ON_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
     seen: _builtins.int
     """The revision the caller has seen; 0 for none."""
     wait_seconds: _builtins.float
     """Seconds the server may wait, at most 10."""
+    start: _builtins.str
+    """32 bytes in hex that a seat draws whenever its process starts; plans name the newest of each
+    seat. Empty for who is no seat.
+    """
     @_builtins.property
     def working_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The rounds the caller is working for. Work counts as progress."""
@@ -89,10 +94,11 @@ class WatchRoundsRequest(_message.Message):
         seen: _builtins.int = ...,
         wait_seconds: _builtins.float = ...,
         working_on: _abc.Iterable[_builtins.int] | None = ...,
+        start: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["seen", b"seen", "wait_seconds", b"wait_seconds", "working_on", b"working_on"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["seen", b"seen", "start", b"start", "wait_seconds", b"wait_seconds", "working_on", b"working_on"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -121,22 +121,28 @@ class GetCandidatesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CANDIDATES_FIELD_NUMBER: _builtins.int
-    CONTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    CONTRIBUTION_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def candidates(self) -> _document_pb2.SignedDocument: ...
+    def candidates(self) -> _document_pb2.SignedDocument:
+        """First."""
+
     @_builtins.property
-    def contributions(self) -> _containers.RepeatedCompositeFieldContainer[_document_pb2.SignedDocument]: ...
+    def contribution(self) -> _document_pb2.SignedDocument:
+        """The header of the next contribution, in the order of the candidates."""
+
     def __init__(
         self,
         *,
         candidates: _document_pb2.SignedDocument | None = ...,
-        contributions: _abc.Iterable[_document_pb2.SignedDocument] | None = ...,
+        contribution: _document_pb2.SignedDocument | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "contribution", b"contribution", "part", b"part"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "contributions", b"contributions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "contribution", b"contribution", "part", b"part"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["candidates", "contribution"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___GetCandidatesResponse: _TypeAlias = GetCandidatesResponse  # noqa: Y015
 
@@ -316,17 +322,19 @@ Global___GetSeatSumsRequest: _TypeAlias = GetSeatSumsRequest  # noqa: Y015
 class GetSeatSumsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    STATEMENTS_FIELD_NUMBER: _builtins.int
+    STATEMENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def statements(self) -> _containers.RepeatedCompositeFieldContainer[_document_pb2.SignedDocument]: ...
+    def statement(self) -> _document_pb2.SignedDocument:
+        """What one seat states: at most 1 MiB, of which a wrap for each trainer is the most."""
+
     def __init__(
         self,
         *,
-        statements: _abc.Iterable[_document_pb2.SignedDocument] | None = ...,
+        statement: _document_pb2.SignedDocument | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["statement", b"statement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["statements", b"statements"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["statement", b"statement"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -40,7 +40,7 @@ class SeatServiceStub:
                 request_serializer=veilsum_dot_v1_dot_seat__pb2.GetPartRequest.SerializeToString,
                 response_deserializer=veilsum_dot_v1_dot_seat__pb2.GetPartResponse.FromString,
                 _registered_method=True)
-        self.GetCandidates = channel.unary_unary(
+        self.GetCandidates = channel.unary_stream(
                 '/veilsum.v1.SeatService/GetCandidates',
                 request_serializer=veilsum_dot_v1_dot_seat__pb2.GetCandidatesRequest.SerializeToString,
                 response_deserializer=veilsum_dot_v1_dot_seat__pb2.GetCandidatesResponse.FromString,
@@ -60,7 +60,7 @@ class SeatServiceStub:
                 request_serializer=veilsum_dot_v1_dot_seat__pb2.PutSeatSumRequest.SerializeToString,
                 response_deserializer=veilsum_dot_v1_dot_seat__pb2.PutSeatSumResponse.FromString,
                 _registered_method=True)
-        self.GetSeatSums = channel.unary_unary(
+        self.GetSeatSums = channel.unary_stream(
                 '/veilsum.v1.SeatService/GetSeatSums',
                 request_serializer=veilsum_dot_v1_dot_seat__pb2.GetSeatSumsRequest.SerializeToString,
                 response_deserializer=veilsum_dot_v1_dot_seat__pb2.GetSeatSumsResponse.FromString,
@@ -100,7 +100,7 @@ class SeatServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetCandidates(self, request, context):
-        """The signed candidates, once the round is closed, and the header of each.
+        """The signed candidates, once the round is closed, and then the header of each, in their order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,7 +129,7 @@ class SeatServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetSeatSums(self, request, context):
-        """The signed statements of the round's seats, as many as there are.
+        """The signed statements of the round's seats, as many as there are, one in a message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -171,7 +171,7 @@ def add_SeatServiceServicer_to_server(servicer, server):
                     request_deserializer=veilsum_dot_v1_dot_seat__pb2.GetPartRequest.FromString,
                     response_serializer=veilsum_dot_v1_dot_seat__pb2.GetPartResponse.SerializeToString,
             ),
-            'GetCandidates': grpc.unary_unary_rpc_method_handler(
+            'GetCandidates': grpc.unary_stream_rpc_method_handler(
                     servicer.GetCandidates,
                     request_deserializer=veilsum_dot_v1_dot_seat__pb2.GetCandidatesRequest.FromString,
                     response_serializer=veilsum_dot_v1_dot_seat__pb2.GetCandidatesResponse.SerializeToString,
@@ -191,7 +191,7 @@ def add_SeatServiceServicer_to_server(servicer, server):
                     request_deserializer=veilsum_dot_v1_dot_seat__pb2.PutSeatSumRequest.FromString,
                     response_serializer=veilsum_dot_v1_dot_seat__pb2.PutSeatSumResponse.SerializeToString,
             ),
-            'GetSeatSums': grpc.unary_unary_rpc_method_handler(
+            'GetSeatSums': grpc.unary_stream_rpc_method_handler(
                     servicer.GetSeatSums,
                     request_deserializer=veilsum_dot_v1_dot_seat__pb2.GetSeatSumsRequest.FromString,
                     response_serializer=veilsum_dot_v1_dot_seat__pb2.GetSeatSumsResponse.SerializeToString,
@@ -266,7 +266,7 @@ class SeatService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/veilsum.v1.SeatService/GetCandidates',
@@ -374,7 +374,7 @@ class SeatService:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/veilsum.v1.SeatService/GetSeatSums',

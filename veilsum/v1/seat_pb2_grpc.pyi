@@ -37,8 +37,8 @@ class SeatServiceStub:
     """One contribution as the caller's seat holds it: its header and the secrets sealed to that
     seat first, then, for a seat that holds the component that travels, the chunks of it.
     """
-    GetCandidates: _grpc.UnaryUnaryMultiCallable[_seat_pb2.GetCandidatesRequest, _seat_pb2.GetCandidatesResponse]
-    """The signed candidates, once the round is closed, and the header of each."""
+    GetCandidates: _grpc.UnaryStreamMultiCallable[_seat_pb2.GetCandidatesRequest, _seat_pb2.GetCandidatesResponse]
+    """The signed candidates, once the round is closed, and then the header of each, in their order."""
     PutVerdict: _grpc.UnaryUnaryMultiCallable[_seat_pb2.PutVerdictRequest, _seat_pb2.PutVerdictResponse]
     """What the caller's seat says of the candidates."""
     SignCohort: _grpc.UnaryUnaryMultiCallable[_seat_pb2.SignCohortRequest, _seat_pb2.SignCohortResponse]
@@ -47,8 +47,8 @@ class SeatServiceStub:
     """The sums of the caller's components, sealed to trainers: the signed statement first.
     Each part is answered when it is durable; the whole counts when the stream ends well.
     """
-    GetSeatSums: _grpc.UnaryUnaryMultiCallable[_seat_pb2.GetSeatSumsRequest, _seat_pb2.GetSeatSumsResponse]
-    """The signed statements of the round's seats, as many as there are."""
+    GetSeatSums: _grpc.UnaryStreamMultiCallable[_seat_pb2.GetSeatSumsRequest, _seat_pb2.GetSeatSumsResponse]
+    """The signed statements of the round's seats, as many as there are, one in a message."""
     GetSealedWords: _grpc.UnaryStreamMultiCallable[_seat_pb2.GetSealedWordsRequest, _seat_pb2.GetSealedWordsResponse]
     """The sealed sum of one component of one seat, chunk by chunk."""
     PutScores: _grpc.UnaryUnaryMultiCallable[_seat_pb2.PutScoresRequest, _seat_pb2.PutScoresResponse]
@@ -67,8 +67,8 @@ class SeatServiceAsyncStub(SeatServiceStub):
     """One contribution as the caller's seat holds it: its header and the secrets sealed to that
     seat first, then, for a seat that holds the component that travels, the chunks of it.
     """
-    GetCandidates: _aio.UnaryUnaryMultiCallable[_seat_pb2.GetCandidatesRequest, _seat_pb2.GetCandidatesResponse]  # type: ignore[assignment]
-    """The signed candidates, once the round is closed, and the header of each."""
+    GetCandidates: _aio.UnaryStreamMultiCallable[_seat_pb2.GetCandidatesRequest, _seat_pb2.GetCandidatesResponse]  # type: ignore[assignment]
+    """The signed candidates, once the round is closed, and then the header of each, in their order."""
     PutVerdict: _aio.UnaryUnaryMultiCallable[_seat_pb2.PutVerdictRequest, _seat_pb2.PutVerdictResponse]  # type: ignore[assignment]
     """What the caller's seat says of the candidates."""
     SignCohort: _aio.UnaryUnaryMultiCallable[_seat_pb2.SignCohortRequest, _seat_pb2.SignCohortResponse]  # type: ignore[assignment]
@@ -77,8 +77,8 @@ class SeatServiceAsyncStub(SeatServiceStub):
     """The sums of the caller's components, sealed to trainers: the signed statement first.
     Each part is answered when it is durable; the whole counts when the stream ends well.
     """
-    GetSeatSums: _aio.UnaryUnaryMultiCallable[_seat_pb2.GetSeatSumsRequest, _seat_pb2.GetSeatSumsResponse]  # type: ignore[assignment]
-    """The signed statements of the round's seats, as many as there are."""
+    GetSeatSums: _aio.UnaryStreamMultiCallable[_seat_pb2.GetSeatSumsRequest, _seat_pb2.GetSeatSumsResponse]  # type: ignore[assignment]
+    """The signed statements of the round's seats, as many as there are, one in a message."""
     GetSealedWords: _aio.UnaryStreamMultiCallable[_seat_pb2.GetSealedWordsRequest, _seat_pb2.GetSealedWordsResponse]  # type: ignore[assignment]
     """The sealed sum of one component of one seat, chunk by chunk."""
     PutScores: _aio.UnaryUnaryMultiCallable[_seat_pb2.PutScoresRequest, _seat_pb2.PutScoresResponse]  # type: ignore[assignment]
@@ -106,8 +106,8 @@ class SeatServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _seat_pb2.GetCandidatesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_seat_pb2.GetCandidatesResponse, _abc.Awaitable[_seat_pb2.GetCandidatesResponse]]:
-        """The signed candidates, once the round is closed, and the header of each."""
+    ) -> _typing.Union[_abc.Iterator[_seat_pb2.GetCandidatesResponse], _abc.AsyncIterator[_seat_pb2.GetCandidatesResponse]]:
+        """The signed candidates, once the round is closed, and then the header of each, in their order."""
 
     @_abc_1.abstractmethod
     def PutVerdict(
@@ -140,8 +140,8 @@ class SeatServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _seat_pb2.GetSeatSumsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_seat_pb2.GetSeatSumsResponse, _abc.Awaitable[_seat_pb2.GetSeatSumsResponse]]:
-        """The signed statements of the round's seats, as many as there are."""
+    ) -> _typing.Union[_abc.Iterator[_seat_pb2.GetSeatSumsResponse], _abc.AsyncIterator[_seat_pb2.GetSeatSumsResponse]]:
+        """The signed statements of the round's seats, as many as there are, one in a message."""
 
     @_abc_1.abstractmethod
     def GetSealedWords(
