@@ -99,6 +99,7 @@ def _status_to_wire(current: Round) -> round_pb2.RoundStatus:
         summed=[each.seat for each in current.stated],
         left_out=[_left_out_to_wire(each) for each in current.left_out[:MOST_LEFT_OUT]],
         disputed=current.disputed.seats if current.disputed else (),
+        liars=current.liars,
     )
 
 

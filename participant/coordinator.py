@@ -397,4 +397,5 @@ def _round(status: round_pb2.RoundStatus) -> RoundView:
             LeftOut(each.participant, each.seat, each.code, each.reason) for each in status.left_out
         ),
         disputed=tuple(status.disputed),
+        liars=tuple(status.liars),
     )

@@ -24,6 +24,7 @@ class RoundView:
         judged, summed: seats that have judged the candidates, that have stated their sums.
         certified: seats and trainers that have signed the cohort.
         disputed: the two seats that state different sums.
+        liars: seats whose sums do not count any more.
     """
 
     number: int
@@ -44,6 +45,7 @@ class RoundView:
     summed: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     disputed: tuple[str, ...] = ()
+    liars: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from participant.config import CoordinatorAddress
 from participant.coordinator import Coordinator
 from participant.keys import SiteKeys, generate_keys
 from participant.patience import Patience
-from privacy.errors import FalseSum, IllegalEvent, NotYet, PolicyRefusal, WrongIdentity
+from privacy.errors import FalseSum, NotYet, PolicyRefusal, WrongIdentity
 from privacy.limbs import decode_chunk
 from privacy.plan import CKKS
 from privacy.schemes.ckks_sum import Addition, CkksCombiner
@@ -148,7 +148,7 @@ async def test_after_the_round_the_command_shows_what_was_found(tmp_path, certif
         with pytest.raises(FalseSum):
             await at_work.sign(1, AuditMemory(tmp_path))
         await connection.refuse(1, FalseSum.code)
-        with pytest.raises(IllegalEvent):
+        with pytest.raises(NotYet):
             await at_work.check(1)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("participant.auditing.run.admitted", _admitted(lying))

@@ -34,12 +34,19 @@ ALLOWED = {
     "participant/memory.py": {"connect", "touch"},
     "participant/models.py": {"open"},
     "participant/payout.py": {"connect"},
+    "participant/reveal_shares.py": {"open"},
+    "participant/seat/agent.py": {"connect"},
+    "participant/seat/memory.py": {"connect", "touch"},
+    "participant/seat/outbox.py": {"open"},
+    "participant/seat/parts.py": {"fdopen", "open", "write"},
+    "participant/seat/peer.py": {"open"},
     "participant/unreachable.py": {"write"},
     "participant/wrap.py": {"connect"},
     "veilsum/files.py": {"open", "fdopen", "write"},
 }
 """Keys, ledger and memory; a model read; connections to the coordinator and to the chain, a
-handshake in memory, and `DURABLE`."""
+handshake in memory; at a seat the component that travels, encrypted as it came, a seal that is
+opened, and its memory; a sum that a trainer opens; and `DURABLE`."""
 
 DURABLE = {
     "participant/auditing/report.py": "what an auditor found",
@@ -49,6 +56,9 @@ DURABLE = {
     "participant/outbox.py": "the signed header",
     "participant/payout.py": "the receipt of a payment",
     "participant/protect.py": "protected chunks",
+    "participant/seat/outbox.py": "a seat's sums, sealed to trainers",
+    "participant/seat/parts.py": "headers and seals, as they came",
+    "participant/share.py": "the component that travels, encrypted",
     "participant/spool.py": "chunks of a protected sum, which came from the coordinator",
 }
 """Who calls `write_durably` of veilsum/files.py, or makes a `Draft`, and for what."""

@@ -82,6 +82,7 @@ def test_a_status_says_what_seats_have_said():
         certified=("a", "x", "y"),
         stated=(Stated("x", "4" * 64, ("5", "6", "")), Stated("y", "7" * 64, ("", "8", "9"))),
         disputed=Disagreement(("x", "y"), 1),
+        liars=("z",),
     )
 
     (status,) = codec.statuses_to_wire({3: seated})
@@ -93,6 +94,7 @@ def test_a_status_says_what_seats_have_said():
     assert [*status.certified] == ["a", "x", "y"]
     assert [*status.summed] == ["x", "y"]
     assert [*status.disputed] == ["x", "y"]
+    assert [*status.liars] == ["z"]
     (left_out,) = status.left_out
     assert (left_out.participant, left_out.seat) == ("c", "x")
     assert (left_out.code, left_out.reason) == ("root_mismatch", "another root")

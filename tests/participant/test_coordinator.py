@@ -464,6 +464,7 @@ async def test_a_view_says_how_far_seats_are_and_whom_they_left_out():
             certified=["elm", "amber"],
             summed=["elm", "fern"],
             disputed=["elm", "fern"],
+            liars=["gale"],
             left_out=[
                 round_pb2.LeftOut(
                     participant="amber", seat="elm", code="norm_over_bound", reason="too long"
@@ -481,4 +482,5 @@ async def test_a_view_says_how_far_seats_are_and_whom_they_left_out():
     assert (seen.seats, seen.judged) == (("elm", "fern", "gorse"), ("elm",))
     assert (seen.certified, seen.summed) == (("elm", "amber"), ("elm", "fern"))
     assert seen.disputed == ("elm", "fern")
+    assert seen.liars == ("gale",)
     assert seen.left_out == (LeftOut("amber", "elm", "norm_over_bound", "too long"),)

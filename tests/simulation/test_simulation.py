@@ -168,14 +168,14 @@ def test_a_round_that_waits_for_its_auditor_for_ever_would_be_seen(monkeypatch):
 
 
 def test_seals_that_nobody_checks_would_be_seen(monkeypatch):
-    monkeypatch.setattr("coordinator.contributions.verify.mask_seals", lambda *_: None)
+    monkeypatch.setattr("coordinator.contributions.verify.seals", lambda *_: None)
 
     assert first_failure().startswith("I10")
 
 
 def test_a_contribution_that_counts_without_its_seals_would_be_seen(monkeypatch):
     """Its site died, or the coordinator, between the upload's row and them."""
-    monkeypatch.setattr(Uploads, "_require_masks", lambda *_: None)
+    monkeypatch.setattr(Uploads, "_require_seals", lambda *_: None)
 
     assert first_failure(400).startswith("I10")
 

@@ -131,6 +131,7 @@ class RoundStatus(_message.Message):
     SUMMED_FIELD_NUMBER: _builtins.int
     LEFT_OUT_FIELD_NUMBER: _builtins.int
     DISPUTED_FIELD_NUMBER: _builtins.int
+    LIARS_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     phase: Global___Phase.ValueType
     turn: _builtins.str
@@ -186,6 +187,10 @@ class RoundStatus(_message.Message):
     def disputed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The two seats that disagree, in DISPUTED."""
 
+    @_builtins.property
+    def liars(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Seats whose sums are not what sites signed, or that withheld the evidence."""
+
     def __init__(
         self,
         *,
@@ -210,10 +215,11 @@ class RoundStatus(_message.Message):
         summed: _abc.Iterable[_builtins.str] | None = ...,
         left_out: _abc.Iterable[Global___LeftOut] | None = ...,
         disputed: _abc.Iterable[_builtins.str] | None = ...,
+        liars: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed", b"agreed", "auditor", b"auditor", "candidates", b"candidates", "certified", b"certified", "cohort", b"cohort", "committed", b"committed", "disputed", b"disputed", "judged", b"judged", "key_record", b"key_record", "key_signers", b"key_signers", "left_out", b"left_out", "number", b"number", "openers", b"openers", "phase", b"phase", "plan", b"plan", "reason", b"reason", "sealed_model", b"sealed_model", "seats", b"seats", "sum", b"sum", "summed", b"summed", "turn", b"turn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed", b"agreed", "auditor", b"auditor", "candidates", b"candidates", "certified", b"certified", "cohort", b"cohort", "committed", b"committed", "disputed", b"disputed", "judged", b"judged", "key_record", b"key_record", "key_signers", b"key_signers", "left_out", b"left_out", "liars", b"liars", "number", b"number", "openers", b"openers", "phase", b"phase", "plan", b"plan", "reason", b"reason", "sealed_model", b"sealed_model", "seats", b"seats", "sum", b"sum", "summed", b"summed", "turn", b"turn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -103,10 +103,12 @@ def test_equal_updates_are_sent_as_different_words(update):
     first, second = send(PARAMETERS, update), send(PARAMETERS, update)
 
     assert not set(first.roots[0]) & set(second.roots[0])
-    assert not np.any(
+    equal = (
         np.frombuffer(first.payloads[0], np.uint8)[:64]
         == np.frombuffer(second.payloads[0], np.uint8)[:64]
-    ).all()
+    )
+    # Sixteen of 64 by chance: once in 10^24.
+    assert equal.sum() < 16
 
 
 @pytest.mark.parametrize(
