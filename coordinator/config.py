@@ -17,7 +17,7 @@ from privacy.plan import CKKS, SHARES, DeadlinePolicy, PrivacyPlan
 from privacy.schemes.shares.layout import SEATS
 
 # 900 kB: what travels is synced to a disk chunk by chunk.
-_LEAVES_PER_CHUNK = 448
+_LEAVES_PER_CHUNK = 224
 
 
 class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,6 @@ from typing import Final
 from privacy import canonical
 from privacy.documents import Signed, check_signer
 from privacy.errors import MalformedMessage, WrongContext, WrongIdentity
-from privacy.merkle import WORDS_PER_LEAF
 from privacy.plan import Plan
 from privacy.records import (
     Candidates,
@@ -22,7 +21,7 @@ from privacy.records import (
     digest_of,
 )
 from privacy.roster import Roster
-from privacy.schemes.shares.layout import WORD_BYTES, held_by
+from privacy.schemes.shares.layout import WORD_BYTES, WORDS_PER_LEAF, held_by
 from privacy.schemes.shares.seat_total import SeatTotal
 from privacy.sealing import CHUNK_OVERHEAD, CONTENT_KEY_BYTES, SEAL_OVERHEAD
 from privacy.signing import Purpose

@@ -1,13 +1,14 @@
 """Merkle trees over the words of a contribution, shaped as in RFC 6962.
 
-    leaf   SHA-256(0x00 || chunk u32 || leaf u32 || modulus index u32 || 256 words)
+    leaf   SHA-256(0x00 || chunk u32 || leaf u32 || modulus index u32 || words)
     node   SHA-256(0x01 || left || right)
     chunk  the tree over the leaves of one chunk
     piece  the tree over the chunk roots of one contribution's piece
 
 Integers are big-endian, words are 8 bytes little-endian and canonical (below their modulus);
-leaves are over words, not over the packed bytes that travel, so that anyone who adds words
-can check a leaf of a sum. A chunk root enters the tree above it as it is. Levels cannot be
+leaves have 256 words, those of shares 512. They are over words, not over the packed bytes
+that travel, so that anyone who adds words can check a leaf of a sum. A chunk root enters the
+tree above it as it is. Levels cannot be
 confused all the same: the plan fixes how many chunks a piece has and how many leaves each
 chunk has, hence the height of every path, and each leaf says its own chunk and position;
 the two domain bytes keep leaves and nodes apart.
@@ -36,24 +37,29 @@ _POSITION: Final = struct.Struct(">cIII")
 _BEGUN: Final = sha256()
 
 
-def leaf_digest(chunk: int, leaf: int, modulus_index: int, words: bytes) -> bytes:
-    """Hash 256 words and their position.
+def leaf_digest(
+    chunk: int, leaf: int, modulus_index: int, words: bytes, words_per_leaf: int = WORDS_PER_LEAF
+) -> bytes:
+    """Hash the words of a leaf and their position.
 
     Args:
         chunk: index of the chunk in its piece.
         leaf: index of the leaf in its chunk.
         modulus_index: which modulus of the scheme the words are residues of.
-        words: 2,048 bytes: 256 little-endian words of 8 bytes.
+        words: little-endian words of 8 bytes.
+        words_per_leaf: how many they must be; each scheme has one number.
 
     Raises:
-        MalformedMessage: not exactly 256 words.
+        MalformedMessage: another number of words.
     """
-    if len(words) != 8 * WORDS_PER_LEAF:
-        raise MalformedMessage(f"a leaf has {8 * WORDS_PER_LEAF} bytes, got {len(words)}")
+    if len(words) != 8 * words_per_leaf:
+        raise MalformedMessage(f"a leaf has {8 * words_per_leaf} bytes, got {len(words)}")
     return _hashed(_POSITION.pack(_LEAF, chunk, leaf, modulus_index) + words)
 
 
-def chunk_leaves(chunk: int, words: NDArray[np.uint64]) -> list[bytes]:
+def chunk_leaves(
+    chunk: int, words: NDArray[np.uint64], words_per_leaf: int = WORDS_PER_LEAF
+) -> list[bytes]:
     """Hash all leaves of one chunk, in the order of its words.
 
     Args:
@@ -66,12 +72,12 @@ def chunk_leaves(chunk: int, words: NDArray[np.uint64]) -> list[bytes]:
     """
     if words.ndim != 3 or words.size == 0:
         raise MalformedMessage(f"a chunk needs words in three axes, got shape {words.shape}")
-    padding = -words.shape[2] % WORDS_PER_LEAF
+    padding = -words.shape[2] % words_per_leaf
     full = np.pad(words, ((0, 0), (0, 0), (0, padding))) if padding else words
-    moduli, per_residue = full.shape[1], full.shape[2] // WORDS_PER_LEAF
+    moduli, per_residue = full.shape[1], full.shape[2] // words_per_leaf
     # One buffer for the whole chunk: slices of a view cost nothing.
     buffer = np.ascontiguousarray(full, dtype="<u8").reshape(-1).view(np.uint8).data
-    step = 8 * WORDS_PER_LEAF
+    step = 8 * words_per_leaf
     return [
         _hashed(
             _POSITION.pack(_LEAF, chunk, leaf, leaf // per_residue % moduli)
@@ -81,9 +87,11 @@ def chunk_leaves(chunk: int, words: NDArray[np.uint64]) -> list[bytes]:
     ]
 
 
-def chunk_root(chunk: int, words: NDArray[np.uint64]) -> bytes:
-    """Return the root over the leaves of one chunk; `words` as in `chunk_leaves`."""
-    return tree_root(chunk_leaves(chunk, words))
+def chunk_root(
+    chunk: int, words: NDArray[np.uint64], words_per_leaf: int = WORDS_PER_LEAF
+) -> bytes:
+    """Return the root over the leaves of one chunk; arguments as in `chunk_leaves`."""
+    return tree_root(chunk_leaves(chunk, words, words_per_leaf))
 
 
 def piece_root(chunk_roots: Sequence[bytes]) -> bytes:

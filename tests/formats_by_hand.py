@@ -282,7 +282,7 @@ SHARES_ROSTER = {
 SHARES_ROSTER_DIGEST = digest("veilsum/roster/1", SHARES_ROSTER)
 
 SHARES_ARITHMETIC = b"shares/1".ljust(32, b"\0") + abi(
-    1000, 504, 16, 24, 192, 1, 0, 2, 0, 2**64
+    2000, 1016, 16, 24, 192, 1, 0, 2, 0, 2**64
 )  # fmt: skip
 
 SHARES_TERMS = {
@@ -326,7 +326,7 @@ SHARED_CONTRIBUTION = {
             "scheme": "shares/1",
             "root": filler("root"),
             "chunks": 2,
-            "length": 8032,
+            "length": 16032,
         }
     ],
     "claim": CONTRIBUTION["claim"],
@@ -379,7 +379,7 @@ SEAT_SUM = {
             "component": component,
             "root": filler(f"root of sum {component}"),
             "ciphertext": filler(f"sealed sum {component}"),
-            "length": 8384,
+            "length": 16576,
         }
         for component in (1, 2)
     ],

@@ -21,10 +21,10 @@ SITES = ("amber", "birch")
 COHORT_MAX, VALUE_BITS, LEAVES_PER_CHUNK = 8, 16, 3
 LARGEST = 2 ** (VALUE_BITS - 1) - 1
 RING = 2**64
-VALUES, LEAF = 252, 256
+VALUES, LEAF = 508, 512
 
 Block = list[list[int]]
-"""Leaves of 256 words."""
+"""Leaves of 512 words."""
 
 
 def fields(site: str) -> tuple[bytes, ...]:
@@ -216,7 +216,7 @@ def sharing(layout: Layout) -> dict[str, Any]:
         chunks.append(
             {
                 "first_words": [[str(word) for word in block[0][:2]] for block in blocks],
-                "blinding_of_leaf_0": [[str(word) for word in block[0][252:]] for block in blocks],
+                "blinding_of_leaf_0": [[str(word) for word in block[0][508:]] for block in blocks],
                 "sha256_of_components": [sha(body(block)).hex() for block in blocks],
                 "roots": [tree(hashes(chunk, block)).hex() for block in blocks],
                 "payload_bytes": len(payload),
@@ -250,7 +250,7 @@ def containers(layout: Layout) -> list[dict[str, Any]]:
     return made
 
 
-SCORED, PACKED = Layout(1, 1812), Layout(3, 2600)
+SCORED, PACKED = Layout(1, 3624), Layout(3, 5236)
 
 
 def vectors() -> dict[str, Any]:

@@ -32,7 +32,7 @@ from tests.participant.seat.asked import (
 )
 from tests.participant.seat.table import Relay, three_parties
 
-DIMENSION = 300
+DIMENSION = 600
 PLAN = plan(DIMENSION)
 CANDIDATES = "ab" * 32
 DISHONEST = 2

@@ -207,5 +207,5 @@ def test_what_the_auditor_is_shown_opens_values_for_the_third_seat():
 
     opened = first[LEAF] + second[LEAF] + words_of(attack.own.sites["amber"])
 
-    start = (CHUNK * 4 + LEAF) * 252
-    assert np.array_equal(opened[:252].view(np.int64), disputed.update("amber")[start:][:252])
+    start = (CHUNK * 4 + LEAF) * 508
+    assert np.array_equal(opened[:508].view(np.int64), disputed.update("amber")[start:][:508])

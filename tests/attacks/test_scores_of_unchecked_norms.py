@@ -24,7 +24,7 @@ from tests.participant.seat.asked import (
     words,
 )
 
-DIMENSION, STEP_LOG2 = 2600, 12
+DIMENSION, STEP_LOG2 = 5200, 12
 PLAN = plan(DIMENSION, unchecked=True, score_step_log2=STEP_LOG2)
 FIRST, SECOND = 1234, 77
 """Places of the words that mallory reads."""

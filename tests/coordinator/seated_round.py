@@ -54,7 +54,7 @@ SEATS = ("seat-a", "seat-b", "seat-c")
 DIMENSION = VALUE_WORDS + 50
 """Two chunks of one leaf each, the second not full."""
 
-SEALED_BYTES = 80 + 8 * 256 + 16
+SEALED_BYTES = 80 + 8 * 512 + 16
 """A container's header, one leaf of words, and the tag."""
 
 STEP_LOG2 = 10

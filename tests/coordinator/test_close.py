@@ -109,5 +109,5 @@ def test_the_manifest_has_one_root_over_three_components_whoever_stated_them(awa
 
     assert manifest.root == sum_root([bytes.fromhex(each) for each in roots]).hex()
     assert (manifest.contributions, manifest.chunks) == (2, 2)
-    assert manifest.length == 3 * 8 * 256 * 4
+    assert manifest.length == 3 * 8 * 512 * 4
     assert manifest.cohort == digest_of(COHORT)

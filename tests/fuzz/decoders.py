@@ -147,12 +147,12 @@ def _secret() -> Decoder:
 
 
 _NODES = tuple(bytes.fromhex(example.filler(text)) for text in ("left", "right", "top"))
-_SHOWN = ShownLeaf(bytes(range(256)) * 8, _NODES[:2], _NODES[2], _NODES[:1])
+_SHOWN = ShownLeaf(bytes(range(256)) * 16, _NODES[:2], _NODES[2], _NODES[:1])
 
 
 def _seat_totals() -> Decoder:
     draw = np.random.default_rng(1)
-    blocks = {each: draw.integers(0, 1 << 64, (2, 256), np.uint64) for each in (2, 0)}
+    blocks = {each: draw.integers(0, 1 << 64, (2, 512), np.uint64) for each in (2, 0)}
     whole = SeatTotal(2, _CHUNK, _NODES[:2], blocks)
     both = (whole, SeatTotal(1, _CHUNK, _NODES[1:], {}))
     seeds = tuple(b"".join(each.encode() for each in said) for said in (both, (whole.only(0),)))

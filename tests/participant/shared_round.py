@@ -47,7 +47,7 @@ SEATS = ("elm", "fern", "gorse")
 STARTS = ("e1" * 32, "fe" * 32, "60" * 32)
 """What each seat drew when its process started."""
 TRAINERS, OPENERS = made.TRAINERS, made.OPENERS
-PARAMETERS = SharesParameters(24, 4, leaves_per_chunk=8)
+PARAMETERS = SharesParameters(24, 4, leaves_per_chunk=4)
 PER_CHUNK = PARAMETERS.geometry(1).values_per_chunk
 CHUNKS = -(-made.DIMENSION // PER_CHUNK)
 ARITHMETIC = Arithmetic(

@@ -210,6 +210,6 @@ async def test_a_plan_that_the_coordinator_did_not_sign_is_refused(tmp_path, sho
 
 def test_a_plan_with_other_questions_is_another_plan():
     """What seats are asked is in the digest that every header names."""
-    asked = made.plan(scheme=SharesTerms(1, 8, 4, made.STARTS, unchecked=True))
+    asked = made.plan(scheme=SharesTerms(1, 4, 4, made.STARTS, unchecked=True))
 
     assert asked.digest() != ROUND.plan.digest()

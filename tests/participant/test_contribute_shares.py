@@ -82,7 +82,7 @@ async def test_seats_add_what_the_site_has_sent(tmp_path):
     (total, *_), (other, *_) = (made.totals(PLAN, seat, {"amber": sent}) for seat in (0, 1))
 
     words = total.blocks[0] + total.blocks[1] + other.blocks[2]
-    first = words[:, :252].reshape(-1).view(np.int64)[: made.PER_CHUNK]
+    first = words[:, :508].reshape(-1).view(np.int64)[: made.PER_CHUNK]
     assert np.array_equal(first, signed_round.update("amber")[: made.PER_CHUNK])
 
 

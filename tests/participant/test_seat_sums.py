@@ -68,7 +68,7 @@ async def test_what_any_two_seats_state_opens_to_the_sum(tmp_path, seats):
 
 async def test_packed_values_open_to_the_same_sum(tmp_path):
     """Two in a word, where no score is asked for."""
-    terms = SharesTerms(2, 4, 4, made.STARTS)
+    terms = SharesTerms(2, 2, 4, made.STARTS)
     plan = made.plan(scheme=terms)
     of = made.Round(plan)
 

@@ -51,7 +51,7 @@ def shares_roster() -> Roster:
 
 SHARES_ARITHMETIC = Arithmetic(
     scheme=SHARES,
-    dimension=1000,
+    dimension=2000,
     values_per_chunk=2 * VALUE_WORDS,
     fraction_bits=16,
     value_bits=24,
@@ -88,7 +88,7 @@ CONTRIBUTION = SharedContribution(
     round=1,
     plan=SHARES_PLAN.digest(),
     participant="amber",
-    pieces=(Piece(FOR_SEATS, SHARES, filler("root"), chunks=2, length=8032),),
+    pieces=(Piece(FOR_SEATS, SHARES, filler("root"), chunks=2, length=16032),),
     claim=from_json(privacy_event(TRAINING)),
     roots=(filler("root of 0"), filler("root of 1"), filler("root of 2")),
     seals=(
@@ -126,8 +126,8 @@ SEAT_SUM = SeatSum(
     roster=shares_roster().digest(),
     chunks=2,
     sums=(
-        SealedWords(1, filler("root of sum 1"), filler("sealed sum 1"), 8384),
-        SealedWords(2, filler("root of sum 2"), filler("sealed sum 2"), 8384),
+        SealedWords(1, filler("root of sum 1"), filler("sealed sum 1"), 16576),
+        SealedWords(2, filler("root of sum 2"), filler("sealed sum 2"), 16576),
     ),
     wraps=tuple(Wrap(name, name.encode()) for name in NAMES),
 )

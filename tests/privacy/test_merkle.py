@@ -113,9 +113,41 @@ def test_a_leaf_is_the_hash_written_in_the_protocol() -> None:
 
 @pytest.mark.parametrize("length", [0, 2047, 2049])
 def test_a_leaf_of_another_length_is_refused(length: int) -> None:
-    """Every leaf has 256 words."""
+    """Where a scheme says nothing else, a leaf has 256 words."""
     with pytest.raises(MalformedMessage):
         leaf_digest(0, 0, 0, bytes(length))
+
+
+@pytest.mark.parametrize("count", [1, 255, 512])
+def test_a_leaf_of_a_scheme_with_another_length_is_the_documented_hash(count: int) -> None:
+    """The same header and all the words; the length is the scheme's, and no other is taken."""
+    words = b"".join(struct.pack("<Q", 3 * word + 1) for word in range(count))
+    header = bytes.fromhex("00000000030000000400000005")
+
+    digest = leaf_digest(3, 4, 5, words, count)
+
+    assert digest == sha256(header + words).digest()
+    for wrong in (b"", words[:-1], words[:-8], words + b"\0", words + bytes(8), bytes(8 * 256)):
+        with pytest.raises(MalformedMessage, match=f"has {8 * count} bytes, got {len(wrong)}$"):
+            leaf_digest(3, 4, 5, wrong, count)
+    with pytest.raises(MalformedMessage, match="has 2048 bytes"):
+        leaf_digest(3, 4, 5, words)
+
+
+def test_a_chunk_is_cut_into_leaves_of_the_schemes_length() -> None:
+    """Each with its words, its number and its modulus, the last one filled with zero words."""
+    words = np.arange(1, 2 * 700 + 1, dtype=np.uint64).reshape(1, 2, 700)
+    full = np.zeros((2, 1024), np.uint64)
+    full[:, :700] = words[0]
+
+    leaves = chunk_leaves(7, words, 512)
+
+    assert leaves == [
+        sha256(struct.pack(">cIII", b"\0", 7, at, at // 2) + part.astype("<u8").tobytes()).digest()
+        for at, part in enumerate(full.reshape(4, 512))
+    ]
+    assert chunk_root(7, words, 512) == tree_root(leaves)
+    assert chunk_root(7, words, 512) != chunk_root(7, words)
 
 
 def test_leaves_follow_the_words_and_name_their_modulus() -> None:

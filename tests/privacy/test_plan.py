@@ -365,7 +365,7 @@ def test_a_plan_under_shares_says_its_parameters_geometry_and_questions() -> Non
     plan = shares.SHARES_PLAN
 
     assert (plan.shares().value_bits, plan.shares().cohort_max) == (24, 4)
-    assert (plan.geometry().chunks, plan.geometry().values_per_chunk) == (2, 504)
+    assert (plan.geometry().chunks, plan.geometry().values_per_chunk) == (2, 1016)
     assert plan.questions() == SCHEME
     assert plan.terms.seats == shares.SEATS
     with pytest.raises(UnsafeParameters, match="not 'ckks/1'"):
@@ -501,7 +501,7 @@ def test_scores_that_would_wrap_cannot_be_planned(changes: dict[str, Any], words
         {"values_per_word": 0},
         {"values_per_word": 5},
         {"leaves_per_chunk": 0},
-        {"leaves_per_chunk": 512},
+        {"leaves_per_chunk": 256},
         {"cohort_max": 1},
         {"cohort_max": 1 << 21},
     ],
@@ -515,7 +515,7 @@ def test_parameters_of_shares_that_do_not_fit_are_refused(changes: dict[str, int
 def test_nothing_is_asked_about_values_side_by_side() -> None:
     """Two values in a word have no norm; without questions they may share it."""
     packed = with_(
-        SHARES_ARITHMETIC, values_per_chunk=1008, ranges=(ModulusRange(0, 1, 0, 1 << 64),)
+        SHARES_ARITHMETIC, values_per_chunk=2032, ranges=(ModulusRange(0, 1, 0, 1 << 64),)
     )
     silent = {"values_per_word": 2, "norm_bound": None, "score_step_log2": None}
 
@@ -579,12 +579,12 @@ def test_the_digest_is_of_every_field_of_the_terms_of_shares(path: tuple[Any, ..
 
 def shared(chunks: int) -> Plan:
     """A plan under `shares` of so many chunks, each of one leaf."""
-    count = 252 * chunks
+    count = 508 * chunks
     part = with_(
         ARITHMETIC,
         scheme=SHARES,
         dimension=count,
-        values_per_chunk=252,
+        values_per_chunk=508,
         ranges=(ModulusRange(0, chunks, 0, 1 << 64),),
     )
     scheme = SharesTerms(1, 1, 4, shares.STARTS)

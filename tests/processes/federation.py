@@ -44,8 +44,8 @@ DOUBLES = "tests.processes.doubles"
 NAME = "tiny"
 SHAPES = (("weight", (96, 96)), ("bias", (96,)))
 CHUNKS = 3
-LEAVES_PER_CHUNK = 13
-"""Three chunks under shares, too: 9,312 values are 37 leaves."""
+LEAVES_PER_CHUNK = 7
+"""Three chunks under shares, too: 9,312 values are 19 leaves."""
 MODEL = "tiny model 1"
 GRID = Grid(fraction_bits=18, value_bits=24)
 PROGRESS_SECONDS = "2"

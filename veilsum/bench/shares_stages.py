@@ -19,9 +19,14 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
-from privacy.merkle import WORDS_PER_LEAF
 from privacy.schemes.keystream import UpdateContext
-from privacy.schemes.shares.layout import COMPONENTS, SEATS, SharesParameters, held_by
+from privacy.schemes.shares.layout import (
+    COMPONENTS,
+    SEATS,
+    WORDS_PER_LEAF,
+    SharesParameters,
+    held_by,
+)
 from privacy.schemes.shares.norm_bound import Projections
 from privacy.schemes.shares.opening import SharesRevealer
 from privacy.schemes.shares.replicated import PairSecrets, ProductShare, signed, zero_shares

@@ -34,7 +34,7 @@ a value, which is 0.135 (2.75 · sqrt(6) / 50).
 
 SERVER_LEARNING_RATE = "1"
 
-LEAVES_PER_CHUNK = 33
+LEAVES_PER_CHUNK = 17
 """Under shares: so few that an upload has two chunks, and can be cut off between them."""
 
 SCORE_STEP_LOG2 = 24

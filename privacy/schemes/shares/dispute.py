@@ -21,10 +21,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from privacy.errors import MalformedMessage, NotYet, RootMismatch
-from privacy.merkle import WORDS_PER_LEAF
 
 from .evidence import ChunkRoots, LeafHashes, Place, ShownLeaf, check_shown
-from .layout import COMPONENTS, SEATS, SharesParameters, Words, held_by
+from .layout import COMPONENTS, SEATS, WORDS_PER_LEAF, SharesParameters, Words, held_by
 
 _ROOT_BYTES = 32
 

@@ -1,7 +1,7 @@
 """What a seat shows of one component, to find where two holders differ and who is right there.
 
 A seat signs the root of each of its two sums, a site that of each of its three components.
-Under it is a tree over the roots of chunks, and under each of those a tree over 256 words a
+Under it is a tree over the roots of chunks, and under each of those a tree over 512 words a
 leaf. Two lists of hashes, of all chunks and then of all leaves of one chunk, give the first
 leaf in which two holders differ; then each shows that leaf with the path to the signed root.
 
@@ -18,7 +18,6 @@ import msgspec
 
 from privacy.errors import MalformedMessage, RootMismatch
 from privacy.merkle import (
-    WORDS_PER_LEAF,
     chunk_leaves,
     inclusion_path,
     leaf_digest,
@@ -26,9 +25,9 @@ from privacy.merkle import (
     verify_inclusion,
 )
 
-from .layout import MOST_LEAVES, WORD_BYTES, Words
+from .layout import MOST_LEAVES, WORD_BYTES, WORDS_PER_LEAF, Words
 
-# As many as fit into a document of 1 MiB; with full chunks of 128 leaves, 528 million words.
+# As many as fit into a document of 1 MiB; with full chunks of 64 leaves, 532 million words.
 MOST_CHUNKS: Final = 1 << 14
 
 _LEAF_BYTES: Final = WORDS_PER_LEAF * WORD_BYTES
@@ -41,7 +40,7 @@ Node = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 """A hash of a Merkle tree."""
 
 LeafWords = Annotated[bytes, msgspec.Meta(min_length=_LEAF_BYTES, max_length=_LEAF_BYTES)]
-"""The 256 words of a leaf, little-endian."""
+"""The 512 words of a leaf, little-endian."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ class ShownLeaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The words of one leaf, and how they lead to the root of their component.
 
     Attributes:
-        words: 256 words.
+        words: 512 words.
         leaf_path: from the leaf to the root of its chunk, lowest step first.
         chunk_root: that root.
         chunk_path: from there to the root of the component, lowest step first.
@@ -121,8 +120,8 @@ class ShownLeaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def leaf_hashes(chunk: int, block: Words) -> LeafHashes:
-    """Return the hashes of all leaves of one chunk of a component, shape (leaves, 256)."""
-    return LeafHashes(tuple(chunk_leaves(chunk, block.reshape(1, 1, -1))))
+    """Return the hashes of all leaves of one chunk of a component, shape (leaves, 512)."""
+    return LeafHashes(tuple(chunk_leaves(chunk, block.reshape(1, 1, -1), WORDS_PER_LEAF)))
 
 
 def first_difference(one: Sequence[bytes], other: Sequence[bytes]) -> int | None:
@@ -142,7 +141,7 @@ def show(roots: ChunkRoots, chunk: int, block: Words, leaf: int) -> ShownLeaf:
 
     Args:
         roots: those of all chunks of the component.
-        block: the chunk's words, shape (leaves, 256).
+        block: the chunk's words, shape (leaves, 512).
 
     Raises:
         MalformedMessage: there is no such chunk or leaf.
@@ -169,7 +168,7 @@ def check_shown(shown: ShownLeaf, place: Place, signed: bytes, whose: str) -> No
         RootMismatch: it does not; names who shows it.
     """
     try:
-        digest = leaf_digest(place.chunk, place.leaf, _MODULUS, shown.words)
+        digest = leaf_digest(place.chunk, place.leaf, _MODULUS, shown.words, WORDS_PER_LEAF)
         verify_inclusion(digest, place.leaf, place.leaves, shown.leaf_path, shown.chunk_root)
         verify_inclusion(shown.chunk_root, place.chunk, place.chunks, shown.chunk_path, signed)
     except (MalformedMessage, RootMismatch) as error:

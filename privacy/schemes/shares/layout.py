@@ -8,7 +8,7 @@ the sum of three components, and each of three seats holds two of them:
     seat 1   components 1 and 2
     seat 2   components 2 and 0
 
-One chunk of one component is a block of leaves of 256 words: 252 that belong to values and 4
+One chunk of one component is a block of leaves of 512 words: 508 that belong to values and 4
 that blind the leaf. A leaf's hash would otherwise be a commitment that the third seat can
 test guesses against: it knows the two other components, so the vector it guesses gives the
 component it lacks. Blinding words are uniform, both holders expand them from their seeds,
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privacy.errors import MalformedMessage, SumOffGrid, UnsafeParameters
-from privacy.merkle import WORDS_PER_LEAF, chunk_root
+from privacy.merkle import chunk_root
 from privacy.schemes import fields
 from privacy.schemes.base import Geometry, Integers
 
@@ -32,13 +32,16 @@ COMPONENTS: Final = 3
 WORD_BITS: Final = 64
 WORD_BYTES: Final = 8
 
+# A hash of two kilobytes costs as much to begin and end as to compute: leaves are longer here
+# than those of ciphertexts.
+WORDS_PER_LEAF: Final = 512
 BLINDING_WORDS: Final = 4
 VALUE_WORDS: Final = WORDS_PER_LEAF - BLINDING_WORDS
 MOST_PER_WORD: Final = 4
-# 258 kB travel for a chunk; its three blocks stay in a core's own cache while it is split.
-LEAVES_PER_CHUNK: Final = 128
+# 260 kB travel for a chunk; its three blocks stay in a core's own cache while it is split.
+LEAVES_PER_CHUNK: Final = 64
 # A chunk of a seat's sum, sealed, stays below a mebibyte.
-MOST_LEAVES: Final = 511
+MOST_LEAVES: Final = 255
 
 Words = NDArray[np.uint64]
 
@@ -76,7 +79,7 @@ class SharesParameters:
         value_bits: bits of a signed grid integer.
         cohort_max: most updates in one sum, two or more.
         values_per_word: grid integers side by side in a word; scores need 1.
-        leaves_per_chunk: leaves of a full chunk, 252 words each.
+        leaves_per_chunk: leaves of a full chunk, 508 words each.
 
     Raises:
         UnsafeParameters: a number out of its range, or words that would not hold the sum.
@@ -183,7 +186,7 @@ def fitting(*, value_bits: int, cohort_max: int, scored: bool) -> SharesParamete
 
 
 def values_of(block: Words) -> Words:
-    """Return the words of a block that belong to values, shape (…, leaves, 252); a view."""
+    """Return the words of a block that belong to values, shape (…, leaves, 508); a view."""
     return block[..., :VALUE_WORDS]
 
 
@@ -224,8 +227,8 @@ def clear_tail(block: Words, count: int) -> None:
 
 
 def block_root(chunk: int, block: Words) -> bytes:
-    """Return the Merkle root of one chunk of one component, shape (leaves, 256)."""
-    return chunk_root(chunk, block.reshape(1, 1, -1))
+    """Return the Merkle root of one chunk of one component, shape (leaves, 512)."""
+    return chunk_root(chunk, block.reshape(1, 1, -1), WORDS_PER_LEAF)
 
 
 def _require_seat(seat: int) -> None:

@@ -12,11 +12,10 @@ from hashlib import sha256
 from itertools import combinations
 
 from privacy.errors import NotYet, SeatsDisagree
-from privacy.merkle import WORDS_PER_LEAF
 from privacy.schemes.base import Integers
 from privacy.signing import transcript
 
-from .layout import COMPONENTS, WORD_BYTES, SharesParameters, Words, flat, shared_by
+from .layout import COMPONENTS, WORD_BYTES, WORDS_PER_LEAF, SharesParameters, Words, flat, shared_by
 from .seat_total import SeatTotal, decode_totals
 
 

@@ -11,7 +11,7 @@ All integers of the header are big-endian:
     leaves       u32       leaves of a block
     roots        2·32      of the seat's two components, in its order
 
-Then for each component given, in the seat's order, 256 words of 8 bytes, little-endian, for
+Then for each component given, in the seat's order, 512 words of 8 bytes, little-endian, for
 each leaf. Two seats show the same component: one of them may give its root alone.
 """
 
@@ -23,9 +23,8 @@ from typing import Final
 import numpy as np
 
 from privacy.errors import MalformedMessage, RootMismatch
-from privacy.merkle import WORDS_PER_LEAF
 
-from .layout import WORD_BYTES, Words, block_root, held_by
+from .layout import WORD_BYTES, WORDS_PER_LEAF, Words, block_root, held_by
 
 _MARKER: Final = b"VSST"
 _VERSION: Final = 1
@@ -40,7 +39,7 @@ class SeatTotal:
         seat: which one.
         chunk: index of the chunk.
         roots: Merkle roots of its two components' sums, in the order of `held_by`.
-        blocks: the sums themselves that it gives, shape (leaves, 256), by component.
+        blocks: the sums themselves that it gives, shape (leaves, 512), by component.
     """
 
     seat: int

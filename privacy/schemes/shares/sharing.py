@@ -21,7 +21,6 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from privacy.errors import MalformedMessage, UnsafeParameters, UpdateOutOfRange
-from privacy.merkle import WORDS_PER_LEAF
 from privacy.schemes.base import Integers
 from privacy.schemes.keystream import SECRET_BYTES, UpdateContext, Use, WordStream, derive_key
 from privacy.sealing import Entropy, HpkeKeyPair, Sealed, open_sealed, seal, seal_context
@@ -34,6 +33,7 @@ from .layout import (
     VALUE_WORDS,
     WORD_BITS,
     WORD_BYTES,
+    WORDS_PER_LEAF,
     SharesParameters,
     Words,
     block_root,
@@ -277,7 +277,7 @@ def component_stream(context: UpdateContext, component: int, secret: bytes) -> W
 def expand(
     stream: WordStream, chunk: int, leaves: int, count: int, out: Words | None = None
 ) -> Words:
-    """Return one chunk's block of a component that is a stream, shape (leaves, 256).
+    """Return one chunk's block of a component that is a stream, shape (leaves, 512).
 
     Args:
         count: words of it that belong to values; places after them are zero.

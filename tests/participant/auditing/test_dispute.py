@@ -48,7 +48,7 @@ async def test_the_report_holds_what_both_have_signed_and_no_word(tmp_path):
     (kept,) = DisputeReports(tmp_path / "disputes", made.keys(made.WATCH).signing).of(1)
     assert kept.report == court.report
     size = len(canonical.encode(msgspec.structs.replace(court.report, exhibits=())))
-    assert size < 2048  # a leaf alone has as much
+    assert size < 2048  # a leaf alone has twice as much
 
 
 async def test_a_seat_that_shows_nothing_is_named_and_is_no_liar(tmp_path):

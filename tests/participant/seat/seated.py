@@ -56,7 +56,7 @@ NAMES = ("east", "north", "south")
 STARTS = ("ea" * 32, "aa" * 32, "50" * 32)
 """What each seat drew when the process started that the plan is for."""
 
-DIMENSION = 1300
+DIMENSION = 2600
 PARAMETERS = SharesParameters(value_bits=16, cohort_max=4, values_per_word=1, leaves_per_chunk=2)
 CHUNKS = 3
 

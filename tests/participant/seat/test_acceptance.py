@@ -51,7 +51,7 @@ async def test_what_another_process_took_is_not_fetched_again(tmp_path, desk):
     assert desk.streams == streams
 
 
-@pytest.mark.parametrize(("length", "from_chunk"), [(4100, 1), (100, 0), (0, 0)])
+@pytest.mark.parametrize(("length", "from_chunk"), [(8200, 1), (100, 0), (0, 0)])
 async def test_a_payload_that_was_cut_goes_on_where_it_stopped(tmp_path, desk, length, from_chunk):
     """At a whole chunk; what a crash left of one is cut off."""
     await (await acceptance(tmp_path, desk)).accept("amber")
@@ -85,7 +85,7 @@ async def test_blocks_that_do_not_open_any_more_say_so(tmp_path, desk):
     held = await accepting.accept("amber")
     before = held.blocks(1)
     body = bytearray(payload(tmp_path).read_bytes())
-    body[4100] ^= 1
+    body[8200] ^= 1
     payload(tmp_path).write_bytes(body)
 
     with pytest.raises(StoreUnavailable, match="damaged"):

@@ -20,12 +20,12 @@ from tests.participant.seat.asked import (
     words,
 )
 
-DIMENSION = 2600
+DIMENSION = 5200
 PLAN = plan(DIMENSION)
 VECTORS = {
     "fine": words([-BOUND], DIMENSION),
     "over": words([BOUND, 1], DIMENSION),
-    "spread": words([19, -19] * (DIMENSION // 2), DIMENSION),
+    "spread": words([13, -13] * (DIMENSION // 2), DIMENSION),
     "wraps": words([1 << 32], DIMENSION),
     "wraps-too": words([1 << 63, 1 << 63], DIMENSION),
 }
@@ -78,7 +78,7 @@ def test_what_is_compared_is_the_squared_norm_and_projections_moved_by_their_bou
     largest = opening[0][2]
     # Source: `norm_bound`: T = 8·B, so that -T..T is 0..2·T, and the square up to B².
     assert list(largest) == [16 * BOUND] * 64 + [BOUND**2]
-    assert list(values[:, 64]) == [BOUND**2, 19 * 19 * DIMENSION]
+    assert list(values[:, 64]) == [BOUND**2, 13 * 13 * DIMENSION]
     projections = values[0, :64].astype(np.int64) - 8 * BOUND
     assert set(projections) <= {-BOUND, 0, BOUND}
     assert len(set(projections)) == 3

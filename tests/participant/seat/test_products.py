@@ -10,7 +10,7 @@ from participant.seat.products import opened
 from privacy.errors import MalformedMessage, OpeningRefused, SeatsDisagree
 from tests.participant.seat.asked import MemoryUpdates, each_seat, plan, three_holdings, words
 
-DIMENSION = 2600
+DIMENSION = 5200
 PLAN = plan(DIMENSION, score_step_log2=0)
 VECTORS = {
     "amber": words([100, 7], DIMENSION),

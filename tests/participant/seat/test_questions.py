@@ -29,7 +29,7 @@ from tests.participant.seat.table import Relay, three_parties
 pytest.importorskip("torch")
 pytest.importorskip("omegaconf")
 
-DIMENSION = 2600
+DIMENSION = 5200
 PLAN = plan(DIMENSION)
 ATTACKS = {
     "one-at-2-32": words([1 << 32], DIMENSION),
@@ -38,9 +38,9 @@ ATTACKS = {
 }
 HONEST = {
     "at-the-bound": words([-BOUND], DIMENSION),
-    "long": words([-10] * 2500, DIMENSION),
+    "long": words([-10] * 5000, DIMENSION),
     "nothing": words([], DIMENSION),
-    "spread": words([19, -19] * (DIMENSION // 2), DIMENSION),
+    "spread": words([13, -13] * (DIMENSION // 2), DIMENSION),
 }
 FOUND = Norms((*HONEST, *ATTACKS), tuple(ATTACKS))
 

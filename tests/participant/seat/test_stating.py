@@ -223,7 +223,7 @@ async def test_a_part_that_the_disk_has_changed_is_found_before_the_sum_counts(t
     await judge(at_work, sits)
     path = tmp_path / "north" / "parts" / "000001" / "cedar" / "payload"
     body = bytearray(path.read_bytes())
-    body[5000] ^= 1
+    body[10000] ^= 1
     path.write_bytes(body)
 
     with pytest.raises(StoreUnavailable, match="the part of cedar is damaged"):
@@ -318,8 +318,8 @@ async def test_memory_does_not_grow_with_the_model(tmp_path):
         for _ in chunks:
             pass
 
-    await peak(504)  # what is loaded once
-    small, large = await peak(5 * 504), await peak(50 * 504)
+    await peak(1016)  # what is loaded once
+    small, large = await peak(5 * 1016), await peak(50 * 1016)
 
     assert large < small + 100_000
 
@@ -329,8 +329,8 @@ def test_sealed_chunks_have_the_length_that_is_read(tmp_path):
     outbox = SumOutbox(tmp_path, PLAN)
 
     assert [outbox.length_of(chunk) for chunk in range(3)] == [
-        80 + 2 * 2048 + 16,
-        80 + 2 * 2048 + 16,
-        80 + 2 * 2048 + 16,
+        80 + 2 * 4096 + 16,
+        80 + 2 * 4096 + 16,
+        80 + 2 * 4096 + 16,
     ]
-    assert SumOutbox(tmp_path, work.plan(504 + 10)).length_of(1) == 80 + 2048 + 16
+    assert SumOutbox(tmp_path, work.plan(1016 + 10)).length_of(1) == 80 + 4096 + 16

@@ -96,7 +96,7 @@ def test_seats_hold_the_words_of_the_file(of, seat):
             words = block.astype("<u8").tobytes()
             assert sha256(words).hexdigest() == expected["sha256_of_components"][component]
             assert [str(each) for each in block[0, :2]] == expected["first_words"][component]
-            blinding = [str(each) for each in block[0, 252:]]
+            blinding = [str(each) for each in block[0, 508:]]
             assert blinding == expected["blinding_of_leaf_0"][component]
 
 

@@ -24,7 +24,7 @@ from tests.privacy.schemes import masked
 from tests.privacy.schemes.shares.three_seats import drawn, send, totals
 
 PARAMETERS = SharesParameters(16, 8, leaves_per_chunk=4)
-DIMENSION = 800
+DIMENSION = 1600
 PAIRS = list(combinations(range(3), 2))
 
 
@@ -165,9 +165,9 @@ def test_the_root_of_a_sum_is_that_of_its_three_components_in_order():
     assert sum_root(roots[::-1]) != sum_root(roots)
 
 
-@pytest.mark.parametrize("dimension", [1, 252, 253, 800, 1008, 1009, 5000])
+@pytest.mark.parametrize("dimension", [1, 508, 509, 1600, 2032, 2033, 10000])
 def test_a_sum_is_as_long_as_the_words_of_its_leaves(dimension):
     geometry = PARAMETERS.geometry(dimension)
-    leaves = sum(-(-geometry.values_in(at) // 252) for at in range(geometry.chunks))
+    leaves = sum(-(-geometry.values_in(at) // 508) for at in range(geometry.chunks))
 
-    assert sum_length(PARAMETERS, dimension) == 3 * 8 * 256 * leaves
+    assert sum_length(PARAMETERS, dimension) == 3 * 8 * 512 * leaves

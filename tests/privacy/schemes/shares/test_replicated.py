@@ -19,7 +19,7 @@ from privacy.schemes.shares.seat_sum import SeatCombiner, takes_payload
 from tests.privacy.schemes.shares.three_seats import CONTEXT, drawn, send
 
 PARAMETERS = SharesParameters(24, 4, leaves_per_chunk=4)
-DIMENSION = 2 * 1008 + 300
+DIMENSION = 2 * 2032 + 600
 CHUNKS = 3
 
 

@@ -12,7 +12,7 @@ from privacy.schemes.shares.seat_sum import SeatCombiner, takes_payload
 from tests.privacy.schemes.shares.three_seats import drawn, send
 
 PARAMETERS = SharesParameters(24, 3, leaves_per_chunk=4)
-DIMENSION = 4 * 252 + 300
+DIMENSION = 4 * 508 + 600
 
 
 @pytest.fixture(scope="module")

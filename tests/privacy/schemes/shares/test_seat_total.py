@@ -9,7 +9,7 @@ from privacy.schemes.shares.seat_total import decode_totals
 from tests.privacy.schemes.shares.three_seats import drawn, send, totals
 
 PARAMETERS = SharesParameters(24, 3, leaves_per_chunk=4)
-DIMENSION = 300
+DIMENSION = 600
 LEAVES = 2
 HEADER = 4 + 4 + 4 + 4 + 64
 
@@ -30,7 +30,7 @@ def test_what_is_written_is_read(statements, components):
     assert set(read.blocks) == set(components)
     assert all(np.array_equal(read.blocks[c], said.blocks[c]) for c in components)
     assert read.encode() == said.encode()
-    assert len(said.encode()) == HEADER + len(components) * LEAVES * 2048
+    assert len(said.encode()) == HEADER + len(components) * LEAVES * 4096
 
 
 def test_several_follow_each_other(statements):
@@ -49,7 +49,7 @@ def test_no_other_header_is_read(statements, at):
         decode_totals(bytes(payload), 0, LEAVES)
 
 
-@pytest.mark.parametrize("length", [1, HEADER - 1, HEADER, HEADER + 2048, -1])
+@pytest.mark.parametrize("length", [1, HEADER - 1, HEADER, HEADER + 4096, -1])
 def test_a_cut_form_is_refused(statements, length):
     with pytest.raises(MalformedMessage):
         decode_totals(statements[0].encode()[:length], 0, LEAVES)
