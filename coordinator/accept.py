@@ -11,9 +11,10 @@ from typing import Protocol
 
 from privacy import canonical, documents
 from privacy.errors import MalformedMessage, NotYet, RootMismatch
+from privacy.growth import seen_in
 from privacy.merkle import tree_root
 from privacy.plan import Plan
-from privacy.records import Contribution, Entry, SharedContribution, digest_of
+from privacy.records import Contribution, Entry, SharedContribution
 
 from . import object_names as names
 from . import verify
@@ -56,10 +57,9 @@ class Uploads:
         Raises:
             ConflictingContribution: the participant has begun another one; it is
                 refused and recorded.
+            PeerLedgerRolledBack: it was signed with an older ledger than one before.
         """
-        upload = self.store.begin_upload(
-            self.number, header.participant, digest_of(header), signed, at=self.now()
-        )
+        upload = self.store.begin_upload(header.participant, seen_in(header), signed, at=self.now())
         return self._offset(upload)
 
     def keep_seals(self, header: Header, seals: Sequence[bytes]) -> None:

@@ -13,11 +13,11 @@ from privacy.configuration import decode
 from privacy.errors import ConfigError
 from privacy.events import PositiveDecimal
 from privacy.identifiers import Digest, FederationId, ParticipantId
-from privacy.plan import CKKS, SHARES, DeadlinePolicy, PrivacyPlan
+from privacy.plan import CKKS, SHARES, Count, DeadlinePolicy, Mechanism, PrivacyPlan
 from privacy.schemes.shares.layout import SEATS
 
 # 900 kB: what travels is synced to a disk chunk by chunk.
-_LEAVES_PER_CHUNK = 224
+_LEAVES_PER_CHUNK = 112
 
 
 class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +51,7 @@ class SchemeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RoundSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What every round of the programme is held to."""
 
-    wanted: int
+    wanted: Count
     openers: tuple[ParticipantId, ...]
     cohort_minimum: int
     quorum: int
@@ -102,6 +102,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             _check_shares(self.scheme, self.rounds.seats)
         else:
             _check_ckks(self.scheme, self.rounds.seats)
+        if self.privacy.mechanism is Mechanism.DISTRIBUTED:
+            _check_distributed(self.scheme)
 
 
 def read(path: Path) -> Settings:
@@ -141,4 +143,13 @@ def _check_ckks(scheme: SchemeSettings, seats: tuple[str, ...]) -> None:
         raise ConfigError(
             f"scheme.packed, scheme.unchecked and scheme.score_step_log2 are for {SHARES}; "
             f"leave them out under {CKKS}"
+        )
+
+
+def _check_distributed(scheme: SchemeSettings) -> None:
+    asks = scheme.bound_norms or scheme.score_step_log2 is not None
+    if scheme.name == SHARES and asks:
+        raise ConfigError(
+            'privacy.mechanism: under "distributed" no single update has all of the noise; set '
+            "scheme.bound_norms to false and leave out scheme.score_step_log2"
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from privacy.documents import Signed, pack
+from privacy.documents import Signed, pack, unpack
 from privacy.errors import IllegalEvent
 from privacy.failpoints import Failpoints
 from privacy.plan import SHARES, Plan
@@ -101,6 +101,11 @@ class Contributions:
             contribution=entry.contribution,
         )
         return self.archive.signed(receipt)
+
+    def newest(self, sender: str) -> Signed | None:
+        """Return the sender's header whose ledger had come farthest, if it has sent one."""
+        header = self.store.newest_header(sender)
+        return None if header is None else unpack(header)
 
     def forget(self, number: int) -> None:
         """Forget what is remembered of a round that is over; the store keeps what counts."""

@@ -1,6 +1,5 @@
 """The coordinator's signing key: it vouches for plans, receipts, cohorts and sums."""
 
-import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,25 +11,22 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from privacy.errors import ConfigError
-from veilsum.files import read_secret
+from veilsum.files import read_secret, write_new
 
 
 def make_signing_key(path: Path) -> Ed25519PrivateKey:
     """Return a new key, written to the new file `path` with mode 0600 (PKCS #8, PEM).
 
+    The file is there whole, or not at all.
+
     Raises:
         ConfigError: the file exists; a key is never overwritten.
+        StoreUnavailable: the disk refuses.
     """
     key = Ed25519PrivateKey.generate()
     body = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except FileExistsError:
-        raise ConfigError(f"{path} exists; a key is never overwritten") from None
-    with os.fdopen(file, "wb") as out:
-        out.write(body)
-        out.flush()
-        os.fsync(out.fileno())
+    if not write_new(path, body):
+        raise ConfigError(f"{path} exists; a key is never overwritten")
     return key
 
 

@@ -6,7 +6,7 @@ from math import isqrt
 from privacy.arithmetic import Arithmetic, ModulusRange
 from privacy.errors import IllegalEvent
 from privacy.events import exact
-from privacy.plan import CKKS, SHARES, CkksTerms, Plan, SharesTerms, Terms
+from privacy.plan import CKKS, SHARES, CkksTerms, Plan, SharesTerms, Terms, aggregation_of
 from privacy.records import KeySpecification
 from privacy.roster import Roster
 from privacy.schemes import ckks_parameters
@@ -76,6 +76,7 @@ def plan(
     model: str,
     release: str | None,
     starts: tuple[str, str, str] = NO_STARTS,
+    released: int = 0,
 ) -> Plan:
     """Return the plan of round `number`.
 
@@ -85,6 +86,7 @@ def plan(
         model: digest of the model the round starts from.
         release: digest of the release that made that model; None for the first.
         starts: under `shares`, of each seat in order; empty for one that is away.
+        released: models that the programme has released before this round.
 
     Raises:
         UnsafeParameters: the settings would not keep what a plan promises.
@@ -101,12 +103,13 @@ def plan(
         clip=rounds.clip,
         cohort_minimum=rounds.cohort_minimum,
         quorum=rounds.quorum,
-        aggregation="mean/1",
+        aggregation=aggregation_of(settings.privacy),
         server_learning_rate=rounds.server_learning_rate,
         privacy=settings.privacy,
         deadline=rounds.deadline,
         openers=rounds.openers,
         agreement=rounds.agreement,
+        rounds_left=rounds.wanted - released,
         seats=rounds.seats,
         auditor=rounds.auditor,
     )

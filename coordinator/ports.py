@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from privacy.errors import ConflictingContribution, MalformedMessage
+from privacy.growth import LastSeen
 
 REFUSALS_KEPT: Final = 16
 """Refusals recorded per participant and round; who goes on contradicting itself fills no disk."""
@@ -207,15 +208,25 @@ class Store(Protocol):
         """Return the names and bodies of all documents of a kind, sorted by name."""
         ...
 
-    def begin_upload(
-        self, number: int, participant: str, digest: str, header: bytes, *, at: float
-    ) -> Upload:
-        """Return the participant's upload to round `number`, begun now if it was not.
+    def begin_upload(self, participant: str, seen: LastSeen, header: bytes, *, at: float) -> Upload:
+        """Return the participant's upload to a round, begun now if it was not.
+
+        With it, in the same transaction, is kept how far its privacy ledger has been seen.
+
+        Args:
+            seen: of the header: its round, its digest, and the ledger it was signed with.
+            header: what was signed.
 
         Raises:
             ConflictingContribution: it has begun one of another digest; the
                 attempt is recorded, with the time `at`.
+            PeerLedgerRolledBack: it was signed with an older ledger than one before; nothing
+                is kept.
         """
+        ...
+
+    def newest_header(self, participant: str) -> bytes | None:
+        """Return the participant's header whose ledger had come farthest; None before one."""
         ...
 
     def upload(self, number: int, participant: str) -> Upload | None:

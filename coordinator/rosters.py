@@ -34,11 +34,7 @@ class Rosters:
 
     def versions(self) -> list[SignedRoster]:
         """Return every version, oldest first."""
-        bodies = sorted(self.store.documents(_KIND), key=lambda each: int(each[0]))
-        return [
-            SignedRoster(decode_roster(body), dict(self.store.documents(_signatures(int(version)))))
-            for version, body in bodies
-        ]
+        return versions_in(self.store)
 
     def sign(self, participant: str, version: int, signature: bytes) -> None:
         """Take a member's signature on a version.
@@ -77,6 +73,15 @@ class Rosters:
     def missing_founders(self) -> tuple[str, ...]:
         """Return the founding members that have not signed, in order; none once all have."""
         return () if self._current is not None else _missing(self.versions()[0])
+
+
+def versions_in(store: Store) -> list[SignedRoster]:
+    """Return every version of the roster that `store` keeps, oldest first, unchecked."""
+    bodies = sorted(store.documents(_KIND), key=lambda each: int(each[0]))
+    return [
+        SignedRoster(decode_roster(body), dict(store.documents(_signatures(int(version)))))
+        for version, body in bodies
+    ]
 
 
 def _missing(founding: SignedRoster) -> tuple[str, ...]:

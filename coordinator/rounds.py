@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from privacy.errors import NotYet
+from privacy.errors import NotYet, WrongIdentity
 from privacy.failpoints import Failpoints
 
 from . import round as machine
@@ -56,6 +56,18 @@ class Rounds:
             if number not in self._rounds:
                 raise NotYet(f"there is no round {number} yet")
             return self._rounds[number]
+
+    def of_seat(self, caller: str, number: int) -> Round:
+        """Return one round, to a seat of it.
+
+        Raises:
+            WrongIdentity: the caller is no seat of the round.
+            NotYet: as for `get`.
+        """
+        current = self.get(number)
+        if caller not in current.rules.seats:
+            raise WrongIdentity(f"{caller} is no seat of round {number}")
+        return current
 
     def begin(self, new: Round) -> None:
         """Save a round that there was not."""

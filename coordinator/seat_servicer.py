@@ -26,11 +26,11 @@ class SeatServicer(seat_pb2_grpc.SeatServiceServicer):
     ) -> AsyncIterator[seat_pb2.GetPartResponse]:
         """Stream one contribution as the caller's seat holds it."""
         caller, number, who = peer_identity(context).id, request.round, request.participant
-        part = await asyncio.to_thread(self._seats.part, caller, number, who)
+        part = await asyncio.to_thread(self._seats.parts.part, caller, number, who)
         header = seat_pb2.PartHeader(header=codec.signed_to_wire(part.header), sealed=part.sealed)
         yield seat_pb2.GetPartResponse(header=header)
         for chunk in range(request.from_chunk, part.chunks):
-            payload = await asyncio.to_thread(self._seats.part_chunk, caller, number, who, chunk)
+            payload = await asyncio.to_thread(self._seats.parts.chunk, caller, number, who, chunk)
             yield seat_pb2.GetPartResponse(chunk=payload)
 
     async def GetCandidates(
@@ -38,7 +38,9 @@ class SeatServicer(seat_pb2_grpc.SeatServiceServicer):
     ) -> AsyncIterator[seat_pb2.GetCandidatesResponse]:
         """Stream the signed candidates, and the header of each behind them."""
         caller = peer_identity(context).id
-        signed, headers = await asyncio.to_thread(self._seats.candidates, caller, request.round)
+        signed, headers = await asyncio.to_thread(
+            self._seats.judging.candidates, caller, request.round
+        )
         yield seat_pb2.GetCandidatesResponse(candidates=codec.signed_to_wire(signed))
         for header in headers:
             yield seat_pb2.GetCandidatesResponse(contribution=codec.signed_to_wire(header))
@@ -48,7 +50,7 @@ class SeatServicer(seat_pb2_grpc.SeatServiceServicer):
     ) -> seat_pb2.PutVerdictResponse:
         """Take what the caller's seat says of the candidates."""
         caller, signed = peer_identity(context).id, codec.signed_from_wire(request.verdict)
-        await asyncio.to_thread(self._seats.put_verdict, caller, signed)
+        await asyncio.to_thread(self._seats.judging.put_verdict, caller, signed)
         return seat_pb2.PutVerdictResponse()
 
     async def SignCohort(
@@ -57,7 +59,11 @@ class SeatServicer(seat_pb2_grpc.SeatServiceServicer):
         """Take the caller's signature on the cohort."""
         caller = peer_identity(context).id
         await asyncio.to_thread(
-            self._seats.sign_cohort, caller, request.round, request.cohort, request.signature
+            self._seats.certifying.sign_cohort,
+            caller,
+            request.round,
+            request.cohort,
+            request.signature,
         )
         return seat_pb2.SignCohortResponse()
 
@@ -68,24 +74,24 @@ class SeatServicer(seat_pb2_grpc.SeatServiceServicer):
         caller, upload = peer_identity(context).id, None
         async for part in request:
             if upload is None:
-                upload = await asyncio.to_thread(self._seats.begin_sum, caller, _statement(part))
+                upload = await asyncio.to_thread(self._seats.sums.begin, caller, _statement(part))
                 yield seat_pb2.PutSeatSumResponse()
                 continue
             chunk = _chunk(part)
             durable = await asyncio.to_thread(
-                self._seats.put_sum_chunk, upload, chunk.position, chunk.payload
+                self._seats.sums.put_chunk, upload, chunk.position, chunk.payload
             )
             yield seat_pb2.PutSeatSumResponse(chunks=durable)
         if upload is None:
             raise MalformedMessage("a seat's sum without its statement")
-        await asyncio.to_thread(self._seats.finish_sum, upload)
+        await asyncio.to_thread(self._seats.sums.finish, upload)
 
     async def GetSeatSums(
         self, request: seat_pb2.GetSeatSumsRequest, context: Context
     ) -> AsyncIterator[seat_pb2.GetSeatSumsResponse]:
         """Stream the seats' signed statements, each in a message of its own."""
         caller = peer_identity(context).id
-        for each in await asyncio.to_thread(self._seats.sums, caller, request.round):
+        for each in await asyncio.to_thread(self._seats.sealed.statements, caller, request.round):
             yield seat_pb2.GetSeatSumsResponse(statement=codec.signed_to_wire(each))
 
     async def GetSealedWords(
@@ -94,9 +100,9 @@ class SeatServicer(seat_pb2_grpc.SeatServiceServicer):
         """Stream the sealed sum of one component of one seat."""
         caller = peer_identity(context).id
         place = request.round, request.seat, request.position
-        chunks = await asyncio.to_thread(self._seats.words_chunks, caller, *place)
+        chunks = await asyncio.to_thread(self._seats.sealed.chunks, caller, *place)
         for chunk in range(request.from_chunk, chunks):
-            payload = await asyncio.to_thread(self._seats.words, caller, *place, chunk)
+            payload = await asyncio.to_thread(self._seats.sealed.words, caller, *place, chunk)
             yield seat_pb2.GetSealedWordsResponse(chunk=payload)
 
     async def PutScores(
@@ -104,14 +110,14 @@ class SeatServicer(seat_pb2_grpc.SeatServiceServicer):
     ) -> seat_pb2.PutScoresResponse:
         """Keep the scores that the caller has signed."""
         caller, signed = peer_identity(context).id, codec.signed_from_wire(request.scores)
-        await asyncio.to_thread(self._seats.put_scores, caller, signed)
+        await asyncio.to_thread(self._seats.scores.put, caller, signed)
         return seat_pb2.PutScoresResponse()
 
     async def GetScores(
         self, request: seat_pb2.GetScoresRequest, context: Context
     ) -> seat_pb2.GetScoresResponse:
         """Return the scores that all three seats have signed."""
-        signed = await asyncio.to_thread(self._seats.scores, request.round)
+        signed = await asyncio.to_thread(self._seats.scores.agreed, request.round)
         return seat_pb2.GetScoresResponse(scores=codec.signed_to_wire(signed))
 
     async def NameLiar(
@@ -119,7 +125,7 @@ class SeatServicer(seat_pb2_grpc.SeatServiceServicer):
     ) -> seat_pb2.NameLiarResponse:
         """Take the auditor's word on a dispute."""
         caller, seats = peer_identity(context).id, tuple(request.seats)
-        await asyncio.to_thread(self._seats.name_liar, caller, request.round, seats)
+        await asyncio.to_thread(self._seats.disputes.name_liar, caller, request.round, seats)
         return seat_pb2.NameLiarResponse()
 
 

@@ -196,7 +196,7 @@ class Service:
             # Nobody opens it any more: who has the key has a model, or was too late.
             self.objects.delete_prefix(names.sums(effect.round))
             self.store.forget_sum(effect.round)
-            self.seats.erase(effect.round)
+            self.seats.sums.erase(effect.round)
             # The cohort key lives for one round: nobody can ask for its secret again.
             self.objects.delete_prefix(names.keys(effect.round))
             self.models.erase_unreleased(effect.round)
@@ -274,6 +274,7 @@ class Service:
             model,
             release,
             self.starts.of_plan() if self.settings.rounds.seats else planning.NO_STARTS,
+            programme.released(self.rounds.all()),
         )
         self.archive.keep_plan(number, plan)
         return plan

@@ -194,6 +194,16 @@ class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
         receipt = await asyncio.to_thread(self._contributions.commit, caller, request.round)
         return contribution_pb2.CommitContributionResponse(receipt=codec.signed_to_wire(receipt))
 
+    async def GetCheckpoint(
+        self, request: contribution_pb2.GetCheckpointRequest, context: Context
+    ) -> contribution_pb2.GetCheckpointResponse:
+        """Return the caller's newest header, if it has one."""
+        caller = peer_identity(context).id
+        header = await asyncio.to_thread(self._contributions.newest, caller)
+        if header is None:
+            return contribution_pb2.GetCheckpointResponse()
+        return contribution_pb2.GetCheckpointResponse(header=codec.signed_to_wire(header))
+
 
 class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
     """Cohorts, sums and their audit."""

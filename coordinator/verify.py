@@ -12,10 +12,9 @@ import msgspec
 from privacy import canonical
 from privacy.documents import Signed, check_signer
 from privacy.errors import MalformedMessage, WrongContext, WrongIdentity
-from privacy.events import from_json
 from privacy.identifiers import Digest, sha256_hex
 from privacy.limbs import PUBLIC_KEY, Layout
-from privacy.local_training import privacy_event
+from privacy.mechanism import events_of
 from privacy.plan import CKKS, SHARES, Plan
 from privacy.records import (
     COORDINATOR,
@@ -84,7 +83,7 @@ def contribution(
     _check_context(header, plan)
     _check_pieces(header, plan)
     _check_recipients(header, plan)
-    if header.claim != from_json(privacy_event(plan.terms.privacy.training)):
+    if header.claim != events_of(plan.terms.privacy.training):
         raise WrongContext(f"{sender} claims another privacy event than the plan's")
     return header
 

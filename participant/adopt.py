@@ -38,8 +38,8 @@ class Adopter:
     first: Digest
     openings: dict[int, Opening]
 
-    async def adopt(self, number: int) -> Release:
-        """Return the release of a round, whose model is then kept here.
+    async def adopt(self, number: int) -> Released:
+        """Return the release of a round, and its plan; its model is then kept here.
 
         Raises:
             OpeningRefused: it contradicts what this site, as an opener, has opened itself.
@@ -54,7 +54,7 @@ class Adopter:
         if not self.models.holds(release.model):
             await self._fetch_model(found)
         self.memory.releases(number, digest_of(release), release.model)
-        return release
+        return found
 
     async def _released(self, number: int) -> Released:
         return await released(self.coordinator, self.config.policy, self.versions, number)

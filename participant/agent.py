@@ -12,8 +12,8 @@ from pathlib import Path
 
 import structlog
 
-from privacy import ledger as ledgers
-from privacy.budget import SpendLimits, check_delta
+from privacy.budget import check_delta
+from privacy.documents import check_signer, only_by
 from privacy.errors import (
     ConfigError,
     IllegalEvent,
@@ -24,21 +24,22 @@ from privacy.errors import (
     WrongContext,
 )
 from privacy.failpoints import Failpoints
-from privacy.identifiers import Digest
+from privacy.identifiers import COORDINATOR, Digest
 from privacy.plan import SHARES, Plan
-from privacy.records import digest_of
 from privacy.roster import Role, Roster
 from privacy.sealing import Entropy
+from privacy.signing import Purpose
 from privacy.vectors import Shapes
 from veilsum.files import hold
 
-from . import keying, models, policy, spool
+from . import kept, keying, models, outcome, policy, spool
 from .adopt import Adopter
 from .certify import Certifier
-from .config import SiteConfig, ledger_of
+from .config import SiteConfig, dataset_of, ledger_of, limits_of
 from .connect import connect
 from .contribute import Contributor
-from .found import admitted_versions, found
+from .found import admitted_history, found
+from .kept import Kept
 from .keys import SiteKeys
 from .ledger import SiteLedger
 from .letters import Letters, Mailbox
@@ -48,7 +49,8 @@ from .opener import Opener, Opening
 from .outbox import Outbox, erase_until
 from .patience import Patience
 from .payout import Payouts
-from .planned import planned
+from .peers import Peers, own_header, require_newest
+from .planned import check_planned
 from .seat import recall
 from .send import Sender
 from .session import (
@@ -91,8 +93,10 @@ class Agent:
     def __post_init__(self) -> None:
         state = self.config.state
         self._held = hold(state)
+        self._kept = Kept(state / kept.FOLDER)
         self._memory = Memory(state)
         self._ledger = self._open_ledger()
+        self._peers = Peers(self.config.participant, self._memory, self._ledger)
         self._models = Models(state / models.FOLDER)
         self._models.sweep()
         self._worker = Worker(self.worker_main, self.config.dataset.site, self._models.folder)
@@ -143,17 +147,21 @@ class Agent:
             try:
                 who = (self.keys, self.config.participant, self.config.policy.roster)
                 await found(self._coordinator, *who)
-                *self._earlier, self._roster = await admitted_versions(self._coordinator, *who)
+                history = await admitted_history(self._coordinator, *who)
+                *self._earlier, self._roster = (each.roster for each in history)
+                self._kept.keep_rosters(history)
                 break
             except Unavailable as error:
                 await self._patience.wait(error)
         self._patience.reset()
         roles = self._roster.member(self.config.participant).roles
+        if Role.TRAINER in roles:
+            await self._check_ledger()
         release = self._memory.newest_release()
         self._standing = replace(
             self._standing,
             trains=Role.TRAINER in roles,
-            adopted=release[0] if release and self._models.holds(release[2]) else 0,
+            adopted=release[0] if release and self._has_adopted(release) else 0,
         )
         sender = Sender(self._coordinator, self._roster.coordinator_key, self.failpoints)
         self._contributor = Contributor(
@@ -166,9 +174,23 @@ class Agent:
             self._ledger,
             sender,
             self.config.state / "receipts",
+            self._kept,
             self.failpoints,
         )
         log.info("joined", participant=self.config.participant, roster=self._roster.digest())
+
+    async def _check_ledger(self) -> None:
+        """Hold the ledger against this site's newest header: its memory may be an old copy, too."""
+        me, history = self.config.participant, (*self._earlier, self._roster)
+        while True:
+            try:
+                newest = await self._coordinator.newest_header()
+                break
+            except Unavailable as error:
+                await self._patience.wait(error)
+        self._patience.reset()
+        if newest is not None:
+            require_newest(self._ledger, own_header(newest, me, history))
 
     def _open_ledger(self) -> SiteLedger:
         dataset, limits = self.config.dataset, self.config.policy
@@ -179,18 +201,17 @@ class Agent:
             path,
             self.clock,
             site=self.config.participant,
-            limits=SpendLimits(limits.delta, limits.epsilon_for_life, limits.epsilon_per_round),
+            limits=limits_of(limits),
+            key=self.keys.signing,
+            also=dataset.ledger_keys,
+            keeps=self._memory.ledger_grew,
+            failpoints=self.failpoints,
         )
-        ledger.register(
-            ledgers.Dataset(
-                id=dataset.id,
-                version=dataset.version,
-                parent=dataset.version - 1 or None,
-                unit=limits.unit,
-                max_records_per_unit=dataset.records_per_unit,
-                neighbor=limits.neighbouring,
-            )
-        )
+        seen = self._memory.ledger_seen()
+        if seen is not None:
+            ledger.require_extends(seen)
+        ledger.register(dataset_of(self.config))
+        ledger.set_policy(limits.officers)
         self._memory.begins_ledger()
         return ledger
 
@@ -256,6 +277,7 @@ class Agent:
             else:
                 await self._wait(watching)
         watching.cancel()
+        self._give_back()
 
     async def _wait(self, watching: asyncio.Task[None]) -> None:
         changed = asyncio.create_task(self._changed.wait())
@@ -327,6 +349,7 @@ class Agent:
             self.config.policy,
             self._roster,
             self._memory,
+            self._peers,
             self._coordinator,
             self.failpoints,
         )
@@ -340,6 +363,7 @@ class Agent:
             self._coordinator,
             self._worker,
             self._memory,
+            self._peers,
             self._models,
             self._roster,
             self._shapes,
@@ -362,7 +386,8 @@ class Agent:
     # -- contributing --------------------------------------------------------------
 
     async def _contribute(self, number: int) -> None:
-        plan = await planned(self._coordinator, self._roster, number)
+        sent = await self._coordinator.plan(number)
+        plan = check_planned(sent, self._roster, number)
         _, release, digest = self._memory.newest_release() or (0, None, self._first)
         size = self._models.size(digest)
         if size is None:
@@ -372,6 +397,7 @@ class Agent:
         if plan.arithmetic.dimension != size:
             raise WrongContext(f"round {number}: the plan is for a model of another size")
         key = b"" if plan.arithmetic.scheme == SHARES else await self._public_key(plan)
+        self._kept.keep_plan(number, sent)
         await self._contributor.contribute(plan, key, self._outbox(number))
 
     async def _public_key(self, plan: Plan) -> bytes:
@@ -385,16 +411,38 @@ class Agent:
     # -- adopting and settling -----------------------------------------------------
 
     async def _adopt(self, number: int) -> None:
-        release = await self._adopter().adopt(number)
+        adopted = await self._adopter().adopt(number)
+        if not self._is_recorded(number):
+            cohort, _ = await self._coordinator.cohort(number)
+            # before the rows that name them, so that no crash leaves rows without documents
+            check_signer(cohort, Purpose.COHORT, COORDINATOR, adopted.roster.coordinator_key)
+            self._kept.keep(Purpose.COHORT, number, only_by(cohort, COORDINATOR))
+            self._kept.keep(Purpose.RELEASE, number, adopted.signed)
+            dataset, release = self.config.dataset.id, adopted.release
+            outcome.record(self._ledger, dataset, adopted.plan, release, cohort)
         self._standing = replace(self._standing, adopted=number)
-        self._finish_rounds(number, digest_of(release))
-        log.info("model_adopted", round=number, model=release.model)
+        self._finish_rounds(number)
+        log.info("model_adopted", round=number, model=adopted.release.model)
 
-    def _finish_rounds(self, number: int, evidence: str) -> None:
-        """Erase what rounds up to `number` left, and give back what they did not spend."""
-        for held in self._ledger.reserved():
-            if held.job == self.config.federation and held.round <= number:
-                self._ledger.retire(held.id, evidence)
+    def _has_adopted(self, release: tuple[int, str, str]) -> bool:
+        number, _, model = release
+        return self._models.holds(model) and self._is_recorded(number)
+
+    def _is_recorded(self, number: int) -> bool:
+        """Return whether the ledger needs no more of a round that has a release."""
+        made = self._ledger.committed(self.config.dataset.id, self.config.federation, number)
+        return made is None or made.release is not None
+
+    def _give_back(self) -> None:
+        """Retire what the programme has left of its reservations, now that it is over."""
+        release = self._memory.newest_release()
+        for held in self._ledger.reserved() if self._view.finished and release else ():
+            mine = (self.config.dataset.id, self.config.federation)
+            if release and (held.dataset, held.job) == mine:
+                self._ledger.retire(held.id, release[1])
+
+    def _finish_rounds(self, number: int) -> None:
+        """Erase what rounds up to `number` left."""
         erase_until(self.config.state / "outbox", number)
         spool.erase_until(self.config.state / spool.FOLDER, number)
         self._memory.forget_models(self._models, self._first)

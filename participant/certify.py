@@ -22,6 +22,7 @@ from .config import Policy
 from .coordinator import Coordinator
 from .frozen import check_frozen_cohort
 from .memory import Memory
+from .peers import Peers
 from .planned import planned
 from .seat_calls import SeatCalls
 
@@ -34,6 +35,7 @@ class Certifier:
     policy: Policy
     roster: Roster
     memory: Memory
+    peers: Peers
     coordinator: Coordinator
     failpoints: Failpoints
 
@@ -44,15 +46,17 @@ class Certifier:
             NotYet: there is another cohort by now.
             OpeningRefused: this site has signed another one for the round.
             PolicyRefusal: its policy does not accept the plan.
-            InvalidSignature, WrongContext, MalformedMessage, WrongIdentity, CohortTooSmall: the
-                cohort is not one that may be summed.
+            InvalidSignature, WrongContext, MalformedMessage, WrongIdentity, CohortTooSmall,
+                PeerLedgerRolledBack: the cohort is not one that may be summed.
         """
         plan = await planned(self.coordinator, self.roster, number)
         policies.check_round(plan, self.policy, self.roster)
         signed, headers = await self.coordinator.cohort(number)
-        cohort = check_frozen_cohort(plan, self.policy, self.roster, signed, headers)
+        seen = self.peers.seen()
+        cohort = check_frozen_cohort(plan, self.policy, self.roster, signed, headers, seen)
         if digest_of(cohort) != wanted:
             raise NotYet(f"round {number} has another cohort by now")
+        await self.peers.record(headers)
         self.memory.certifies(number, wanted)
         self.failpoints.hit("certify.before_sign")
         signature = sign(self.key, Purpose.CERTIFICATE, signed.body)

@@ -10,10 +10,14 @@ from typing import Annotated
 import msgspec
 from msgspec.structs import replace
 
+from privacy import ledger as ledgers
 from privacy.accounting import NeighbouringRelation, UnitOfPrivacy
+from privacy.budget import SpendLimits
 from privacy.configuration import decode
 from privacy.errors import ConfigError
 from privacy.identifiers import Digest, FederationId, ParticipantId
+from privacy.ledger import KeyText, Name
+from privacy.plan import Mechanism
 
 _Decimal = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)?\Z")]
 _Address = Annotated[
@@ -39,6 +43,7 @@ class Dataset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ledger: Path | None = None
     records_per_unit: Annotated[int, msgspec.Meta(ge=1)] = 1
     version: Annotated[int, msgspec.Meta(ge=1)] = 1
+    ledger_keys: tuple[KeyText, ...] = ()
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +61,20 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     neighbouring: NeighbouringRelation
     releases: tuple[str, ...]
     without_auditor: bool = False
+    mechanisms: tuple[Mechanism, ...] = (Mechanism.LOCAL,)
+    vector_epsilon_per_round: _Decimal | None = None
+    vector_epsilon_for_life: _Decimal | None = None
+    officers: dict[Name, KeyText] = {}
+    most_rounds: Annotated[int, msgspec.Meta(ge=1)] = 1000
+
+    def __post_init__(self) -> None:
+        keys = set(self.officers.values())
+        if self.officers and (len(self.officers) < 2 or len(keys) != len(self.officers)):
+            raise ConfigError(
+                f"policy.officers: {len(self.officers)} with {len(keys)} keys; one proposes a "
+                "higher limit and another one approves, so at least two are needed, each with a "
+                "key of his or her own"
+            )
 
 
 class SettlementAccess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,3 +124,35 @@ def with_site(config: SiteConfig, site: str) -> SiteConfig:
 def ledger_of(config: SiteConfig) -> Path:
     """Return where the dataset's ledger is: one for each dataset, in whatever federation."""
     return config.dataset.ledger or config.state / "ledger.sqlite"
+
+
+def dataset_of(config: SiteConfig) -> ledgers.Dataset:
+    """Return the dataset as the ledger registers it.
+
+    Raises:
+        UnsafeParameters: several records per unit where the unit is a record.
+    """
+    dataset, policy = config.dataset, config.policy
+    return ledgers.Dataset(
+        id=dataset.id,
+        version=dataset.version,
+        parent=dataset.version - 1 or None,
+        unit=policy.unit,
+        max_records_per_unit=dataset.records_per_unit,
+        neighbor=policy.neighbouring,
+    )
+
+
+def limits_of(policy: Policy) -> SpendLimits:
+    """Return what a site's policy lets its data spend, in both views.
+
+    Raises:
+        UnsafeParameters: a limit that protects nobody.
+    """
+    return SpendLimits(
+        policy.delta,
+        policy.epsilon_for_life,
+        policy.epsilon_per_round,
+        policy.vector_epsilon_for_life or "",
+        policy.vector_epsilon_per_round or "",
+    )

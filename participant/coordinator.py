@@ -26,6 +26,8 @@ from privacy.roster import SignedRoster, decode_roster
 from veilsum.v1 import (
     cohort_pb2,
     cohort_pb2_grpc,
+    contribution_pb2,
+    contribution_pb2_grpc,
     document_pb2,
     enrolment_pb2,
     enrolment_pb2_grpc,
@@ -80,6 +82,7 @@ class Coordinator:
         self._cohorts = cohort_pb2_grpc.CohortServiceStub(self.channel)
         self._models = model_pb2_grpc.ModelServiceStub(self.channel)
         self._settlement = settlement_pb2_grpc.SettlementServiceStub(self.channel)
+        self._contributions = contribution_pb2_grpc.ContributionServiceStub(self.channel)
 
     async def roster(self) -> list[SignedRoster]:
         """Return every version of the roster, unchecked."""
@@ -137,6 +140,12 @@ class Coordinator:
         """Return a round's plan: arithmetic part, terms, and the coordinator's signature."""
         answer = await self.call(self._rounds.GetPlan(round_pb2.GetPlanRequest(round=number)))
         return answer.arithmetic, answer.terms, answer.signature
+
+    async def newest_header(self) -> Signed | None:
+        """Return this site's own header whose ledger had come farthest; None before one."""
+        request = contribution_pb2.GetCheckpointRequest()
+        answer = await self.call(self._contributions.GetCheckpoint(request))
+        return signed_from_wire(answer.header) if answer.HasField("header") else None
 
     async def cohort(self, number: int) -> tuple[Signed, list[Signed]]:
         """Return the frozen cohort and the header of each contribution in it."""

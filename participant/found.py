@@ -70,11 +70,22 @@ async def admitted_versions(
     Raises:
         WrongContext, InvalidSignature: as for `found` and `admit`.
     """
+    history = await admitted_history(coordinator, keys, participant, fingerprint)
+    return tuple(each.roster for each in history)
+
+
+async def admitted_history(
+    coordinator: Coordinator, keys: SiteKeys, participant: str, fingerprint: str
+) -> list[SignedRoster]:
+    """Return the same with the signatures that admit each version.
+
+    Raises:
+        WrongContext, InvalidSignature: as for `found` and `admit`.
+    """
     history = await coordinator.roster()
     _check(history, keys, participant, fingerprint)
-    versions = admit_all(history, fingerprint)
-    _check_own_keys(versions[-1], keys, participant)
-    return versions
+    _check_own_keys(admit_all(history, fingerprint)[-1], keys, participant)
+    return history
 
 
 def entry(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from privacy import canonical
 from privacy.documents import Signed, check_signer
 from privacy.errors import CohortTooSmall, MalformedMessage, WrongContext, WrongIdentity
+from privacy.growth import SeenOf, check_grown, seen_in
 from privacy.identifiers import COORDINATOR
 from privacy.plan import SHARES, Plan
 from privacy.records import (
@@ -46,10 +47,15 @@ def check_frozen(
     signed_cohort: Signed,
     headers: Sequence[Signed],
     signed_sum: Signed,
+    seen: SeenOf,
 ) -> Frozen:
     """Return the cohort and the sum's manifest, if all that is said of them holds.
 
+    Args:
+        seen: how far whoever checks has seen the sites' ledgers.
+
     Raises:
+        PeerLedgerRolledBack: a site's header was signed with an older ledger than that.
         InvalidSignature: of the coordinator, or of a site on its own header.
         WrongContext: something belongs to another round or plan.
         MalformedMessage: a cohort, a piece or a sum of another shape than the plan's.
@@ -57,7 +63,7 @@ def check_frozen(
         CohortTooSmall: fewer contributions, or organisations, than plan and policy ask for.
     """
     check_signer(signed_sum, Purpose.SUM, COORDINATOR, roster.coordinator_key)
-    cohort = check_frozen_cohort(plan, policy, roster, signed_cohort, headers)
+    cohort = check_frozen_cohort(plan, policy, roster, signed_cohort, headers, seen)
     total = canonical.decode(signed_sum.body, Sum)
     _check_context(plan, total)
     if total.cohort != digest_of(cohort) or total.contributions != len(cohort.entries):
@@ -73,12 +79,13 @@ def check_frozen_cohort(
     roster: Roster,
     signed_cohort: Signed,
     headers: Sequence[Signed],
+    seen: SeenOf,
 ) -> Cohort:
     """Return the cohort, if all that is said of it and its contributions holds.
 
     Raises:
-        InvalidSignature, WrongContext, MalformedMessage, WrongIdentity, CohortTooSmall: as
-            for `check_frozen`.
+        InvalidSignature, WrongContext, MalformedMessage, WrongIdentity, CohortTooSmall,
+            PeerLedgerRolledBack: as for `check_frozen`.
     """
     check_signer(signed_cohort, Purpose.COHORT, COORDINATOR, roster.coordinator_key)
     cohort = canonical.decode(signed_cohort.body, Cohort)
@@ -88,7 +95,8 @@ def check_frozen_cohort(
             f"round {plan.terms.round}: a cohort of {len(cohort.entries)}, the plan has a quorum "
             f"of {plan.terms.quorum}"
         )
-    check_entries(plan, cohort.entries, headers, roster)
+    for header in check_entries(plan, cohort.entries, headers, roster):
+        check_grown(header.participant, seen_in(header), seen.get(header.participant))
     names = tuple(entry.participant for entry in cohort.entries)
     check_cohort(names, policy, plan.terms.cohort_minimum, roster)
     return cohort
@@ -96,8 +104,8 @@ def check_frozen_cohort(
 
 def check_entries(
     plan: Plan, entries: Sequence[Entry], headers: Sequence[Signed], roster: Roster
-) -> None:
-    """Return if each entry says what its own site has signed, each site once and in order.
+) -> tuple[Header, ...]:
+    """Return the headers, if each entry says what its own site has signed, once and in order.
 
     Raises:
         MalformedMessage, WrongContext, WrongIdentity, InvalidSignature: as for `check_frozen`.
@@ -105,11 +113,14 @@ def check_entries(
     names = [entry.participant for entry in entries]
     if names != sorted(set(names)) or len(headers) != len(names):
         raise MalformedMessage(f"round {plan.terms.round}: the cohort names a site twice")
+    checked = []
     for entry, signed in zip(entries, headers, strict=True):
         header = check_header(plan, entry.participant, signed, roster)
         roots = tuple(piece.root for piece in header.pieces)
         if Entry(header.participant, digest_of(header), roots) != entry:
             raise _not_what_it_signed(plan, entry.participant)
+        checked.append(header)
+    return tuple(checked)
 
 
 def check_header(plan: Plan, participant: str, signed: Signed, roster: Roster) -> Header:

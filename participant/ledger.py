@@ -5,66 +5,58 @@ returns. So a commit that has returned survives a kill, and a reservation that h
 counts against the budget until it is committed or retired, whoever restarts.
 """
 
-import sqlite3
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from os import O_CREAT, O_EXCL, O_RDONLY, O_RDWR, close, fsync
-from os import open as open_descriptor
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
-import rfc8785
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
 
 from privacy import canonical
 from privacy.accounting import ACCOUNTANT
-from privacy.budget import Budget, Spend, SpendLimits, spend_of
-from privacy.errors import (
-    ConflictingContribution,
-    IllegalEvent,
-    InsecureKeyFile,
-    RootMismatch,
-    SchemaMismatch,
-    StoreUnavailable,
-    VeilsumError,
-)
-from privacy.events import DpEvent, check_depth, to_json
-from privacy.identifiers import sha256_hex
+from privacy.budget import NO_COSTS, Budgets, Costs, SpendLimits, costs_of
+from privacy.errors import ConfigError, ConflictingContribution, IllegalEvent, MalformedMessage
+from privacy.events import Events, check_depth
+from privacy.failpoints import Failpoints
 from privacy.ledger import (
+    Approval,
+    Audited,
+    Checkpoint,
+    Cumulative,
     Dataset,
-    LedgerState,
+    Noise,
+    Output,
+    Released,
     Reservation,
+    Result,
     Row,
     RowType,
-    check_cost,
+    SpendPolicy,
+    Witness,
+    check_limits,
     cumulative,
-    divergence_of,
+    divergences_of,
     follow,
+    idempotency_of,
+    policy_of,
+    sign_approval,
+    sign_proposal,
+    sign_row,
 )
+from privacy.signing import public_bytes
 
-_SCHEMA_VERSION = 1
-_LOCK_TIMEOUT_SECONDS = 30.0
-# the insert trigger also stops INSERT OR REPLACE, which deletes without asking a delete trigger
-_SCHEMA = (
-    "CREATE TABLE row (seq INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT",
-    """CREATE TRIGGER row_follows BEFORE INSERT ON row
-       WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM row)
-       BEGIN SELECT raise(ABORT, 'ledger rows are appended in order'); END""",
-    """CREATE TRIGGER row_stays BEFORE UPDATE ON row
-       BEGIN SELECT raise(ABORT, 'ledger rows are never changed'); END""",
-    """CREATE TRIGGER row_remains BEFORE DELETE ON row
-       BEGIN SELECT raise(ABORT, 'ledger rows are never deleted'); END""",
-)
+from .ledger_reading import LedgerReading
+from .ledger_store import store_errors
 
 
-class SiteLedger:
+class SiteLedger(LedgerReading):
     """The ledger of one site; it alone decides what the site's data may still give away.
 
     Guarantees to the patients in a dataset: what is released is committed before, for one
-    output per round; committed and reserved together stay within the limits, over all jobs,
-    versions of the dataset, processes and crashes.
+    output per round; committed and reserved together stay within the limits of both views, over
+    all jobs, versions of the dataset, processes and crashes.
 
     Safe to use from several threads and several processes. Opening verifies the whole chain.
     """
@@ -76,7 +68,11 @@ class SiteLedger:
         *,
         site: str,
         limits: SpendLimits,
+        key: Ed25519PrivateKey,
         actor: str = "agent",
+        also: Collection[str] = (),
+        keeps: Callable[[Checkpoint], None] | None = None,
+        failpoints: Failpoints | None = None,
     ) -> None:
         """Open the ledger at `path`, or begin one with mode 0600.
 
@@ -85,219 +81,414 @@ class SiteLedger:
             clock: seconds since 1970, for the time stamps in rows.
             site: the participant whose ledger this is.
             limits: the site's policy.
+            key: the site's signing key; it signs each row.
             actor: who is named as the cause of rows.
+            also: public keys in hex, of this site's own, whose rows are accepted beside `key`'s.
+            keeps: told the head of the tree after each write, before the write returns.
 
         Raises:
             InsecureKeyFile: others than the owner may read or write the file.
             SchemaMismatch: another version of Veilsum wrote it, or it is another site's.
-            RootMismatch: the chain is broken, with the first bad row.
+            RootMismatch: the chain is broken, or a row not signed; with the first bad row.
             StoreUnavailable: the database cannot be used.
         """
-        self._clock, self._site, self._limits, self._actor = clock, site, limits, actor
-        self._lock = Lock()
-        self._state = LedgerState()
-        _create_private(path)
-        with _store_errors():
-            self._database = _connect(path)
-        self._read()
+        self._clock, self._key, self._actor = clock, key, actor
+        self._public = public_bytes(key).hex()
+        self._keeps = keeps
+        self._kept: Checkpoint | None = None
+        self._failpoints = failpoints or Failpoints()
+        keys = (self._public, *also)
+        super().__init__(path, site=site, limits=limits, keys=keys, writes=True)
 
-    def close(self) -> None:
-        """Close the database; nothing is pending, ever."""
-        self._database.close()
+    # -- what the site is ----------------------------------------------------------
 
-    def register(self, dataset: Dataset) -> None:
+    def register(self, dataset: Dataset, *, another: bool = False) -> None:
         """Record a dataset, or a new version of one; its spend so far is inherited.
 
         The same version again changes nothing.
 
+        Args:
+            another: whether somebody has said that the data is other people's than that which
+                has a budget here; officers, where there are any, must have agreed to it.
+
         Raises:
+            ConfigError: another name than the ledger knows, and nobody has said so.
             IllegalEvent: a version that does not descend from a registered one.
             UnsafeParameters: a new version that changes unit or neighbouring relation.
         """
         with self._writing():
             if dataset not in self._state.datasets.get(dataset.id, ()):
+                self._check_name(dataset.id, another=another)
                 self._append(RowType.DATASET_REGISTER, dataset)
 
-    def reserve(self, dataset: str, job: str, round: int, event: DpEvent, clip: str) -> str:  # noqa: A002
-        """Set aside what `event` costs, and return the reservation's id.
+    def set_policy(self, officers: Mapping[str, str]) -> None:
+        """Record the limits of `site.toml` and its officers, if they are not those recorded last.
 
-        After a restart the same call returns the reservation that is still open, without a
-        second charge: it covers one output, and nothing has been sent under it.
+        A lower limit counts at once. Once officers are recorded, a higher one counts when one
+        of them has proposed it and another one has approved.
+
+        Args:
+            officers: names, and public keys in hex.
+
+        Raises:
+            UnsafeParameters: a single officer, or two with one key.
+            IllegalEvent: no dataset is registered.
+        """
+        policy = policy_of(self._own, officers)
+        with self._writing():
+            if self._state.standing.written != policy:
+                self._append_wide(RowType.POLICY_SET, policy=policy)
+
+    def propose(
+        self,
+        limits: SpendLimits,
+        officer: str,
+        key: Ed25519PrivateKey,
+        *,
+        officers: Mapping[str, str] | None = None,
+        datasets: Collection[str] = (),
+    ) -> int:
+        """Record limits as one officer proposes them.
+
+        Args:
+            officers: who the officers are to be; None for those who are agreed.
+            datasets: ids that may begin a budget of their own, besides those agreed.
+
+        Returns:
+            The number of the row, which another officer approves.
+
+        Raises:
+            IllegalEvent: `officer` is none.
+            InvalidSignature: `key` is not that officer's.
+            UnsafeParameters: a single officer, or two with one key.
+        """
+        with self._writing():
+            standing = self._state.standing
+            named = standing.officers() if officers is None else officers
+            policy = policy_of(limits, named, {*standing.datasets(), *datasets})
+            policy = replace(policy, proposer=officer)
+            row = self._row(RowType.POLICY_SET, self._newest(), policy=policy)
+            self._add(sign_proposal(row, key))
+            return row.seq
+
+    def propose_signed(self, policy: SpendPolicy) -> int:
+        """Record limits that an officer has signed on another machine; return the row's number.
+
+        Raises:
+            IllegalEvent: the proposer is no officer, or something else was agreed since.
+            InvalidSignature: not signed by its proposer.
+        """
+        with self._writing():
+            self._append_wide(RowType.POLICY_SET, policy=policy)
+            return self._state.seq
+
+    def approve_signed(self, approval: Approval) -> None:
+        """Record the consent that an officer has signed on another machine.
+
+        Raises:
+            IllegalEvent, InvalidSignature: as for `approve`.
+        """
+        with self._writing():
+            self._append_wide(RowType.APPROVAL, approval=approval)
+
+    def approve(self, row: int, officer: str, key: Ed25519PrivateKey) -> None:
+        """Record that an officer approves what another one has proposed in row `row`.
+
+        Raises:
+            IllegalEvent: nothing waits there, or `officer` is none, or has proposed it.
+        """
+        with self._writing():
+            proposal = self._state.standing.proposal(row)
+            self._append_wide(RowType.APPROVAL, approval=sign_approval(proposal, officer, key))
+
+    # -- rounds --------------------------------------------------------------------
+
+    def reserve(
+        self, dataset: str, job: str, events: Events, clip: str, rounds: int, evidence: str
+    ) -> str:
+        """Set aside what `rounds` rounds cost, all or none, and return a reservation to spend.
+
+        Rounds that the job has open for the same events are counted first, and only what is
+        missing is reserved: after a restart, or an aborted round, nothing is charged twice.
+        What the job has open for other events is given back.
 
         Args:
             dataset: id of a registered dataset.
             job: the training programme; spend is shared by all jobs.
-            round: 1 or more.
-            event: everything that the round will release, as one event.
+            events: everything that one round will release, in both views.
             clip: L2 bound of one unit's contribution, as a decimal.
+            rounds: that are still planned, the one about to begin included.
+            evidence: SHA-256, in hex, of the plan that says so.
 
         Raises:
-            BudgetExhausted: the limit for life or for one round would be passed; nothing is
-                written.
-            ConflictingContribution: this round has been committed, or reserved for another event.
+            BudgetExhausted: the limit for life or for one round would be passed, in one of the
+                views; nothing is written.
             UnsafeParameters: an event without a proven cost.
             IllegalEvent: the dataset is not registered.
+            MalformedMessage: no rounds, or a member that no reader would accept.
         """
-        check_depth(event)
-        spend = spend_of(event)
+        if rounds < 1:
+            raise MalformedMessage(f"a reservation for {rounds} rounds")
+        costs = _costs(events)
         with self._writing():
-            latest = self._state.dataset(dataset)
-            active = self._state.active(dataset, job, round)
-            if active is not None:
-                return _resumed(active, event, clip)
-            self._limits.per_round().check(spend)
-            name = f"r-{self._state.seq + 1}"
-            budget = self._life(dataset).reserve(name, spend)
-            self._append(
-                RowType.RESERVE,
-                latest,
-                job=job,
-                round=round,
-                reservation=name,
-                idempotency=_idempotency(dataset, job, round, event, clip),
-                event=event,
-                clip=clip,
-                rdp=divergence_of(spend),
-                cum=cumulative(budget, self._limits.delta),
-            )
-            return name
+            self._newest(dataset)
+            for other in self._state.unspent(dataset, job):
+                if (other.events, other.clip) != (events, clip):
+                    self._retire(other, evidence)
+            held = self._state.unspent(dataset, job)
+            missing = rounds - sum(each.left for each in held)
+            # a limit that was lowered since counts for what is set aside, too
+            self._in_force().per_round().check(costs)
+            self._budgets(dataset).check(NO_COSTS)
+            if missing > 0:
+                self._reserve(dataset, job, events, clip, costs, missing, evidence)
+            return self._state.unspent(dataset, job)[0].id
 
-    def commit(self, reservation: str, out: str) -> None:
-        """Spend a reservation for the one output with SHA-256 `out`; on disk on return.
+    def commit(
+        self,
+        reservation: str,
+        round: int,  # noqa: A002
+        out: str,
+        noise: Noise | None = None,
+    ) -> None:
+        """Spend one round of a reservation for the one output with SHA-256 `out`.
 
-        Call it before the first byte leaves. The same output again changes nothing: a retry
-        that resends identical bytes costs nothing more.
+        On disk on return: call it before the first byte leaves. The same output again changes
+        nothing: a retry that resends identical bytes costs nothing more.
+
+        Args:
+            noise: what the site has put on it, where the plan shares the noise.
 
         Raises:
-            ConflictingContribution: committed before, for another output.
-            IllegalEvent: no such reservation, or it was retired; send nothing.
+            BudgetExhausted: a limit was lowered since, below what is charged or what the round
+                costs; send nothing. Never for `NOTHING_SENT`.
+            ConflictingContribution: the round was committed before, for another output.
+            IllegalEvent: no such reservation, or nothing is left of it; send nothing.
         """
         with self._writing():
             held = self._state.reservation(reservation)
-            if held.out is None:
-                self._commit(held, out)
-            elif held.out != out:
+            made = self._state.output(held.dataset, held.job, round)
+            if made is None:
+                self._commit(held, round, out, noise)
+            elif made.out != out:
                 raise ConflictingContribution(
-                    f"reservation {held.id}: committed for output {held.out}, not {out[:64]}; "
-                    "a second output would be a second release"
+                    f"job {made.job}, round {round}: committed for output {made.out}, not "
+                    f"{out[:64]}; a second output would be a second release"
                 )
 
-    def sent(self, reservation: str) -> None:
+    def sent(self, reservation: str, round: int) -> None:  # noqa: A002
         """Record that the committed output has been acknowledged; again changes nothing.
 
         Raises:
-            IllegalEvent: nothing was committed under this reservation.
+            IllegalEvent: nothing was committed for this round.
         """
         with self._writing():
             held = self._state.reservation(reservation)
-            if held.out is None:
-                raise IllegalEvent(f"reservation {held.id}: nothing was committed, send nothing")
-            if held.status is not RowType.SENT:
-                self._append_about(RowType.SENT, held, out=held.out)
+            made = self._made(held.dataset, held.job, round)
+            if not made.sent:
+                spent = {"reservation": made.reservation, "out": made.out}
+                self._append_about(RowType.SENT, made, **spent)
 
     def retire(self, reservation: str, evidence: str) -> None:
-        """Give back a reservation under which nothing was committed; again changes nothing.
+        """Give back the rounds of a reservation that were not committed; again changes nothing.
 
         Args:
-            reservation: still open.
-            evidence: SHA-256, in hex, of the signed record that shows the round to be over.
+            evidence: SHA-256, in hex, of the signed record that shows them to be over.
 
         Raises:
-            IllegalEvent: it was committed, and what is committed stays.
+            IllegalEvent: all were committed, and what is committed stays.
         """
         with self._writing():
             held = self._state.reservation(reservation)
-            if held.status is not RowType.RETIRE:
-                budget = self._life(held.dataset).retire(reservation)
-                self._append_about(
-                    RowType.RETIRE,
-                    held,
-                    evidence=evidence,
-                    cum=cumulative(budget, self._limits.delta),
-                )
+            if not held.retired:
+                self._retire(held, evidence)
 
-    def spent_epsilon(self, dataset: str, delta: float) -> float:
-        """Return the epsilon, in nats, of all that the dataset has committed.
+    def result(self, dataset: str, job: str, round: int, result: Result) -> None:  # noqa: A002
+        """Record what became of a round; again changes nothing.
 
         Raises:
-            UnsafeParameters: delta outside (0, 1).
+            IllegalEvent: nothing was committed for this round.
+            ConflictingContribution: another result is recorded.
+        """
+        with self._writing():
+            made = self._made(dataset, job, round)
+            if made.result is None:
+                self._append_about(RowType.ROUND_RESULT, made, result=result)
+            elif made.result != result:
+                raise ConflictingContribution(f"job {job}, round {round}: another result before")
+
+    def released(self, dataset: str, job: str, round: int, release: Released) -> None:  # noqa: A002
+        """Record the release of a round that this site has adopted; again changes nothing.
+
+        Raises:
+            IllegalEvent: nothing was committed for this round.
+            ConflictingContribution: another release is recorded.
+        """
+        with self._writing():
+            made = self._made(dataset, job, round)
+            if made.release is None:
+                self._append_about(RowType.RELEASE, made, release=release)
+            elif made.release != release:
+                raise ConflictingContribution(f"job {job}, round {round}: another release before")
+
+    # -- outside of rounds ---------------------------------------------------------
+
+    def preprocess(self, dataset: str, events: Events, text: str) -> None:
+        """Spend a use of the data outside of rounds: imputation, scaling, a look at it.
+
+        Raises:
+            BudgetExhausted: the limit for life would be passed; do not use the data so.
+            UnsafeParameters: an event without a proven cost.
             IllegalEvent: the dataset is not registered.
         """
-        return self._committed(dataset).epsilon(delta)
+        self._spend(RowType.PREPROC, dataset, events, text)
 
-    def remaining(self, dataset: str) -> float:
-        """Return the epsilon left for life, in nats: limit minus committed and reserved.
+    def adjust_up(self, dataset: str, events: Events, text: str) -> None:
+        """Add what was spent and not recorded; never refused, whatever the limit says.
+
+        Raises:
+            UnsafeParameters: an event without a proven cost.
+            IllegalEvent: the dataset is not registered.
+        """
+        self._spend(RowType.ADJUST_UP, dataset, events, text)
+
+    def audited(self, dataset: str, audit: Audited) -> None:
+        """Record what an audit of the pipeline has found.
 
         Raises:
             IllegalEvent: the dataset is not registered.
         """
-        self._read()
-        self._state.dataset(dataset)
-        return self._life(dataset).remaining_epsilon()
+        with self._writing():
+            self._append(RowType.AUDIT_RESULT, self._newest(dataset), audit=audit)
 
-    def reservation(self, name: str) -> Reservation:
-        """Return a reservation: what it is for, and how far it has come.
+    def witness(self, *seen: Witness) -> None:
+        """Record other sites' checkpoints, as their signed headers stated them; each once.
 
-        Raises:
-            IllegalEvent: it was never made.
-        """
-        self._read()
-        return self._state.reservation(name)
-
-    def committed(self, dataset: str, job: str, round: int) -> Reservation | None:  # noqa: A002
-        """Return the reservation under which a round's one output was committed, if it was."""
-        self._read()
-        held = self._state.active(dataset, job, round)
-        return None if held is None or held.out is None else held
-
-    def reserved(self) -> tuple[Reservation, ...]:
-        """Return the reservations that are open, for a caller who restarts."""
-        self._read()
-        held = self._state.reservations.values()
-        return tuple(item for item in held if item.status is RowType.RESERVE)
-
-    def rows(self) -> tuple[Row, ...]:
-        """Return all rows, oldest first."""
-        return tuple(canonical.decode(body, Row) for _, body in self._bodies(after=0))
-
-    def verify_chain(self) -> None:
-        """Return if every row follows from the one before and costs what its event costs.
+        All of them are one transaction.
 
         Raises:
-            RootMismatch: the first row that does not, by its number.
+            IllegalEvent: no dataset is registered.
         """
-        state = LedgerState()
-        for seq, body in self._bodies(after=0):
-            state = self._followed(state, seq, body)
-            with _naming_the_row(seq):
-                check_cost(canonical.decode(body, Row))
+        with self._writing():
+            for each in seen:
+                if each not in self._state.witnessed:
+                    self._append_wide(RowType.WITNESS, witness=each)
 
-    def _life(self, dataset: str) -> Budget:
-        return self._state.budget(dataset, self._limits.for_life())
+    def mark(self) -> Checkpoint:
+        """Record the head of the tree as it stands, and return it.
 
-    def _committed(self, dataset: str) -> Spend:
-        self._read()
-        self._state.dataset(dataset)
-        return self._life(dataset).committed
+        Raises:
+            IllegalEvent: no dataset is registered.
+        """
+        with self._writing():
+            head = self._state.checkpoint()
+            self._append_wide(RowType.CHECKPOINT, checkpoint=head)
+            assert head is not None  # a dataset is registered, or the row was refused
+            return head
 
-    def _commit(self, held: Reservation, out: str) -> None:
-        self._append_about(
+    # -- rows ----------------------------------------------------------------------
+
+    def _reserve(
+        self,
+        dataset: str,
+        job: str,
+        events: Events,
+        clip: str,
+        costs: Costs,
+        rounds: int,
+        evidence: str,
+    ) -> None:
+        name = f"r-{self._state.seq + 1}"
+        row = self._row(
+            RowType.RESERVE,
+            self._newest(dataset),
+            job=job,
+            reservation=name,
+            rounds=rounds,
+            event=events,
+            clip=clip,
+            rdp=divergences_of(costs),
+            evidence=evidence,
+        )
+        check_limits(self._state, row, self._in_force())
+        budgets = self._budgets(dataset).reserve(name, costs, rounds)
+        self._add(replace(row, idempotency=idempotency_of(row), cum=self._cumulative(budgets)))
+
+    def _commit(self, held: Reservation, number: int, out: str, noise: Noise | None) -> None:
+        row = self._row(
             RowType.COMMIT,
-            held,
-            idempotency=_idempotency(*held.key, held.event, held.clip),
-            event=held.event,
+            self._newest(held.dataset),
+            job=held.job,
+            round=number,
+            reservation=held.id,
+            event=held.events,
             clip=held.clip,
-            rdp=divergence_of(held.spend),
+            rdp=divergences_of(held.costs),
             out=out,
-            cum=cumulative(self._life(held.dataset).commit(held.id), self._limits.delta),
+            noise=noise,
+        )
+        check_limits(self._state, row, self._in_force())
+        budgets = self._budgets(held.dataset).commit(held.id)
+        self._add(replace(row, idempotency=idempotency_of(row), cum=self._cumulative(budgets)))
+
+    def _retire(self, held: Reservation, evidence: str) -> None:
+        budgets = self._budgets(held.dataset).retire(held.id)
+        self._append(
+            RowType.RETIRE,
+            self._newest(held.dataset),
+            job=held.job,
+            reservation=held.id,
+            evidence=evidence,
+            cum=self._cumulative(budgets),
         )
 
-    def _append_about(self, kind: RowType, held: Reservation, **members: Any) -> None:  # noqa: ANN401
-        dataset = self._state.dataset(held.dataset)
-        self._append(kind, dataset, job=held.job, round=held.round, reservation=held.id, **members)
+    def _spend(self, kind: RowType, dataset: str, events: Events, text: str) -> None:
+        costs = _costs(events)
+        with self._writing():
+            cost = {"event": events, "rdp": divergences_of(costs), "text": text}
+            row = self._row(kind, self._newest(dataset), **cost)
+            check_limits(self._state, row, self._in_force())
+            budgets = self._budgets(dataset).spend(costs)
+            self._add(replace(row, cum=self._cumulative(budgets)))
+
+    def _check_name(self, name: str, *, another: bool) -> None:
+        known = sorted(self._state.datasets)
+        if not known or name in known or name in self._state.standing.datasets():
+            return
+        if self._state.standing.officers():
+            act = f"two officers agree to it: veilsum budget set --dataset {name}"
+        elif not another:
+            act = "begin a budget for it: veilsum budget dataset"
+        else:
+            return
+        raise ConfigError(
+            f"dataset.id = {name}: this ledger keeps the budget of {', '.join(known)}, and a new "
+            f"name would begin another one; name the same patients as before; for others, {act}"
+        )
+
+    def _cumulative(self, budgets: Budgets) -> Cumulative:
+        return cumulative(budgets, self._in_force().delta)
+
+    def _made(self, dataset: str, job: str, number: int) -> Output:
+        made = self._state.output(dataset, job, number)
+        if made is None:
+            raise IllegalEvent(f"job {job}, round {number}: nothing was committed, send nothing")
+        return made
+
+    def _newest(self, dataset: str | None = None) -> Dataset:
+        return self._state.dataset(self._state.newest if dataset is None else dataset)
+
+    def _append_about(self, kind: RowType, made: Output, **members: Any) -> None:  # noqa: ANN401
+        self._append(kind, self._newest(made.dataset), job=made.job, round=made.round, **members)
+
+    def _append_wide(self, kind: RowType, **members: Any) -> None:  # noqa: ANN401
+        self._append(kind, self._newest(), **members)
 
     def _append(self, kind: RowType, dataset: Dataset, **members: Any) -> None:  # noqa: ANN401
-        row = Row(
+        self._add(self._row(kind, dataset, **members))
+
+    def _row(self, kind: RowType, dataset: Dataset, **members: Any) -> Row:  # noqa: ANN401
+        return Row(
             v=1,
             type=kind,
             seq=self._state.seq + 1,
@@ -307,137 +498,49 @@ class SiteLedger:
             dataset=dataset,
             accountant=ACCOUNTANT,
             actor=self._actor,
+            key=self._public,
             **members,
         )
+
+    def _add(self, row: Row) -> None:
         body = canonical.encode(row)
         # read back as any reader will, so that what cannot be read is never written
         self._state = follow(self._state, body)
-        self._database.execute("INSERT INTO row (seq, body) VALUES (?, ?)", (row.seq, body))
+        self._store.add(row.seq, body, sign_row(self._key, body))
+
+    # -- transactions --------------------------------------------------------------
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        with self._lock, _store_errors():
-            self._database.execute("BEGIN IMMEDIATE")
+        with self._lock, store_errors():
+            self._store.begin()
             before = self._state
             try:
                 before = self._state = self._caught_up()
                 yield
-                self._database.execute("COMMIT")
+                self._failpoints.hit("ledger.before_write")
+                self._store.commit()
             except BaseException:
                 self._state = before
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
+                self._store.abandon()
                 raise
+            self._failpoints.hit("ledger.after_write")
+        self._keep()
 
-    def _read(self) -> None:
-        with self._lock, _store_errors():
-            self._state = self._caught_up()
-
-    def _caught_up(self) -> LedgerState:
-        state = self._state
-        for seq, body in self._select(after=state.seq):
-            state = self._followed(state, seq, body)
-        return state
-
-    def _followed(self, state: LedgerState, seq: int, body: bytes) -> LedgerState:
-        with _naming_the_row(seq):
-            after = follow(state, body)
-        if canonical.decode(body, Row).ledger != self._site:
-            raise SchemaMismatch(f"ledger row {seq}: this is not the ledger of {self._site}")
-        return after
-
-    def _bodies(self, after: int) -> list[tuple[int, bytes]]:
-        with self._lock, _store_errors():
-            return self._select(after)
-
-    def _select(self, after: int) -> list[tuple[int, bytes]]:
-        query = "SELECT seq, body FROM row WHERE seq > ? ORDER BY seq"
-        return self._database.execute(query, (after,)).fetchall()
+    def _keep(self) -> None:
+        # Also after a write that changed nothing: the last one may have been cut off before it.
+        head = self._state.checkpoint()
+        if self._keeps is not None and head is not None and head != self._kept:
+            self._keeps(head)
+            self._kept = head
+            self._failpoints.hit("ledger.after_keep")
 
 
-def _resumed(held: Reservation, event: DpEvent, clip: str) -> str:
-    if held.status is not RowType.RESERVE:
-        raise ConflictingContribution(
-            f"job {held.job}, round {held.round}: committed before ({held.id}); "
-            "resend those bytes, a second output would be a second release"
-        )
-    if (held.event, held.clip) != (event, clip):
-        raise ConflictingContribution(
-            f"job {held.job}, round {held.round}: {held.id} is reserved for another event; "
-            "retire it when its round is over"
-        )
-    return held.id
-
-
-def _idempotency(dataset: str, job: str, round: int, event: DpEvent, clip: str) -> str:  # noqa: A002
-    return sha256_hex(rfc8785.dumps([dataset, job, round, to_json(event), clip]))
+def _costs(events: Events) -> Costs:
+    check_depth(events.sums)
+    check_depth(events.vector)
+    return costs_of(events)
 
 
 def _timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-
-
-def _create_private(path: Path) -> None:
-    """Make an empty file that only its owner can open, or check the one that is there.
-
-    An existing file is never opened here: closing it would drop the locks that SQLite holds
-    on it for another connection of this process.
-    """
-    try:
-        close(open_descriptor(path, O_RDWR | O_CREAT | O_EXCL, 0o600))
-        _fsync_folder(path.parent)
-    except FileExistsError:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & 0o077:
-            raise InsecureKeyFile(f"{path}: mode {mode:o}, more than 600; chmod it") from None
-    except OSError as error:
-        raise StoreUnavailable(f"{path}: {error.strerror}") from None
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = open_descriptor(folder, O_RDONLY)
-    try:
-        fsync(descriptor)
-    finally:
-        close(descriptor)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(
-        path, timeout=_LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
-    )
-    database.execute("PRAGMA journal_mode=WAL")
-    database.execute("PRAGMA synchronous=FULL")
-    database.execute("PRAGMA trusted_schema=OFF")
-    _prepare(database)
-    return database
-
-
-def _prepare(database: sqlite3.Connection) -> None:
-    database.execute("BEGIN IMMEDIATE")
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version == 0:
-        for statement in _SCHEMA:
-            database.execute(statement)
-        database.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
-    database.execute("COMMIT")
-    if version not in (0, _SCHEMA_VERSION):
-        raise SchemaMismatch(f"ledger schema {version}, this Veilsum reads {_SCHEMA_VERSION}")
-
-
-@contextmanager
-def _naming_the_row(seq: int) -> Iterator[None]:
-    try:
-        yield
-    except (VeilsumError, AssertionError) as error:
-        raise RootMismatch(
-            f"ledger row {seq}: {error}; restore nothing, keep the file and call the site's officer"
-        ) from None
-
-
-@contextmanager
-def _store_errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreUnavailable(f"privacy ledger: {error}") from None

@@ -1,24 +1,33 @@
 """What a site must remember over a restart, besides its ledger and its outbox.
 
-Which key it vouched for in each round, and which cohort it certified or opened, so that it
-never does so for a second one; which release of a round it signed, and which it accepted.
+How far it has seen its ledger, so that an old copy of it is noticed. Which key it vouched for in
+each round, and which cohort it certified or opened, so that it never does so for a second one;
+which release of a round it signed, and which it accepted. How far it has seen its peers' ledgers.
 SQLite with synchronous=FULL.
 """
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from privacy.errors import OpeningRefused, StoreUnavailable
+from privacy.growth import LastSeen, SeenOf
+from privacy.ledger import Checkpoint
 from veilsum.files import disk_errors
 
+from .ledger_store import open_to_read
 from .models import Models
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS begun (what TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS ledger
+    (one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, root TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS checkpoints
+    (participant TEXT PRIMARY KEY, round INTEGER NOT NULL, out TEXT NOT NULL,
+     size INTEGER NOT NULL, root TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS keys
     (public_key TEXT PRIMARY KEY, round INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS certificates
@@ -56,6 +65,37 @@ class Memory:
     def begins_ledger(self) -> None:
         """Record that this site has a ledger."""
         self._run("INSERT OR IGNORE INTO begun VALUES ('ledger')")
+
+    def ledger_grew(self, head: Checkpoint) -> None:
+        """Record how far this site has seen its ledger; never less far than before."""
+        self._run(
+            "INSERT INTO ledger VALUES (1, ?, ?) ON CONFLICT (one) DO UPDATE "
+            "SET size = excluded.size, root = excluded.root WHERE excluded.size > ledger.size",
+            head.size,
+            head.root,
+        )
+
+    def ledger_seen(self) -> Checkpoint | None:
+        """Return how far this site has seen its ledger: one that is shorter is an old copy."""
+        row = self._run("SELECT size, root FROM ledger")
+        return None if row is None else Checkpoint(int(row[0]), str(row[1]))
+
+    def sees_ledger(self, participant: str, said: LastSeen) -> None:
+        """Record how far a site's ledger has come; never less far than before."""
+        self._run(
+            "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?) ON CONFLICT (participant) DO UPDATE "
+            "SET round = excluded.round, out = excluded.out, size = excluded.size, "
+            "root = excluded.root WHERE excluded.size > checkpoints.size",
+            *(participant, said.round, said.out, said.ledger.size, said.ledger.root),
+        )
+
+    def ledgers_seen(self) -> SeenOf:
+        """Return how far each site's ledger had come when it was last seen."""
+        rows = self._all("SELECT participant, round, out, size, root FROM checkpoints")
+        return {
+            name: LastSeen(number, out, Checkpoint(size, root))
+            for name, number, out, size, root in rows
+        }
 
     def vouches(self, number: int, public_key: str) -> None:
         """Record, before it is signed, for which round this opener vouches for a cohort key.
@@ -158,6 +198,25 @@ class Memory:
         with _store_errors():
             row: tuple[Any, ...] | None = self._database.execute(statement, values).fetchone()
             return row
+
+
+def recall_ledger(folder: Path) -> tuple[bool, Checkpoint | None]:
+    """Return whether a site has begun a ledger, and how far it has seen it; nothing is written.
+
+    Raises:
+        StoreUnavailable: the memory is there, and cannot be read.
+    """
+    path = folder / "memory.sqlite"
+    if not path.exists():
+        return False, None
+    with _store_errors(), closing(open_to_read(path)) as database:
+        names = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        if not {"begun", "ledger"} <= names:
+            return False, None
+        begun = database.execute("SELECT 1 FROM begun WHERE what = 'ledger'").fetchone()
+        seen = database.execute("SELECT size, root FROM ledger").fetchone()
+    head = None if seen is None else Checkpoint(int(seen[0]), str(seen[1]))
+    return begun is not None or head is not None, head
 
 
 @contextmanager

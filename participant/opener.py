@@ -41,6 +41,7 @@ from .keys import SiteKeys
 from .masking import open_masks
 from .memory import Memory
 from .models import Models
+from .peers import Peers
 from .planned import planned
 from .seat_calls import SeatCalls
 from .seat_sums import SeatSums, agreeing
@@ -69,6 +70,7 @@ class Opener:
     coordinator: Coordinator
     worker: Worker
     memory: Memory
+    peers: Peers
     models: Models
     roster: Roster
     shapes: Shapes
@@ -137,13 +139,15 @@ class Opener:
             await self._open_ckks(plan, cohort, headers)
 
     async def _open_ckks(self, plan: Plan, cohort: Signed, headers: Sequence[Signed]) -> None:
-        number = plan.terms.round
+        number, seen = plan.terms.round, self.peers.seen()
 
         def check(manifest: Signed) -> Frozen:
-            return opening.check(plan, self.config.policy, self.roster, cohort, headers, manifest)
+            limits, roster = self.config.policy, self.roster
+            return opening.check(plan, limits, roster, cohort, headers, manifest, seen)
 
         place = self.config.state / FOLDER
         frozen, spool = await fetch_sum(self.coordinator, plan, check, place)
+        await self.peers.record(headers)
         self.failpoints.hit("reveal.before_record")
         self.memory.opens(number, digest_of(frozen.cohort), digest_of(frozen.sum))
         record, _, secret = await self._key_with_secret(number)
@@ -162,8 +166,9 @@ class Opener:
     async def _open_shares(self, plan: Plan, cohort: Signed, headers: Sequence[Signed]) -> None:
         number, calls = plan.terms.round, SeatCalls(self.coordinator)
         async with self.coordinator.sum(number) as (manifest, _):
-            limits, roster = self.config.policy, self.roster
-            frozen = opening.check(plan, limits, roster, cohort, headers, manifest)
+            limits, roster, seen = self.config.policy, self.roster, self.peers.seen()
+            frozen = opening.check(plan, limits, roster, cohort, headers, manifest, seen)
+        await self.peers.record(headers)
         stated = agreeing(plan, frozen, await calls.sums(number), self.roster)
         self.failpoints.hit("reveal.before_record")
         # Before the first key is unwrapped: whoever has all three could open the sum.

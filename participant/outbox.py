@@ -40,7 +40,9 @@ class Outbox:
         chunks = self.place / "chunks"
         self.erase()
         with disk_errors(self.place):
-            chunks.mkdir(mode=0o700, parents=True)
+            # One by one: the mode of parents that are made by the way is not asked for.
+            for each in (self.folder, self.place, chunks):
+                each.mkdir(mode=0o700, parents=True, exist_ok=True)
         return chunks
 
     def finish(self, header: Signed, seals: Sequence[bytes]) -> None:

@@ -38,6 +38,11 @@ class Payouts:
         """The file that says what was paid."""
         return self.config.state / "payout.json"
 
+    @property
+    def entitlement(self) -> Path:
+        """The file with what this site may claim, and where; evidence asks the chain about it."""
+        return self.config.state / "entitlement.json"
+
     def claim(self, payout: Payout) -> None:
         """Claim this site's part, unless it is claimed, and keep the receipt.
 
@@ -57,6 +62,7 @@ class Payouts:
         if access is None:
             raise ConfigError("settlement: this site's file says nothing about a chain")
         entitlement = canonical.decode(payout.entitlement, Entitlement)
+        write_durably(self.entitlement, payout.entitlement)
         endpoint = connect(access.rpc, chain_id=access.chain_id)
         gas_key = load_key(access.keystore, access.passphrase.read_text().strip())
         journal = self.config.state / "transactions"

@@ -7,11 +7,11 @@ from fractions import Fraction
 from typing import Protocol
 
 from privacy.accounting import epsilon_of
+from privacy.distributed_sum import DistributedSum
 from privacy.errors import CohortTooSmall, PolicyRefusal
-from privacy.events import from_json
 from privacy.identifiers import Digest
-from privacy.local_training import privacy_event
-from privacy.plan import SHARES, Plan
+from privacy.mechanism import events_of
+from privacy.plan import SHARES, Plan, PrivacyPlan
 from privacy.records import KeySpecification
 from privacy.roster import Role, Roster
 
@@ -25,6 +25,20 @@ class HasSmallestCohort(Protocol):
     @property
     def smallest_cohort(self) -> int:
         """Fewest organisations in a sum."""
+        ...
+
+
+class MembersPolicy(HasSmallestCohort, Protocol):
+    """The policy of a site, an auditor or a seat, as far as all three have one."""
+
+    @property
+    def roster(self) -> Digest:
+        """Version 0 of the roster, as members compared it."""
+        ...
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """Schemes that it accepts."""
         ...
 
 
@@ -66,17 +80,11 @@ def check_round(plan: Plan, policy: Policy, roster: Roster) -> None:
             or seats that are not what they must be.
         WrongIdentity: an auditor, an opener or a seat that is not in the roster.
     """
-    terms = plan.terms
     check_roster(plan, policy, roster)
-    if plan.arithmetic.scheme not in policy.schemes:
-        raise PolicyRefusal(f"policy.schemes: {plan.arithmetic.scheme} is not among them")
-    if terms.cohort_minimum < policy.smallest_cohort:
-        raise PolicyRefusal(
-            f"policy.smallest_cohort = {policy.smallest_cohort}: the plan allows "
-            f"{terms.cohort_minimum}"
-        )
+    check_scheme(plan, policy)
+    check_smallest_cohort(plan, policy)
     if plan.arithmetic.scheme == SHARES:
-        check_seats(terms.seats, roster)
+        check_seats(plan.terms.seats, roster)
     _check_auditor(plan, policy, roster)
 
 
@@ -86,10 +94,43 @@ def check_roster(plan: Plan, policy: Policy, roster: Roster) -> None:
     Raises:
         PolicyRefusal, WrongIdentity: as for `check_round`.
     """
+    check_federation(plan, policy, roster)
+    check_openers(plan.terms.openers, policy, roster)
+
+
+def check_federation(plan: Plan, policy: MembersPolicy, roster: Roster) -> None:
+    """Return if the plan is of this federation, under this roster.
+
+    Raises:
+        PolicyRefusal: it is not.
+    """
     terms = plan.terms
     if terms.federation != roster.federation or terms.roster != roster.digest():
         raise PolicyRefusal(f"policy.roster: the plan names another roster than {policy.roster}")
-    check_openers(terms.openers, policy, roster)
+
+
+def check_scheme(plan: Plan, policy: MembersPolicy) -> None:
+    """Return if the policy accepts the plan's scheme.
+
+    Raises:
+        PolicyRefusal: it does not.
+    """
+    if plan.arithmetic.scheme not in policy.schemes:
+        raise PolicyRefusal(f"policy.schemes: {plan.arithmetic.scheme} is not among them")
+
+
+def check_smallest_cohort(plan: Plan, policy: MembersPolicy) -> None:
+    """Return if no cohort that the plan allows is smaller than the policy accepts.
+
+    Raises:
+        PolicyRefusal: one is.
+    """
+    terms = plan.terms
+    if terms.cohort_minimum < policy.smallest_cohort:
+        raise PolicyRefusal(
+            f"policy.smallest_cohort = {policy.smallest_cohort}: the plan allows "
+            f"{terms.cohort_minimum}"
+        )
 
 
 def check_specification(specification: KeySpecification, policy: Policy, roster: Roster) -> None:
@@ -153,10 +194,8 @@ def check_audit(plan: Plan, participant: str, policy: AuditorPolicy, roster: Ros
         WrongIdentity: one is not in the roster.
     """
     terms = plan.terms
-    if terms.federation != roster.federation or terms.roster != roster.digest():
-        raise PolicyRefusal(f"policy.roster: the plan names another roster than {policy.roster}")
-    if plan.arithmetic.scheme not in policy.schemes:
-        raise PolicyRefusal(f"policy.schemes: {plan.arithmetic.scheme} is not among them")
+    check_federation(plan, policy, roster)
+    check_scheme(plan, policy)
     if terms.auditor != participant:
         raise PolicyRefusal(f"the plan names {terms.auditor} as its auditor, not {participant}")
     check_auditor(participant, roster)
@@ -244,8 +283,45 @@ def _check_privacy(plan: Plan, policy: Policy, dataset: Dataset) -> None:
     if not set(privacy.releases) <= set(policy.releases):
         extra = ", ".join(sorted(set(privacy.releases) - set(policy.releases)))
         raise PolicyRefusal(f"policy.releases: the plan also lets out {extra}")
-    cost = epsilon_of(from_json(privacy_event(privacy.training)), float(policy.delta))
-    if cost > float(policy.epsilon_per_round):
+    _check_mechanism(privacy, policy, dataset)
+    _check_cost(privacy, policy)
+    if plan.terms.rounds_left > policy.most_rounds:
+        raise PolicyRefusal(
+            f"policy.most_rounds = {policy.most_rounds}: the plan would set aside "
+            f"{plan.terms.rounds_left}"
+        )
+
+
+def _check_mechanism(privacy: PrivacyPlan, policy: Policy, dataset: Dataset) -> None:
+    training = privacy.training
+    if privacy.mechanism not in policy.mechanisms:
+        raise PolicyRefusal(f"policy.mechanisms: {privacy.mechanism} is not among them")
+    if isinstance(training, DistributedSum) and dataset.records > training.units_cap:
+        # Whom the cap leaves out would have to be chosen, which no accountant knows of.
+        raise PolicyRefusal(
+            f"dataset.records = {dataset.records}: the plan has room for {training.units_cap} "
+            f"units of a site"
+        )
+
+
+def _check_cost(privacy: PrivacyPlan, policy: Policy) -> None:
+    events, delta = events_of(privacy.training), float(policy.delta)
+    cost = epsilon_of(events.sums, delta)
+    if not cost <= float(policy.epsilon_per_round):
         raise PolicyRefusal(
             f"policy.epsilon_per_round = {policy.epsilon_per_round}: the round costs {cost:.4f}"
         )
+    line, limit = _vector_limit(policy)
+    cost = epsilon_of(events.vector, delta)
+    if not cost <= float(limit):
+        raise PolicyRefusal(
+            f"policy.{line} = {limit}: the round costs {cost:.4f} towards who can open this "
+            "site's update"
+        )
+
+
+def _vector_limit(policy: Policy) -> tuple[str, str]:
+    """Return the line that limits a round's cost in the `vector` view, and its epsilon."""
+    if policy.vector_epsilon_per_round is None:
+        return "epsilon_per_round", policy.epsilon_per_round
+    return "vector_epsilon_per_round", policy.vector_epsilon_per_round

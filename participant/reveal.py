@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from privacy.certificate import check_certificate
 from privacy.documents import Signed, check_signer
 from privacy.errors import MalformedMessage, RootMismatch, SumOffGrid
+from privacy.growth import SeenOf
 from privacy.identifiers import Digest
 from privacy.merkle import piece_root
 from privacy.plan import SHARES, Plan
@@ -33,13 +34,15 @@ def check(
     signed_cohort: Signed,
     headers: Sequence[Signed],
     signed_sum: Signed,
+    seen: SeenOf,
 ) -> Frozen:
     """Return the cohort and the sum's manifest, if all that is said of them holds.
 
     Raises:
         InvalidSignature: of the coordinator, of the auditor that the plan names, or of a
             site on its own header; under `shares`, the cohort has no certificate.
-        WrongContext, MalformedMessage, WrongIdentity, CohortTooSmall: as `check_frozen`.
+        WrongContext, MalformedMessage, WrongIdentity, CohortTooSmall, PeerLedgerRolledBack: as
+            `check_frozen`.
     """
     if plan.arithmetic.scheme == SHARES:
         # Whoever has signed it signs no other cohort of the round, so there is one sum to open.
@@ -48,7 +51,7 @@ def check(
         # Fails until the auditor has re-added the contributions and signed the same manifest.
         auditor = roster.member(plan.terms.auditor)
         check_signer(signed_sum, Purpose.SUM, auditor.participant, auditor.signing_key)
-    return check_frozen(plan, policy, roster, signed_cohort, headers, signed_sum)
+    return check_frozen(plan, policy, roster, signed_cohort, headers, signed_sum, seen)
 
 
 class Chunks(Protocol):

@@ -9,11 +9,10 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from privacy.errors import UnsafeParameters
+from privacy.local_training import require_rate
+from privacy.uniform import below
 
 from .random_words import RandomWords
-
-_LARGEST_DENOMINATOR = 1 << 40
 
 
 def poisson_batch(words: RandomWords, units: int, rate: Fraction) -> NDArray[np.int64]:
@@ -27,18 +26,6 @@ def poisson_batch(words: RandomWords, units: int, rate: Fraction) -> NDArray[np.
     Raises:
         UnsafeParameters: the rate is out of its range, or its denominator above 2^40.
     """
-    if not 0 < rate <= 1 or rate.denominator > _LARGEST_DENOMINATOR:
-        raise UnsafeParameters(f"sampling rate {rate} is not a usable fraction in (0, 1]")
-    chance = _below(words, units, rate.denominator)
+    require_rate(rate)
+    chance = below(words, units, rate.denominator)
     return np.flatnonzero(chance < np.uint64(rate.numerator)).astype(np.int64)
-
-
-def _below(words: RandomWords, count: int, end: int) -> NDArray[np.uint64]:
-    """Return `count` integers, exactly uniform over 0 .. end - 1."""
-    # Words beyond the last whole multiple of `end` would favour small remainders.
-    last = np.uint64((1 << 64) // end * end - 1)
-    kept = np.zeros(0, np.uint64)
-    while kept.size < count:
-        drawn = words.draw(count - kept.size)
-        kept = np.concatenate([kept, drawn[drawn <= last]])
-    return kept % np.uint64(end)

@@ -5,9 +5,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from privacy import canonical
 from privacy.documents import Signed
 from privacy.errors import MalformedMessage
-from privacy.events import from_json
 from privacy.identifiers import Digest, sha256_hex
-from privacy.local_training import privacy_event
+from privacy.ledger import Checkpoint
+from privacy.mechanism import events_of
 from privacy.plan import Plan
 from privacy.records import (
     PURPOSES,
@@ -23,9 +23,17 @@ from .masking import SealedMask
 
 
 def contribution(
-    plan: Plan, participant: str, pieces: tuple[Piece, ...], mask: SealedMask
+    plan: Plan,
+    participant: str,
+    pieces: tuple[Piece, ...],
+    mask: SealedMask,
+    ledger: Checkpoint,
 ) -> Contribution:
-    """Return the header of a contribution to the round of `plan`, which is one of `ckks`."""
+    """Return the header of a contribution to the round of `plan`, which is one of `ckks`.
+
+    Args:
+        ledger: head of the site's ledger, with the reservation for this round.
+    """
     assert plan.terms.key_record is not None  # plans of that scheme name one
     return Contribution(
         federation=plan.terms.federation,
@@ -34,7 +42,8 @@ def contribution(
         key_record=plan.terms.key_record,
         participant=participant,
         pieces=pieces,
-        claim=from_json(privacy_event(plan.terms.privacy.training)),
+        claim=events_of(plan.terms.privacy.training),
+        ledger=ledger,
         mask=mask.commitment,
         masks=mask.named,
     )
@@ -46,12 +55,14 @@ def shared_contribution(
     piece: Piece,
     roots: tuple[Digest, Digest, Digest],
     seals: tuple[bytes, bytes, bytes],
+    ledger: Checkpoint,
 ) -> SharedContribution:
     """Return the header of a contribution to the round of `plan`, which is one of `shares`.
 
     Args:
         roots: Merkle roots of components 0, 1 and 2.
         seals: what is sealed to the plan's seats, in their order.
+        ledger: head of the site's ledger, with the reservation for this round.
     """
     first, second, third = (
         SealedParts(seat, sha256_hex(sealed))
@@ -63,7 +74,8 @@ def shared_contribution(
         plan=plan.digest(),
         participant=participant,
         pieces=(piece,),
-        claim=from_json(privacy_event(plan.terms.privacy.training)),
+        claim=events_of(plan.terms.privacy.training),
+        ledger=ledger,
         roots=roots,
         seals=(first, second, third),
     )

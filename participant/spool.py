@@ -68,7 +68,9 @@ class Spool:
             StoreUnavailable: the disk refuses.
         """
         with disk_errors(self.folder):
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # One by one: the mode of parents that are made by the way is not asked for.
+            for each in (self.folder.parent, self.folder):
+                each.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._roots.clear()
         while len(self._roots) < self.count:
             try:

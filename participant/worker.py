@@ -64,6 +64,13 @@ class Train(Order, frozen=True):
     models: str
 
 
+class Prepare(Order, frozen=True):
+    """Say whether a plan can be worked on here, before any data is looked at."""
+
+    plan: bytes
+    models: str
+
+
 class Privatise(Order, frozen=True):
     """Clip the update and put it on the grid; hold on to it."""
 
@@ -140,7 +147,16 @@ class RevealShares(Order, frozen=True):
 
 
 AnyOrder = (
-    Describe | Train | Privatise | Protect | Share | MakeKey | CheckKey | Reveal | RevealShares
+    Describe
+    | Prepare
+    | Train
+    | Privatise
+    | Protect
+    | Share
+    | MakeKey
+    | CheckKey
+    | Reveal
+    | RevealShares
 )
 
 
@@ -221,6 +237,16 @@ class Worker:
         order = Describe(first_model, records, records_per_unit, self._models)
         reply = await self._ask(order, Described)
         return reply.shapes, reply.first_model
+
+    async def prepare(self, plan: Plan) -> None:
+        """Return if the plan can be worked on here, whatever the data is.
+
+        Raises:
+            NotYet: its model is not there.
+            UnsafeParameters: a number in it that nothing here can work with.
+            WrongContext: it is for a model of another size.
+        """
+        await self._ask(Prepare(pack(plan), self._models), Done)
 
     async def train(self, plan: Plan) -> None:
         """Train from the plan's model; the update stays in the worker."""
@@ -382,6 +408,8 @@ def _obey(workshop: Any, order: AnyOrder, say: Say) -> AnyReply:  # noqa: ANN401
         case Describe(first_model, records, records_per_unit, models):
             workshop.require_records(records, records_per_unit)
             return Described(workshop.shapes(), workshop.first_model(first_model, Path(models)))
+        case Prepare(plan, models):
+            workshop.prepare(plan, Path(models))
         case Train(plan, models):
             workshop.train(plan, Path(models))
         case Privatise(plan):

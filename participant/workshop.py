@@ -7,6 +7,7 @@ chunks, a cohort key on its way to being sealed, or the model that an opened sum
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,10 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privacy import plan as plans
-from privacy.errors import ConfigError, IllegalEvent, NotYet
+from privacy.distributed_sum import DistributedSum
+from privacy.errors import ConfigError, IllegalEvent, NotYet, WrongContext
+from privacy.grid import Grid
 from privacy.identifiers import Digest
 from privacy.initial import initial_parts
-from privacy.plan import Plan
+from privacy.local_training import LocalTraining
+from privacy.plan import Mechanism, Plan
 from privacy.records import Piece, digest_of
 from privacy.schemes.base import Revealer
 from privacy.schemes.ckks import CkksRevealer, CohortKey, check_cohort_key
@@ -34,10 +38,11 @@ from .next_model import next_model
 from .pace import Say, say_nothing
 from .privatise import privatise
 from .protect import MakeProtector, ckks_protector, protect
-from .random_words import Entropy
+from .random_words import Entropy, RandomWords
 from .reveal_shares import SealedSum, SharedChunks
+from .sampling import poisson_batch
 from .share import Shared, share
-from .site import Site, model_shapes
+from .site import Site, Unit, model_shapes
 from .spool import Spooled
 
 MakeRevealer: TypeAlias = Callable[[Plan, bytes, Sequence[bytes]], Revealer]
@@ -81,12 +86,14 @@ class Workshop:
     def require_records(self, records: int, records_per_unit: int) -> None:
         """Return if the data has at most so many units, each of at most so many rows.
 
+        Both are public caps, rounded up, so that no single record decides about the start.
+
         Raises:
             ConfigError: it has more: what the site's file says must be corrected, and
                 delta with it.
         """
         units = self.site.records()
-        rows = max((len(features) for features, _ in units), default=0)
+        rows = max(map(_rows, units), default=0)
         if len(units) > records or rows > records_per_unit:
             raise ConfigError(
                 "dataset.records or dataset.records_per_unit: the data has more; correct the "
@@ -100,6 +107,27 @@ class Workshop:
                 writer.update(part)
             return writer.keep()
 
+    def prepare(self, packed_plan: bytes, models: Path) -> None:
+        """Return if a plan can be worked on here, without a look at the data.
+
+        Raises:
+            NotYet: its model is not there.
+            UnsafeParameters: a sampling rate that no batch can be drawn at.
+            WrongContext: it is for a model of another size.
+        """
+        plan = plans.unpack(packed_plan)
+        size = Models(models).size(plan.terms.model)
+        if size is None:
+            raise NotYet(f"model {plan.terms.model[:16]}… is not here yet")
+        here = sum(prod(shape) for _, shape in self.shapes())
+        if not size == plan.arithmetic.dimension == here:
+            raise WrongContext(
+                f"round {plan.terms.round}: a plan for {plan.arithmetic.dimension} values, a model "
+                f"of {size}, and a site whose model has {here}"
+            )
+        # A batch of nobody: whether the rate can be drawn at depends on no patient.
+        poisson_batch(RandomWords(self.entropy), 0, plan.terms.privacy.training.rate)
+
     def train(self, packed_plan: bytes, models: Path) -> None:
         """Train on the site's data, from the plan's model; the update stays here.
 
@@ -111,16 +139,34 @@ class Workshop:
         if vector is None:
             raise NotYet(f"model {plan.terms.model[:16]}… is not here yet")
         order = plan.terms.privacy.training
+        if isinstance(order, LocalTraining):
+            self._update = self._trained(vector, order)
+        else:
+            self._integers = self._summed(vector, order, plan.grid())
+
+    def _trained(self, vector: NDArray[np.float64], order: LocalTraining) -> NDArray[np.float64]:
         # PyTorch is loaded by those who train: an opener that only opens, or a test, need not.
         from .train import train  # noqa: PLC0415
 
-        self._update = train(self.site, self.shapes(), vector, order, self.entropy)
+        return train(self.site, self.shapes(), vector, order, self.entropy)
+
+    def _summed(
+        self, vector: NDArray[np.float64], order: DistributedSum, grid: Grid
+    ) -> NDArray[np.int64]:
+        from .gradient_sum import gradient_sum  # noqa: PLC0415 - as above
+
+        return gradient_sum(self.site, self.shapes(), vector, order, grid, self.entropy)
 
     def privatise(self, packed_plan: bytes) -> None:
-        """Clip the update to the plan's bound and put it on the grid; it stays here."""
+        """Clip the update to the plan's bound and put it on the grid; it stays here.
+
+        A noisy sum of gradients is clipped, and on the grid, since it was made.
+        """
+        plan = plans.unpack(packed_plan)
+        if plan.terms.privacy.mechanism is Mechanism.DISTRIBUTED and self._integers is not None:
+            return
         if self._update is None:
             raise IllegalEvent("there is no update to privatise")
-        plan = plans.unpack(packed_plan)
         self._integers = privatise(self._update, float(plan.terms.clip), plan.grid())
         self._update = None
 
@@ -204,3 +250,11 @@ class Workshop:
             self.shapes(),
             say,
         )
+
+
+def _rows(unit: Unit) -> int:
+    """Return how many rows a unit has; none if it cannot be said, as it will count as zero."""
+    try:
+        return len(unit[0])
+    except (TypeError, LookupError):
+        return 0

@@ -4,21 +4,26 @@
         ▲                     │
         └───────retire────────┘
 
+A reservation is for a number of rounds and is committed one by one. Everything is counted in two
+views: `sums` is what anybody learns who sees sums only, `vector` what the coalition learns that
+can open one site's update. Both must fit.
+
 Amounts are exact decimals, rounded up once when an event becomes a `Spend`; after that nothing
 is rounded, so no order of events can make the sum smaller than its parts.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from decimal import ROUND_CEILING, Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
 
 from .accounting import ORDERS, rdp_of, rdp_to_epsilon
 from .errors import BudgetExhausted, IllegalEvent, UnsafeParameters
-from .events import DpEvent, exact
+from .events import DpEvent, Events, exact
 
 _STORED_DIGITS = Decimal("1E-12")
 _ROUNDING_ERROR = Decimal("1.000000001")  # the accountant's floats are good to 1e-12
@@ -42,6 +47,10 @@ class Spend:
         pairs = zip(self.at_orders, other.at_orders, strict=True)
         return Spend(tuple(_EXACT.add(mine, theirs) for mine, theirs in pairs))
 
+    def times(self, count: int) -> "Spend":
+        """Return the spend of `count` equal ones, 0 or more, exactly."""
+        return Spend(tuple(_EXACT.multiply(amount, count) for amount in self.at_orders))
+
     def covers(self, other: "Spend") -> bool:
         """Return whether this spend is at least `other` at every order."""
         pairs = zip(self.at_orders, other.at_orders, strict=True)
@@ -60,6 +69,7 @@ class Spend:
 NOTHING = Spend()
 
 
+@lru_cache(maxsize=256)
 def spend_of(event: DpEvent) -> Spend:
     """Return what `event` costs, rounded up.
 
@@ -75,17 +85,65 @@ def total(spends: Iterable[Spend]) -> Spend:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """What one dataset may still give away, at one delta.
+class Costs:
+    """What a round costs in both views: who sees sums only, and who can open one update."""
 
-    Guarantees to the patients in it: committed and reserved together never pass
-    `limit_epsilon`, and no method lowers what is committed.
+    sums: Spend = NOTHING
+    vector: Spend = NOTHING
+
+    def __add__(self, other: "Costs") -> "Costs":
+        return Costs(self.sums + other.sums, self.vector + other.vector)
+
+    def times(self, count: int) -> "Costs":
+        """Return the costs of `count` such rounds, 0 or more, exactly."""
+        return Costs(self.sums.times(count), self.vector.times(count))
+
+    def covers(self, other: "Costs") -> bool:
+        """Return whether these costs are at least `other` at every order of both views."""
+        return self.sums.covers(other.sums) and self.vector.covers(other.vector)
+
+
+NO_COSTS = Costs()
+
+
+def costs_of(events: Events) -> Costs:
+    """Return what a round's events cost, rounded up.
+
+    Raises:
+        UnsafeParameters: an event without a proven bound, or one that would tell those who
+            can open an update less than those who see its sum.
+    """
+    costs = Costs(spend_of(events.sums), spend_of(events.vector))
+    if not costs.vector.covers(costs.sums):
+        raise UnsafeParameters("an opened update cannot cost less than the sum it is in")
+    return costs
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is set aside: a number of rounds, each of one cost."""
+
+    each: Spend
+    rounds: int = 1
+
+    def all(self) -> Spend:
+        """Return the cost of the rounds together."""
+        return self.each.times(self.rounds)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one dataset may still give away in one view, at one delta.
+
+    Guarantees to the patients in it: what is reserved fits beside all that was committed and
+    reserved before, and no method lowers what is committed.
     """
 
     delta: float
     limit_epsilon: float
     committed: Spend = NOTHING
-    reserved: Mapping[str, Spend] = field(default_factory=lambda: MappingProxyType({}))
+    reserved: Mapping[str, Held] = field(default_factory=lambda: MappingProxyType({}))
+    view: str = "sums"
 
     def __post_init__(self) -> None:
         if not (0.0 < self.delta < 1.0 and 0.0 < self.limit_epsilon < float("inf")):
@@ -95,7 +153,7 @@ class Budget:
 
     def charged(self) -> Spend:
         """Return what counts against the limit: committed and reserved."""
-        return self.committed + total(self.reserved.values())
+        return self.committed + total(held.all() for held in self.reserved.values())
 
     def remaining_epsilon(self) -> float:
         """Return limit minus charged epsilon, in nats, never below 0.
@@ -115,39 +173,42 @@ class Budget:
         after = (self.charged() + spend).epsilon(self.delta)
         # written so that a NaN would be refused
         if not after <= self.limit_epsilon:
-            raise BudgetExhausted(spent=spent, cost=after - spent, limit=self.limit_epsilon)
+            cost, limit = after - spent, self.limit_epsilon
+            raise BudgetExhausted(spent=spent, cost=cost, limit=limit, view=self.view)
 
-    def reserve(self, reservation: str, spend: Spend) -> "Budget":
-        """Return the budget with `spend` set aside under the name `reservation`.
+    def reserve(self, reservation: str, spend: Spend, rounds: int = 1) -> "Budget":
+        """Return the budget with `rounds` times `spend` set aside under the name `reservation`.
 
         Raises:
-            BudgetExhausted: it does not fit.
+            BudgetExhausted: not all of it fits.
             IllegalEvent: the name is taken.
         """
         if reservation in self.reserved:
             raise IllegalEvent(f"reservation {reservation}: already made")
-        self.check(spend)
-        return replace(self, reserved=MappingProxyType({**self.reserved, reservation: spend}))
+        held = Held(spend, rounds)
+        self.check(held.all())
+        return self._with(reservation, held)
 
     def commit(self, reservation: str) -> "Budget":
-        """Return the budget with the reservation spent, for good.
+        """Return the budget with one round of the reservation spent, for good.
 
         Raises:
-            IllegalEvent: there is no such reservation.
+            IllegalEvent: there is no such reservation, or none of its rounds is left.
         """
-        spend = self._open(reservation)
-        return replace(self._without(reservation), committed=self.committed + spend)
+        held = self._open(reservation)
+        spent = replace(self, committed=self.committed + held.each)
+        return spent._with(reservation, replace(held, rounds=held.rounds - 1))
 
     def retire(self, reservation: str) -> "Budget":
-        """Return the budget without a reservation under which nothing was released.
+        """Return the budget without the rounds of a reservation that were not committed.
 
         Raises:
-            IllegalEvent: there is no such reservation; what is committed cannot be retired.
+            IllegalEvent: there are none; what is committed cannot be retired.
         """
-        self._open(reservation)
-        return self._without(reservation)
+        held = self._open(reservation)
+        return self._with(reservation, replace(held, rounds=0))
 
-    def _open(self, reservation: str) -> Spend:
+    def _open(self, reservation: str) -> Held:
         try:
             return self.reserved[reservation]
         except KeyError:
@@ -155,29 +216,103 @@ class Budget:
                 f"reservation {reservation}: not open (never made, committed or retired)"
             ) from None
 
-    def _without(self, reservation: str) -> "Budget":
-        others = {name: spend for name, spend in self.reserved.items() if name != reservation}
-        return replace(self, reserved=MappingProxyType(others))
+    def _with(self, reservation: str, held: Held) -> "Budget":
+        others = {name: kept for name, kept in self.reserved.items() if name != reservation}
+        reserved = {**others, reservation: held} if held.rounds else others
+        return replace(self, reserved=MappingProxyType(reserved))
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """One dataset's budget in both views; what does not fit into either is refused."""
+
+    sums: Budget
+    vector: Budget
+
+    def check(self, costs: Costs) -> None:
+        """Return if `costs` fit in both views.
+
+        Raises:
+            BudgetExhausted: they do not; nothing has happened.
+        """
+        self.sums.check(costs.sums)
+        self.vector.check(costs.vector)
+
+    def reserve(self, reservation: str, costs: Costs, rounds: int = 1) -> "Budgets":
+        """Return the budgets with `rounds` times `costs` set aside.
+
+        Raises:
+            BudgetExhausted: not all of it fits, in either view.
+            IllegalEvent: the name is taken.
+        """
+        return Budgets(
+            self.sums.reserve(reservation, costs.sums, rounds),
+            self.vector.reserve(reservation, costs.vector, rounds),
+        )
+
+    def commit(self, reservation: str) -> "Budgets":
+        """Return the budgets with one round of the reservation spent, for good.
+
+        Raises:
+            IllegalEvent: there is no such reservation, or none of its rounds is left.
+        """
+        return Budgets(self.sums.commit(reservation), self.vector.commit(reservation))
+
+    def retire(self, reservation: str) -> "Budgets":
+        """Return the budgets without the rounds of a reservation that were not committed.
+
+        Raises:
+            IllegalEvent: there are none; what is committed cannot be retired.
+        """
+        return Budgets(self.sums.retire(reservation), self.vector.retire(reservation))
+
+    def spend(self, costs: Costs) -> "Budgets":
+        """Return the budgets with `costs` spent for good, whether they fit or not."""
+        return Budgets(
+            replace(self.sums, committed=self.sums.committed + costs.sums),
+            replace(self.vector, committed=self.vector.committed + costs.vector),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class SpendLimits:
-    """What a site's policy allows for each of its datasets; decimals, epsilon in nats."""
+    """What a site's policy allows for each of its datasets; decimals, epsilon in nats.
+
+    The limits of the vector's view are those of the sums' where none are given.
+    """
 
     delta: str
     epsilon_for_life: str
     epsilon_per_round: str
+    vector_epsilon_for_life: str = ""
+    vector_epsilon_per_round: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("epsilon_for_life", "epsilon_per_round"):
+            if not getattr(self, f"vector_{name}"):
+                object.__setattr__(self, f"vector_{name}", getattr(self, name))
         self.for_life(), self.per_round()
 
-    def for_life(self) -> Budget:
-        """Return an untouched budget for all rounds of a dataset, over all jobs."""
-        return Budget(float(exact(self.delta)), float(exact(self.epsilon_for_life)))
+    def for_life(self) -> Budgets:
+        """Return untouched budgets for all rounds of a dataset, over all jobs."""
+        return self._budgets(self.epsilon_for_life, self.vector_epsilon_for_life)
 
-    def per_round(self) -> Budget:
-        """Return an untouched budget for one round of one job."""
-        return Budget(float(exact(self.delta)), float(exact(self.epsilon_per_round)))
+    def per_round(self) -> Budgets:
+        """Return untouched budgets for one round of one job."""
+        return self._budgets(self.epsilon_per_round, self.vector_epsilon_per_round)
+
+    def lower(self, other: "SpendLimits") -> "SpendLimits":
+        """Return the lower of two, number by number."""
+        names = [each.name for each in fields(self)]
+        pairs = ((getattr(self, name), getattr(other, name)) for name in names)
+        return SpendLimits(*(min(pair, key=exact) for pair in pairs))
+
+    def _budgets(self, sums: str, vector: str) -> Budgets:
+        delta = float(exact(self.delta))
+        return Budgets(
+            Budget(delta, float(exact(sums))),
+            Budget(delta, float(exact(vector)), view="vector"),
+        )
 
 
 def check_delta(delta: str, units: int) -> None:

@@ -16,7 +16,7 @@ from typing import Final
 from .canonical import decode
 from .documents import Signed, check_signer
 from .errors import InvalidSignature, WrongContext, WrongIdentity
-from .plan import Plan
+from .plan import SignedPlan
 from .records import Cohort
 from .roster import Role, Roster
 from .schemes.shares.layout import SEATS
@@ -39,7 +39,7 @@ def is_complete(signers: Iterable[str], seats: Iterable[str], trainers: Iterable
     return by_seats == SEATS or (by_seats >= ENOUGH_SEATS and most)
 
 
-def check_certificate(signed_cohort: Signed, plan: Plan, roster: Roster) -> None:
+def check_certificate(signed_cohort: Signed, plan: SignedPlan, roster: Roster) -> None:
     """Return if the cohort is certified.
 
     Signatures of others than seats and trainers do not count, and are not looked at.
@@ -68,7 +68,7 @@ def check_certificate(signed_cohort: Signed, plan: Plan, roster: Roster) -> None
         )
 
 
-def _check_context(signed_cohort: Signed, plan: Plan, roster: Roster) -> None:
+def _check_context(signed_cohort: Signed, plan: SignedPlan, roster: Roster) -> None:
     cohort, terms = decode(signed_cohort.body, Cohort), plan.terms
     here = (terms.federation, terms.round, plan.digest())
     if (cohort.federation, cohort.round, cohort.plan) != here:

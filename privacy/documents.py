@@ -18,6 +18,12 @@ class Signed:
     signatures: Mapping[str, bytes]
 
 
+def only_by(signed: Signed, *signers: str) -> Signed:
+    """Return a document with the signatures of these signers, as far as they are there."""
+    kept = {name: signed.signatures[name] for name in signers if name in signed.signatures}
+    return Signed(signed.body, kept)
+
+
 class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body: bytes
     signatures: dict[str, bytes]

@@ -6,6 +6,7 @@ The first question an error answers is *who must act*:
     ├── InternalError            the developers of Veilsum, or of the site's own class
     ├── ConfigError              the operator, before or at the start of a process
     │   ├── InsecureKeyFile
+    │   ├── LedgerRolledBack
     │   ├── MissingDependency
     │   └── SchemaMismatch
     ├── ProtocolError            the peer; the same bytes will never succeed
@@ -18,12 +19,14 @@ The first question an error answers is *who must act*:
     │   ├── SeatsDisagree
     │   ├── SeatLied
     │   ├── ConflictingContribution
+    │   ├── PeerLedgerRolledBack
     │   └── IllegalEvent
     ├── PrivacyError             nobody may override; the guarantee comes first
     │   ├── BudgetExhausted
     │   ├── CohortTooSmall
     │   ├── PolicyRefusal
     │   ├── UnsafeParameters
+    │   ├── AccountingMismatch
     │   ├── UpdateOutOfRange
     │   ├── NormOverBound
     │   ├── NormNotAsked
@@ -68,6 +71,12 @@ class InsecureKeyFile(ConfigError):
     """A private key can be read by others than its owner."""
 
     code = "insecure_key_file"
+
+
+class LedgerRolledBack(ConfigError):
+    """The privacy ledger is older than what this site has seen of it, or another one."""
+
+    code = "ledger_rolled_back"
 
 
 class MissingDependency(ConfigError):
@@ -143,6 +152,12 @@ class ConflictingContribution(ProtocolError):
     code = "conflicting_contribution"
 
 
+class PeerLedgerRolledBack(ProtocolError):
+    """A site signed with a privacy ledger that is older than one it has signed with before."""
+
+    code = "peer_ledger_rolled_back"
+
+
 class IllegalEvent(ProtocolError):
     """The round's phase does not take this event; the round is unchanged."""
 
@@ -161,9 +176,11 @@ class BudgetExhausted(PrivacyError):
 
     code = "budget_exhausted"
 
-    def __init__(self, *, spent: float, cost: float, limit: float) -> None:
+    def __init__(self, *, spent: float, cost: float, limit: float, view: str = "sums") -> None:
+        of = "" if view == "sums" else f" ({view} view)"
         super().__init__(
-            f"epsilon spent {spent:.4f}, with this release {spent + cost:.4f}, limit {limit:.4f}"
+            f"epsilon{of} spent {spent:.4f}, with this release {spent + cost:.4f}, "
+            f"limit {limit:.4f}"
         )
         self.spent = spent
         self.cost = cost
@@ -186,6 +203,12 @@ class UnsafeParameters(PrivacyError):
     """Parameters that would not keep what they promise."""
 
     code = "unsafe_parameters"
+
+
+class AccountingMismatch(PrivacyError):
+    """Two accountants disagree about one event, or one of them has no answer."""
+
+    code = "accounting_mismatch"
 
 
 class UpdateOutOfRange(PrivacyError):

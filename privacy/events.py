@@ -81,6 +81,18 @@ DpEvent = Gaussian | PoissonSampled | SelfComposed | Composed
 """One node of the tree."""
 
 
+class Events(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One round's event, in both views.
+
+    Attributes:
+        sums: what it costs towards anybody who sees sums only.
+        vector: what it costs towards the coalition that can open this one site's update.
+    """
+
+    sums: DpEvent
+    vector: DpEvent
+
+
 def exact(text: str) -> Fraction:
     """Return the number that `text` spells, without rounding.
 

@@ -5,18 +5,21 @@ a batch size or divisor computed from it would tell it (Opacus issue #571).
 """
 
 from fractions import Fraction
-from typing import Any
 
 import msgspec
 
 from .errors import MalformedMessage, UnsafeParameters
-from .events import DecimalText, Gaussian, PoissonSampled, SelfComposed, exact, to_json
+from .events import DecimalText, Gaussian, PoissonSampled, SelfComposed, exact
 
 LARGEST_COUNT = 1_000_000
 """Upper limit of steps and divisor; beyond it a plan is a mistake."""
 
+_LARGEST_DENOMINATOR = 1 << 40
 
-class LocalTraining(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+
+class LocalTraining(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="local"
+):
     """One round of DP-SGD at one site; equal values cost equal privacy.
 
     Attributes:
@@ -41,11 +44,12 @@ class LocalTraining(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for name in ("sampling_rate", "noise_multiplier", "clip", "learning_rate"):
-            _positive_decimal(name, getattr(self, name))
+            require_positive_decimal(name, getattr(self, name))
         for name in ("steps", "divisor"):
-            _positive_count(name, getattr(self, name))
+            require_positive_count(name, getattr(self, name))
         # The events know which rates and multipliers an accountant takes.
         event_of(self)
+        require_rate(self.rate)
 
     @property
     def rate(self) -> Fraction:
@@ -65,12 +69,25 @@ def event_of(order: LocalTraining) -> SelfComposed:
     return SelfComposed(order.steps, step)
 
 
-def privacy_event(order: LocalTraining) -> dict[str, Any]:
-    """Return what the order does to privacy, as a DpEvent in JSON types."""
-    return to_json(event_of(order))
+def require_rate(rate: Fraction) -> None:
+    """Return if units can be sampled at exactly this rate.
+
+    Raises:
+        UnsafeParameters: the rate is not above 0 and at most 1, or its denominator is above 2^40.
+    """
+    if not 0 < rate <= 1 or rate.denominator > _LARGEST_DENOMINATOR:
+        raise UnsafeParameters(
+            f"sampling rate {rate} is not a usable fraction in (0, 1]: its denominator may be at "
+            f"most {_LARGEST_DENOMINATOR}; plan one of fewer decimals"
+        )
 
 
-def _positive_decimal(name: str, text: str) -> None:
+def require_positive_decimal(name: str, text: str) -> None:
+    """Return if `text` is a decimal above 0.
+
+    Raises:
+        UnsafeParameters: it is not; `name` says of what.
+    """
     try:
         positive = exact(text) > 0
     except MalformedMessage:
@@ -79,6 +96,11 @@ def _positive_decimal(name: str, text: str) -> None:
         raise UnsafeParameters(f"{name} {str(text)[:40]!r} is not a positive decimal such as '0.5'")
 
 
-def _positive_count(name: str, count: int) -> None:
+def require_positive_count(name: str, count: int) -> None:
+    """Return if `count` is a whole number that a plan may have.
+
+    Raises:
+        UnsafeParameters: it is not; `name` says of what.
+    """
     if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= LARGEST_COUNT:
         raise UnsafeParameters(f"{name} {count!r} is not a whole number from 1 to {LARGEST_COUNT}")

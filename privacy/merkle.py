@@ -6,12 +6,11 @@
     piece  the tree over the chunk roots of one contribution's piece
 
 Integers are big-endian, words are 8 bytes little-endian and canonical (below their modulus);
-leaves have 256 words, those of shares 512. They are over words, not over the packed bytes
+leaves have 256 words, those of shares 1,024. They are over words, not over the packed bytes
 that travel, so that anyone who adds words can check a leaf of a sum. A chunk root enters the
-tree above it as it is. Levels cannot be
-confused all the same: the plan fixes how many chunks a piece has and how many leaves each
-chunk has, hence the height of every path, and each leaf says its own chunk and position;
-the two domain bytes keep leaves and nodes apart.
+tree above it as it is. Levels cannot be confused all the same: the plan fixes how many chunks
+a piece has and how many leaves each chunk has, hence the height of every path, and each leaf
+says its own chunk and position; the two domain bytes keep leaves and nodes apart.
 
 A chunk of ciphertexts is a whole number of leaves. Other schemes fill their last leaf with
 zero words, whose number the plan fixes.

@@ -17,11 +17,12 @@ import msgspec
 from . import arithmetic, canonical
 from .accounting import NeighbouringRelation, UnitOfPrivacy
 from .arithmetic import Arithmetic, ModulusRange
+from .distributed_sum import DistributedSum, check_fits
 from .errors import MalformedMessage, UnsafeParameters
 from .events import PositiveDecimal, exact
 from .grid import Grid
 from .identifiers import Digest, FederationId, ParticipantId
-from .local_training import LocalTraining
+from .mechanism import Training
 from .records import MaybeDigest
 from .schemes.base import Geometry
 from .schemes.ckks_parameters import CkksParameters
@@ -37,6 +38,9 @@ class Mechanism(StrEnum):
     """Where the noise comes from."""
 
     LOCAL = "local"
+    """Each site's update is noised until it is private by itself."""
+    DISTRIBUTED = "distributed"
+    """Each site adds its part of a noise that hides the sum."""
 
 
 class PrivacyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,12 +50,15 @@ class PrivacyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unit: UnitOfPrivacy
     neighbouring: NeighbouringRelation
     delta: PositiveDecimal
-    training: LocalTraining
+    training: Training
     releases: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if not 0 < exact(self.delta) < 1:
             raise UnsafeParameters(f"delta {self.delta}: above 0 and below 1")
+        shared = isinstance(self.training, DistributedSum)
+        if shared != (self.mechanism is Mechanism.DISTRIBUTED):
+            raise UnsafeParameters(f"mechanism {self.mechanism}: the training is of the other")
 
 
 class CkksTerms(
@@ -124,16 +131,30 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline: DeadlinePolicy
     openers: tuple[ParticipantId, ...]
     agreement: Count
+    rounds_left: Count
     seats: tuple[ParticipantId, ...] = ()
     auditor: ParticipantId | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A round's plan; equal plans have equal bytes and equal digests."""
+class SignedPlan:
+    """What a plan says, whether or not anybody may still work under it: for evidence.
+
+    Rules become stricter, and what was signed before is evidence all the same. Whoever takes
+    part in a round takes a `Plan`.
+    """
 
     arithmetic: Arithmetic
     terms: Terms
+
+    def digest(self) -> Digest:
+        """Return the digest that everything in the round names."""
+        return digest_of(self.arithmetic.encode(), canonical.encode(self.terms))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(SignedPlan):
+    """A round's plan that this version accepts; equal plans have equal bytes and equal digests."""
 
     def __post_init__(self) -> None:
         _check_openers(self.terms)
@@ -145,6 +166,7 @@ class Plan:
             self.parameters()
             _check_no_seats(self.terms)
         self._check_clip()
+        _check_mechanism(self)
 
     def _check_clip(self) -> None:
         # A site would find out after training, and everybody would see that it did.
@@ -154,10 +176,6 @@ class Plan:
                 f"clip {self.terms.clip}: an update of that norm leaves the grid of "
                 f"{self.arithmetic.value_bits} bits with step 2^-{self.arithmetic.fraction_bits}"
             )
-
-    def digest(self) -> Digest:
-        """Return the digest that everything in the round names."""
-        return digest_of(self.arithmetic.encode(), canonical.encode(self.terms))
 
     def grid(self) -> Grid:
         """Return the grid that updates are put on."""
@@ -254,6 +272,16 @@ SCORE_RELEASES = ("squared-norm", "alignment")
 """What answers to questions let out, in the words of a privacy plan's releases."""
 
 
+MEAN = "mean/1"
+SUM = "sum/1"
+"""What becomes of the opened sum: its mean over the cohort, or one step against it."""
+
+
+def aggregation_of(privacy: PrivacyPlan) -> str:
+    """Return how the sum of a round becomes the next model, which its mechanism says."""
+    return SUM if privacy.mechanism is Mechanism.DISTRIBUTED else MEAN
+
+
 def digest_of(arithmetic_part: bytes, terms_part: bytes) -> Digest:
     """Return the digest of a plan from its two encoded parts."""
     parts = (hashlib.sha256(part).digest() for part in (arithmetic_part, terms_part))
@@ -270,6 +298,19 @@ def decode(arithmetic_part: bytes, terms_part: bytes) -> Plan:
     return Plan(arithmetic.decode(arithmetic_part), canonical.decode(terms_part, Terms))
 
 
+def decode_signed(arithmetic_part: bytes, terms_part: bytes) -> SignedPlan:
+    """Return what two encoded parts say, without the rules that new plans must keep.
+
+    The ranges that fields have by themselves are part of the form: they may be widened, and
+    never narrowed, or old evidence cannot be read. A stricter rule belongs to `Plan`.
+
+    Raises:
+        MalformedMessage: a part is not the one encoding of a value.
+        UnsafeParameters: a number that no plan of any version has.
+    """
+    return SignedPlan(arithmetic.decode(arithmetic_part), canonical.decode(terms_part, Terms))
+
+
 def _check_openers(terms: Terms) -> None:
     count = len(terms.openers)
     if not 2 <= count <= 4 or len(set(terms.openers)) != count:
@@ -282,6 +323,43 @@ def _check_openers(terms: Terms) -> None:
         raise UnsafeParameters(
             f"cohort minimum {terms.cohort_minimum}, quorum {terms.quorum}, "
             f"at most {terms.scheme.cohort_max}: must rise, from 2"
+        )
+
+
+def _check_mechanism(plan: Plan) -> None:
+    terms = plan.terms
+    wanted = aggregation_of(terms.privacy)
+    if terms.aggregation != wanted:
+        raise UnsafeParameters(
+            f"aggregation {terms.aggregation!r}: mechanism {terms.privacy.mechanism} has {wanted!r}"
+        )
+    if isinstance(terms.privacy.training, DistributedSum):
+        _check_distributed(plan, terms.privacy.training)
+
+
+def _check_distributed(plan: Plan, order: DistributedSum) -> None:
+    terms = plan.terms
+    if terms.cohort_minimum < order.cohort_minimum():
+        raise UnsafeParameters(
+            f"cohort minimum {terms.cohort_minimum}: {order.honest} honest sites and "
+            f"{order.colluders} colluders need {order.cohort_minimum()}"
+        )
+    if exact(terms.clip) != order.largest_norm():
+        raise UnsafeParameters(
+            f"clip {terms.clip}: {order.units_cap} units of {order.clip} have a norm of "
+            f"{float(order.largest_norm()):g}, and clip is exactly that"
+        )
+    check_fits(order, plan.grid(), plan.arithmetic.dimension)
+    if plan.arithmetic.scheme == CKKS and terms.auditor is None:
+        raise UnsafeParameters(
+            f"mechanism {Mechanism.DISTRIBUTED} under {CKKS!r} without an auditor: a coordinator "
+            "that shows two cohorts gets a single update, which has too little noise; name one"
+        )
+    # A site's vector has a part of the noise only, and answers about it have none.
+    if isinstance(terms.scheme, SharesTerms) and terms.scheme.releases():
+        raise UnsafeParameters(
+            f"mechanism {Mechanism.DISTRIBUTED} leaves a single update too little noise for "
+            f"{', '.join(terms.scheme.releases())}; ask seats nothing"
         )
 
 
@@ -357,6 +435,11 @@ def unpack(packed: bytes) -> Plan:
         MalformedMessage, UnsafeParameters: as for `decode`.
     """
     return decode(*parts(packed))
+
+
+def unpack_signed(packed: bytes) -> SignedPlan:
+    """Return what a plan that `pack` put together says; as `decode_signed`."""
+    return decode_signed(*parts(packed))
 
 
 def parts(packed: bytes) -> tuple[bytes, bytes]:

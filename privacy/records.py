@@ -16,8 +16,9 @@ from typing import Annotated
 import msgspec
 
 from .canonical import encode
-from .events import DpEvent
+from .events import Events
 from .identifiers import Digest, FederationId, ParticipantId
+from .ledger import Checkpoint
 from .signing import Purpose, digest
 
 Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 50)]
@@ -93,14 +94,17 @@ class Piece(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Header(Record, frozen=True, forbid_unknown_fields=True):
     """The header of a contribution; its signature binds every byte of its pieces.
 
-    `claim` is the privacy event the site has put on its ledger for this release,
-    as DpEvent JSON, under the unit and delta that the plan names.
+    `claim` is the privacy event, in both views, that the site has put on its ledger for this
+    release, as DpEvent JSON, under the unit and delta that the plan names. `ledger` is how far
+    that ledger had come when the header was signed: with the reservation, and before the commit,
+    which names the header. Whoever keeps it knows an older copy of the ledger for what it is.
     """
 
     plan: Digest
     participant: ParticipantId
     pieces: tuple[Piece, ...]
-    claim: DpEvent
+    claim: Events
+    ledger: Checkpoint
 
 
 class Contribution(Header, frozen=True, forbid_unknown_fields=True):

@@ -38,6 +38,10 @@ class Purpose(StrEnum):
     SEAT_CHANNEL = "veilsum/seat-channel/1"
     DISPUTE = "veilsum/dispute/1"
     DISPUTE_REPORT = "veilsum/dispute-report/1"
+    EVIDENCE = "veilsum/evidence/1"
+    LEDGER_ROW = "veilsum/ledger-row/1"
+    LEDGER_POLICY = "veilsum/ledger-policy/1"
+    LEDGER_APPROVAL = "veilsum/ledger-approval/1"
 
 
 def transcript(purpose: str, *fields: bytes) -> bytes:

@@ -1,3 +1,15 @@
 """What every test runs under."""
 
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
 import coordinator  # noqa: F401 - before any test imports grpc, so that TLS 1.2 is shut out
+
+
+@pytest.fixture(autouse=True)
+def _log_of_its_own() -> Iterator[None]:
+    """A command that runs in a test's own process starts a log, on a stream that ends with it."""
+    yield
+    structlog.reset_defaults()

@@ -18,11 +18,13 @@ from coordinator.service import Service
 from privacy import canonical
 from privacy.accounting import NeighbouringRelation, UnitOfPrivacy
 from privacy.documents import Signed
-from privacy.events import from_json
 from privacy.failpoints import Failpoints
+from privacy.growth import LastSeen
 from privacy.identifiers import sha256_hex
+from privacy.ledger import Checkpoint
 from privacy.limbs import PUBLIC_KEY, Layout, encode_chunk
-from privacy.local_training import LocalTraining, privacy_event
+from privacy.local_training import LocalTraining
+from privacy.mechanism import events_of
 from privacy.merkle import chunk_root, tree_root
 from privacy.plan import CKKS, DeadlinePolicy, Mechanism, Plan, PrivacyPlan
 from privacy.records import (
@@ -190,11 +192,23 @@ def contribution(
         "key_record": terms.key_record,
         "participant": name,
         "pieces": (Piece(COORDINATOR, CKKS, tree.hex(), chunks, length),),
-        "claim": from_json(privacy_event(terms.privacy.training)),
+        "claim": events_of(terms.privacy.training),
+        "ledger": ledger_of(name, terms.round),
         "mask": sha256_hex(f"mask of {seed}".encode()),
         "masks": named_seals(terms.openers, seals),
     }
     return Contribution(**(said | other))
+
+
+def ledger_of(name: str, number: int, rows: int = 0) -> Checkpoint:
+    """Return a head of a site's ledger as a header of a round has it; it grows with the round."""
+    size = rows or 10 * number
+    return Checkpoint(size, sha256_hex(f"{size} rows of {name}".encode()))
+
+
+def seen(name: str, number: int, out: str, rows: int = 0) -> LastSeen:
+    """Return what such a header of digest `out` says of its site's ledger."""
+    return LastSeen(number, out, ledger_of(name, number, rows))
 
 
 def mask_seals(plan: Plan, seed: str) -> tuple[bytes, ...]:

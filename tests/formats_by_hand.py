@@ -148,6 +148,7 @@ KEY_RECORD = {
 }
 
 TRAINING = {
+    "kind": "local",
     "sampling_rate": "0.5",
     "noise_multiplier": "2.75",
     "steps": 6,
@@ -191,13 +192,62 @@ TERMS = {
     "deadline": {"progress_seconds": "3", "abandon_seconds": "60"},
     "openers": list(OPENERS),
     "agreement": 2,
+    "rounds_left": 1,
     "seats": [],
     "auditor": None,
 }
 
 PLAN_DIGEST = sha(framed(b"veilsum/plan/1", sha(ARITHMETIC), sha(canonical(TERMS)))).hex()
 
+DISTRIBUTED_TERMS = {
+    **TERMS,
+    # 200 units of 0.0625
+    "clip": "12.5",
+    "aggregation": "sum/1",
+    "privacy": {
+        "mechanism": "distributed",
+        "unit": "patient",
+        "neighbouring": "add_remove",
+        "delta": "0.001",
+        "training": {
+            "kind": "distributed",
+            "sampling_rate": "0.5",
+            "noise_multiplier": "14.25",
+            "clip": "0.0625",
+            "units_cap": 200,
+            "divisor": 500,
+            "honest": 2,
+            "colluders": 1,
+        },
+        "releases": ["participation"],
+    },
+    "auditor": "watch",
+}
+DISTRIBUTED_PLAN_DIGEST = sha(
+    framed(b"veilsum/plan/1", sha(ARITHMETIC), sha(canonical(DISTRIBUTED_TERMS)))
+).hex()
+# 14.25 / sqrt(2) = 10.0762716319…
+DISTRIBUTED_CLAIM = {
+    view: {
+        "class": "PoissonSampled",
+        "q": "0.5",
+        "event": {"class": "Gaussian", "noise_multiplier": noise},
+    }
+    for view, noise in (("sums", "14.25"), ("vector", "10.076271631"))
+}
+
 PLACE = {"federation": FEDERATION, "round": 1, "plan": PLAN_DIGEST}
+
+LOCAL_EVENT = {
+    "class": "SelfComposed",
+    "count": 6,
+    "event": {
+        "class": "PoissonSampled",
+        "q": "0.5",
+        "event": {"class": "Gaussian", "noise_multiplier": "2.75"},
+    },
+}
+"""Each update is private by itself, so both views cost the same."""
 
 CONTRIBUTION = {
     **PLACE,
@@ -212,15 +262,8 @@ CONTRIBUTION = {
             "length": 245_880,
         }
     ],
-    "claim": {
-        "class": "SelfComposed",
-        "count": 6,
-        "event": {
-            "class": "PoissonSampled",
-            "q": "0.5",
-            "event": {"class": "Gaussian", "noise_multiplier": "2.75"},
-        },
-    },
+    "claim": {"sums": LOCAL_EVENT, "vector": LOCAL_EVENT},
+    "ledger": {"size": 3, "root": filler("three rows of amber")},
     "mask": filler("mask of amber"),
     "masks": [{"opener": name, "sealed": filler(f"mask of amber for {name}")} for name in OPENERS],
 }
@@ -282,7 +325,7 @@ SHARES_ROSTER = {
 SHARES_ROSTER_DIGEST = digest("veilsum/roster/1", SHARES_ROSTER)
 
 SHARES_ARITHMETIC = b"shares/1".ljust(32, b"\0") + abi(
-    2000, 1016, 16, 24, 192, 1, 0, 2, 0, 2**64
+    4000, 2040, 16, 24, 192, 1, 0, 2, 0, 2**64
 )  # fmt: skip
 
 SHARES_TERMS = {
@@ -326,10 +369,11 @@ SHARED_CONTRIBUTION = {
             "scheme": "shares/1",
             "root": filler("root"),
             "chunks": 2,
-            "length": 16032,
+            "length": 32032,
         }
     ],
     "claim": CONTRIBUTION["claim"],
+    "ledger": CONTRIBUTION["ledger"],
     "roots": [filler(f"root of {component}") for component in range(3)],
     "seals": [{"seat": name, "sealed": filler(f"parts of amber for {name}")} for name in SEATS],
 }
@@ -379,7 +423,7 @@ SEAT_SUM = {
             "component": component,
             "root": filler(f"root of sum {component}"),
             "ciphertext": filler(f"sealed sum {component}"),
-            "length": 16576,
+            "length": 32960,
         }
         for component in (1, 2)
     ],
@@ -441,6 +485,7 @@ LEDGER_ROW = {
     },
     "accountant": "veilsum-rdp/1",
     "actor": "operator",
+    "key": filler("key of the site"),
 }
 
 
@@ -589,6 +634,11 @@ def vectors() -> dict[str, Any]:
             "arithmetic": ARITHMETIC.hex(),
             "terms": canonical(TERMS).decode(),
             "digest": PLAN_DIGEST,
+        },
+        "distributed_plan": {
+            "terms": canonical(DISTRIBUTED_TERMS).decode(),
+            "digest": DISTRIBUTED_PLAN_DIGEST,
+            "claim": canonical(DISTRIBUTED_CLAIM).decode(),
         },
         "shares_plan": {
             "arithmetic": SHARES_ARITHMETIC.hex(),

@@ -21,10 +21,10 @@ SITES = ("amber", "birch")
 COHORT_MAX, VALUE_BITS, LEAVES_PER_CHUNK = 8, 16, 3
 LARGEST = 2 ** (VALUE_BITS - 1) - 1
 RING = 2**64
-VALUES, LEAF = 508, 512
+VALUES, LEAF = 1020, 1024
 
 Block = list[list[int]]
-"""Leaves of 512 words."""
+"""Leaves of 1,024 words."""
 
 
 def fields(site: str) -> tuple[bytes, ...]:
@@ -216,7 +216,9 @@ def sharing(layout: Layout) -> dict[str, Any]:
         chunks.append(
             {
                 "first_words": [[str(word) for word in block[0][:2]] for block in blocks],
-                "blinding_of_leaf_0": [[str(word) for word in block[0][508:]] for block in blocks],
+                "blinding_of_leaf_0": [
+                    [str(word) for word in block[0][VALUES:]] for block in blocks
+                ],
                 "sha256_of_components": [sha(body(block)).hex() for block in blocks],
                 "roots": [tree(hashes(chunk, block)).hex() for block in blocks],
                 "payload_bytes": len(payload),
@@ -250,7 +252,7 @@ def containers(layout: Layout) -> list[dict[str, Any]]:
     return made
 
 
-SCORED, PACKED = Layout(1, 3624), Layout(3, 5236)
+SCORED, PACKED = Layout(1, 7260), Layout(3, 10510)
 
 
 def vectors() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from veilsum.files import (
     sweep_drafts,
     sync_folder,
     write_durably,
+    write_new,
 )
 
 HOLDER = """
@@ -341,3 +343,32 @@ def test_a_folder_that_is_not_there_is_made_for_its_owner_only(tmp_path):
     os.close(hold(tmp_path / "new" / "state"))
 
     assert (tmp_path / "new" / "state").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_new_file_is_whole_or_not_there(tmp_path, monkeypatch):
+    """A key of no bytes would keep its owner from making another."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("veilsum.files.os.fsync", full)
+        with pytest.raises(StoreUnavailable, match="make room"):
+            write_new(tmp_path / "alice.key", b"key")
+
+    assert list(tmp_path.iterdir()) == []
+    assert write_new(tmp_path / "alice.key", b"key")
+    assert stat.S_IMODE((tmp_path / "alice.key").stat().st_mode) == 0o600
+
+
+def test_a_new_file_is_never_another_one_written_over(tmp_path):
+    """Not where it points, either."""
+    (tmp_path / "taken").write_bytes(b"old")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+
+    written = [write_new(tmp_path / name, b"new") for name in ("taken", "link")]
+
+    assert written == [False, False]
+    assert (tmp_path / "taken").read_bytes() == b"old"
+    assert not (tmp_path / "nowhere").exists()
+    assert len(list(tmp_path.iterdir())) == 2

@@ -50,6 +50,18 @@ class Draft:
             self._path.replace(path)
             sync_folder(path.parent)
 
+    def publish_new(self, path: Path) -> bool:
+        """Make it the file of that name, unless there is one; return whether there was none."""
+        with disk_errors(path):
+            self._out.flush()
+            os.fsync(self._out.fileno())
+            try:
+                path.hardlink_to(self._path)
+            except FileExistsError:
+                return False
+            sync_folder(path.parent)
+        return True
+
     def discard(self) -> None:
         """Delete it, unless it is published."""
         with suppress(OSError):
@@ -69,6 +81,22 @@ def write_durably(path: Path, body: bytes) -> None:
     try:
         draft.add(body)
         draft.publish(path)
+    finally:
+        draft.discard()
+
+
+def write_new(path: Path, body: bytes) -> bool:
+    """Write a file as `write_durably` does, unless that name is taken; return whether it was not.
+
+    Raises:
+        StoreUnavailable: the disk refuses.
+    """
+    if os.path.lexists(path):
+        return False
+    draft = Draft(path)
+    try:
+        draft.add(body)
+        return draft.publish_new(path)
     finally:
         draft.discard()
 
@@ -129,6 +157,25 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
+
+
+def read_at_most(path: Path, most: int) -> bytes:
+    """Return the bytes of a file that somebody else has made; a larger one is refused unread.
+
+    Raises:
+        ConfigError: it cannot be read, or is larger than `most` bytes.
+    """
+    try:
+        size = path.stat().st_size
+        if size <= most:
+            with path.open("rb") as file:
+                body = file.read(most + 1)  # a device has no size, and no end
+            size = max(size, len(body))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    if size > most:
+        raise ConfigError(f"{path}: {size} bytes or more, at most {most} are read")
+    return body
 
 
 def read_secret(path: Path) -> bytes:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS: Final = ("0001", "0002", "0003")
+REVISIONS: Final = ("0001", "0002", "0003", "0004")
 """Every revision that this version of Veilsum knows, oldest first; the last is the one it needs."""
 
 NAMING: Final = {
@@ -92,6 +92,17 @@ sum_chunks = Table(
     Column("root", LargeBinary(32), nullable=False),
     Column("length", BigInteger, nullable=False),
     Column("inputs", Integer, nullable=False),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("participant", String(63), primary_key=True),
+    Column("round", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("root", String(64), nullable=False),
+    Column("header", LargeBinary, nullable=False),
 )
 
 refusals = Table(

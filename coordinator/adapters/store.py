@@ -29,9 +29,20 @@ from coordinator.ports import (
     Upload,
 )
 from privacy.errors import ConflictingContribution, NotYet, StoreUnavailable
+from privacy.growth import LastSeen, check_grown, later
+from privacy.ledger import Checkpoint
 
 from .database import door, open_database, writer
-from .schema import chunks, documents, effects, refusals, rounds, sum_chunks, uploads
+from .schema import (
+    checkpoints,
+    chunks,
+    documents,
+    effects,
+    refusals,
+    rounds,
+    sum_chunks,
+    uploads,
+)
 
 
 def _go_on(_: str) -> None:
@@ -120,20 +131,26 @@ class SqlStore:
 
     # -- uploads -------------------------------------------------------------------
 
-    def begin_upload(
-        self, number: int, participant: str, digest: str, header: bytes, *, at: float
-    ) -> Upload:
-        """Return the participant's upload to round `number`, begun now if it was not."""
+    def begin_upload(self, participant: str, seen: LastSeen, header: bytes, *, at: float) -> Upload:
+        """Return the participant's upload to a round, begun now if it was not."""
         with self._writing() as connection:
-            found = _uploads(connection, number, participant)
+            found = _uploads(connection, seen.round, participant)
             if not found:
-                return _begin(connection, number, participant, digest, header)
+                _keep_checkpoint(connection, participant, seen, header)
+                return _begin(connection, seen.round, participant, seen.out, header)
             held = found[0].digest
-            if held == digest:
+            if held == seen.out:
                 return found[0]
-            refusal = Refusal(number, participant, "contribution", held, digest, at)
+            refusal = Refusal(seen.round, participant, "contribution", held, seen.out, at)
             _record_refusal(connection, refusal)
         raise refusal.error()
+
+    def newest_header(self, participant: str) -> bytes | None:
+        """Return the participant's header whose ledger had come farthest; None before one."""
+        query = select(checkpoints.c.header).where(checkpoints.c.participant == participant)
+        with self._reading() as connection:
+            header: bytes | None = connection.scalar(query)
+        return header
 
     def upload(self, number: int, participant: str) -> Upload | None:
         """Return the participant's upload to round `number`, or None if it has begun none."""
@@ -280,6 +297,26 @@ def _document(connection: Connection, kind: str, name: str) -> bytes | None:
     query = select(documents.c.body).where(documents.c.kind == kind, documents.c.name == name)
     body: bytes | None = connection.scalar(query)
     return body
+
+
+def _keep_checkpoint(
+    connection: Connection, participant: str, seen: LastSeen, header: bytes
+) -> None:
+    before = _last_seen(connection, participant)
+    check_grown(participant, seen, before)
+    if later(seen, before) is before:
+        return
+    mine = checkpoints.c.participant == participant
+    connection.execute(delete(checkpoints).where(mine))
+    row = (participant, seen.round, seen.out, seen.ledger.size, seen.ledger.root, header)
+    connection.execute(insert(checkpoints), dict(zip(checkpoints.c.keys(), row, strict=True)))
+
+
+def _last_seen(connection: Connection, participant: str) -> LastSeen | None:
+    columns = [checkpoints.c[name] for name in ("round", "digest", "size", "root")]
+    query = select(*columns).where(checkpoints.c.participant == participant)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else LastSeen(row.round, row.digest, Checkpoint(row.size, row.root))
 
 
 def _begin(

@@ -8,13 +8,13 @@ from typing import Any
 
 import structlog
 
-from participant import policy as policies
 from participant.connect import connect
 from participant.coordinator import Coordinator
-from participant.found import found
+from participant.join import join
 from participant.keys import SiteKeys
 from participant.letters import Letters, Mailbox
 from participant.patience import Patience
+from participant.policy import check_auditor
 from participant.seat_calls import SeatCalls
 from participant.session import Audit, Settle, audits, disputes
 from participant.view import View
@@ -78,7 +78,8 @@ class AuditorAgent:
 
     async def serve(self, coordinator: Coordinator) -> None:
         """Audit what `coordinator` shows, until its programme is over."""
-        auditor = self._auditor(coordinator, await self._join(coordinator))
+        roster = await join(coordinator, self.keys, self.config, check_auditor, self._patience)
+        auditor = self._auditor(coordinator, roster)
         watching = asyncio.create_task(self._watch(coordinator))
         try:
             while self._todo() or not self._view.finished:
@@ -93,19 +94,6 @@ class AuditorAgent:
                     await self._wait(watching)
         finally:
             watching.cancel()
-
-    async def _join(self, coordinator: Coordinator) -> Roster:
-        me = self.config.participant
-        while True:
-            try:
-                roster = await found(coordinator, self.keys, me, self.config.policy.roster)
-                break
-            except Unavailable as error:
-                await self._patience.wait(error)
-        self._patience.reset()
-        policies.check_auditor(me, roster)
-        log.info("joined", participant=me, roster=roster.digest())
-        return roster
 
     def _auditor(self, coordinator: Coordinator, roster: Roster) -> Auditor:
         return Auditor(

@@ -14,6 +14,7 @@ from participant.frozen import Frozen, check_frozen
 from participant.pace import Pace, say_in_log
 from participant.patience import Patience
 from participant.planned import planned
+from participant.sign import read_header
 from participant.worker import error_of
 from privacy.documents import Signed
 from privacy.errors import (
@@ -29,9 +30,10 @@ from privacy.errors import (
     VeilsumError,
 )
 from privacy.failpoints import Failpoints
+from privacy.growth import SeenOf
 from privacy.identifiers import COORDINATOR
 from privacy.plan import SHARES, Plan
-from privacy.records import AuditReport, DisputeReport, Fault, digest_of
+from privacy.records import AuditReport, DisputeReport, Fault, Header, digest_of
 from privacy.roster import Roster
 from privacy.signing import Purpose, sign
 
@@ -51,6 +53,7 @@ class Shown:
     plan: Plan
     frozen: Frozen
     manifest: Signed
+    headers: tuple[Header, ...]
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,16 @@ class Auditor:
         self.failpoints.hit("audit.before_sign")
         await self.coordinator.countersign(number, sign(self.key, Purpose.SUM, report.manifest))
 
-    async def check(self, number: int) -> AuditReport:
+    async def check(self, number: int, seen: SeenOf) -> AuditReport:
         """Return what there is to say of a round now; nothing is recorded, and nothing signed.
+
+        Args:
+            seen: how far this auditor has seen the sites' ledgers.
 
         Raises:
             IllegalEvent, NotYet: the round is not there to be audited now.
         """
-        shown = await self._shown(number)
+        shown = await self._shown(number, seen)
         return shown if isinstance(shown, AuditReport) else await self._added(shown)
 
     def _false_before(self, number: int) -> AuditReport | None:
@@ -108,9 +114,10 @@ class Auditor:
 
     async def _decide(self, number: int, memory: AuditMemory) -> AuditReport:
         """Return a report without a code for one sum of the round only, recorded before."""
-        shown = await self._shown(number)
+        shown = await self._shown(number, memory.ledgers_seen())
         if isinstance(shown, AuditReport):
             return shown
+        memory.sees_ledgers(shown.headers)
         if memory.countersigned(number) is None:
             report = await self._added_once(shown)
             if report.code:
@@ -125,17 +132,17 @@ class Auditor:
 
     # -- what is signed -------------------------------------------------------------
 
-    async def _shown(self, number: int) -> Shown | AuditReport:
+    async def _shown(self, number: int, seen: SeenOf) -> Shown | AuditReport:
         """Return what the coordinator shows of a round, or the report of what it must not be."""
         try:
-            return await self._checked(number)
+            return await self._checked(number, seen)
         except IllegalEvent:
             raise
         except (ProtocolError, PrivacyError) as error:
             me, federation = self.config.participant, self.roster.federation
             return AuditReport(federation, number, me, error.code, str(error))
 
-    async def _checked(self, number: int) -> Shown:
+    async def _checked(self, number: int, seen: SeenOf) -> Shown:
         plan = await planned(self.coordinator, self.roster, number)
         if plan.arithmetic.scheme == SHARES:
             raise IllegalEvent(
@@ -147,8 +154,8 @@ class Auditor:
         await self._check_key(plan)
         cohort, headers = await self.coordinator.cohort(number)
         async with self.coordinator.sum(number) as (manifest, _):
-            frozen = check_frozen(plan, policy, self.roster, cohort, headers, manifest)
-        return Shown(plan, frozen, manifest)
+            frozen = check_frozen(plan, policy, self.roster, cohort, headers, manifest, seen)
+        return Shown(plan, frozen, manifest, tuple(read_header(each.body) for each in headers))
 
     async def _check_key(self, plan: Plan) -> None:
         state = await self.coordinator.key(plan.terms.round)

@@ -1,35 +1,17 @@
-"""An auditor's own file, `auditor.toml`: where things are, and what it accepts.
-
-It names no data and no ledger: an auditor trains nothing and opens nothing.
-"""
+"""An auditor's own file, `auditor.toml`: where things are, and what it accepts."""
 
 from pathlib import Path
-from typing import Annotated
 
-import msgspec
-
-from participant.config import CoordinatorAddress
-from privacy.configuration import decode
-from privacy.errors import ConfigError
-from privacy.identifiers import Digest, FederationId, ParticipantId
-from veilsum.files import read_file
+from participant.member_config import MemberConfig, MemberPolicy, read_member
 
 
-class AuditorPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AuditorPolicy(MemberPolicy, frozen=True, forbid_unknown_fields=True):
     """What this auditor signs for; no plan can override a line of it."""
 
-    roster: Digest
-    schemes: tuple[str, ...]
-    smallest_cohort: Annotated[int, msgspec.Meta(ge=2)]
 
-
-class AuditorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AuditorConfig(MemberConfig, frozen=True, forbid_unknown_fields=True):
     """All of an auditor's settings."""
 
-    federation: FederationId
-    participant: ParticipantId
-    state: Path
-    coordinator: CoordinatorAddress
     policy: AuditorPolicy
 
 
@@ -40,8 +22,4 @@ def read(path: Path) -> AuditorConfig:
         ConfigError: the file cannot be read, a key is unknown or missing, or a
             value is not of its type; the message names it.
     """
-    try:
-        text = read_file(path).decode()
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: {error.reason} at byte {error.start}") from None
-    return decode(text, AuditorConfig, str(path))
+    return read_member(path, AuditorConfig)

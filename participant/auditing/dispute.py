@@ -186,7 +186,8 @@ class Settling:
         number, policy = plan.terms.round, self.config.policy
         policies.check_audit(plan, self.config.participant, policy, self.roster)
         signed, headers = await self.coordinator.cohort(number)
-        cohort = check_frozen_cohort(plan, policy, self.roster, signed, headers)
+        # What is judged is seats: a site whose ledger is an old copy changes nothing about them.
+        cohort = check_frozen_cohort(plan, policy, self.roster, signed, headers, seen={})
         check_certificate(signed, plan, self.roster)
         decoded = [canonical.decode(each.body, SharedContribution) for each in headers]
         statements = await self.statements.sums(number)

@@ -1,20 +1,28 @@
 """What an auditor must remember over a restart: the one sum of each round that it has signed.
 
+And how far it has seen the sites' privacy ledgers, so that an old copy of one is noticed.
+
 SQLite with synchronous=FULL, mode 0600.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from privacy.errors import OpeningRefused, StoreUnavailable
+from privacy.growth import LastSeen, SeenOf, seen_in
+from privacy.ledger import Checkpoint
+from privacy.records import Header
 from veilsum.files import disk_errors
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS countersigned
     (round INTEGER PRIMARY KEY, cohort TEXT NOT NULL, sum TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS checkpoints
+    (participant TEXT PRIMARY KEY, round INTEGER NOT NULL, out TEXT NOT NULL,
+     size INTEGER NOT NULL, root TEXT NOT NULL);
 """
 
 
@@ -59,9 +67,34 @@ class AuditMemory:
             ).fetchone()
         return None if row is None else (str(row[0]), str(row[1]))
 
+    def sees_ledgers(self, headers: Iterable[Header]) -> None:
+        """Record how far sites' privacy ledgers have come; never less far than before."""
+        with _store_errors():
+            self._database.executemany(
+                "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?) ON CONFLICT (participant) "
+                "DO UPDATE SET round = excluded.round, out = excluded.out, size = excluded.size, "
+                "root = excluded.root WHERE excluded.size > checkpoints.size",
+                [(each.participant, *_columns(seen_in(each))) for each in headers],
+            )
+
+    def ledgers_seen(self) -> SeenOf:
+        """Return how far each site's privacy ledger had come when it was last seen."""
+        with _store_errors():
+            rows = self._database.execute(
+                "SELECT participant, round, out, size, root FROM checkpoints"
+            ).fetchall()
+        return {
+            name: LastSeen(number, out, Checkpoint(size, root))
+            for name, number, out, size, root in rows
+        }
+
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+
+
+def _columns(said: LastSeen) -> tuple[int, str, int, str]:
+    return said.round, said.out, said.ledger.size, said.ledger.root
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from privacy.records import AuditReport, DisputeReport
 from .agent import DISPUTES, AuditorAgent
 from .auditor import Auditor, refusal
 from .config import AuditorConfig
+from .memory import AuditMemory
 from .report import DisputeReports, Reports, SignedDispute, SignedReport
 
 log = structlog.get_logger()
@@ -99,7 +100,12 @@ async def _now(
     policies.check_auditor(me, roster)
     patience = Patience(os.urandom)
     auditor = Auditor(config, keys.signing, coordinator, roster, reports, patience, time.monotonic)
-    return _finding(reports.signed(await auditor.check(number)), stored=False)
+    memory = AuditMemory(config.state)
+    try:
+        report = await auditor.check(number, memory.ledgers_seen())
+    finally:
+        memory.close()
+    return _finding(reports.signed(report), stored=False)
 
 
 def text_of(finding: Finding) -> str:

@@ -25,6 +25,7 @@ from privacy.errors import (
     StoreUnavailable,
     WrongContext,
 )
+from privacy.growth import check_grown, seen_in
 from privacy.identifiers import sha256_hex
 from privacy.merkle import GrowingTree
 from privacy.plan import Plan
@@ -37,6 +38,7 @@ from privacy.schemes.shares.sharing import open_as_seat
 from privacy.sealing import HpkeKeyPair
 
 from .holding import Held
+from .memory import SeatMemory
 from .parts import Part, Parts
 
 log = structlog.get_logger()
@@ -95,7 +97,8 @@ class Acceptance:
     """What one seat has taken, and refused, of one round.
 
     Promises who adds what it gives that both components of it are those whose roots its site
-    has signed, for this round, and sealed to this seat.
+    has signed, for this round, and sealed to this seat; and that no site signed it with an older
+    privacy ledger than this seat has seen of it.
     """
 
     plan: Plan
@@ -104,6 +107,7 @@ class Acceptance:
     pair: HpkeKeyPair = field(repr=False)
     calls: SeatCalls
     parts: Parts
+    memory: SeatMemory
 
     def __post_init__(self) -> None:
         self._found: dict[str, Held | Refused] = {}
@@ -156,6 +160,7 @@ class Acceptance:
                 reason=str(error),
             )
             return Refused(participant, error.code, str(error)[:LONGEST_REASON])
+        self.memory.sees_ledger(participant, seen_in(held.header))
         log.info("part_accepted", round=self.plan.terms.round, participant=participant)
         return held
 
@@ -193,6 +198,7 @@ class Acceptance:
     def _open(self, participant: str, part: Part, header: Signed, sealed: bytes) -> Taking:
         checked = check_header(self.plan, participant, header, self.roster)
         assert isinstance(checked, SharedContribution)  # the plan is of that scheme
+        check_grown(participant, seen_in(checked), self.memory.ledger_seen(participant))
         if sha256_hex(sealed) != checked.seals[self.seat].sealed:
             raise MalformedMessage(f"{participant}: not the sealed secrets that it has signed")
         terms = self.plan.terms

@@ -15,7 +15,7 @@ import structlog
 
 from participant.connect import connect
 from participant.coordinator import Coordinator
-from participant.found import found
+from participant.join import join
 from participant.keys import SiteKeys
 from participant.letters import Letters, Mailbox
 from participant.patience import Patience
@@ -110,7 +110,7 @@ class AggregatorAgent:
 
     async def serve(self, coordinator: Coordinator, calls: SeatCalls, mailbox: Mailbox) -> None:
         """Do what `coordinator` shows, until its programme is over."""
-        roster = await self._join(coordinator)
+        roster = await join(coordinator, self.keys, self.config, check_aggregator, self._patience)
         seat = self._seat(coordinator, calls, mailbox, roster)
         beside = [
             asyncio.create_task(mailbox.run()),
@@ -125,19 +125,6 @@ class AggregatorAgent:
             await self._work(Sittings(seat), beside)
         finally:
             await _end([*self._running.values(), *self._floors.values(), *beside])
-
-    async def _join(self, coordinator: Coordinator) -> Roster:
-        me = self.config.participant
-        while True:
-            try:
-                roster = await found(coordinator, self.keys, me, self.config.policy.roster)
-                break
-            except Unavailable as error:
-                await self._patience.wait(error)
-        self._patience.reset()
-        check_aggregator(me, roster)
-        log.info("joined", participant=me, roster=roster.digest())
-        return roster
 
     def _seat(
         self, coordinator: Coordinator, calls: SeatCalls, mailbox: Mailbox, roster: Roster

@@ -34,7 +34,9 @@ async def certify(seat: Seat, sitting: Sitting) -> None:
     """
     number = sitting.number
     signed, headers = await seat.coordinator.cohort(number)
-    cohort = check_frozen_cohort(sitting.plan, seat.config.policy, seat.roster, signed, headers)
+    policy, roster = seat.config.policy, seat.roster
+    # Each header's ledger is held against what this seat has seen where it is accepted.
+    cohort = check_frozen_cohort(sitting.plan, policy, roster, signed, headers, seen={})
     await _check_judged(seat, sitting, cohort)
     await _check_remembered(seat, sitting)
     seat.failpoints.hit("seat.before_certify_record")

@@ -114,7 +114,7 @@ class Holding:
         return self.plan.arithmetic.chunks
 
     def blocks(self, chunk: int, participant: str, out: Blocks | None = None) -> Blocks:
-        """Return one chunk of both components of one update, each (leaves, 512).
+        """Return one chunk of both components of one update, each (leaves, 1024).
 
         Args:
             out: blocks that an earlier call returned, to be written over; new ones by default.

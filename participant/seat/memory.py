@@ -1,7 +1,8 @@
 """What a seat must remember over a restart: all that it has signed, and sends again as it is.
 
 Of each round one verdict, one cohort, one statement of its sums and one of its scores, each
-recorded before it leaves; and how often its shares have left it for a question. SQLite with
+recorded before it leaves; how often its shares have left it for a question, and how far it has
+seen the sites' privacy ledgers. SQLite with
 synchronous=FULL, mode 0600. Nothing here opens anything, and nothing is ever forgotten: a seat
 that forgot could sign a second cohort.
 """
@@ -16,7 +17,9 @@ from typing import Any, Final
 
 from privacy.documents import Signed, pack, unpack
 from privacy.errors import ConfigError, OpeningRefused, StoreUnavailable
+from privacy.growth import LastSeen
 from privacy.identifiers import Digest
+from privacy.ledger import Checkpoint
 from veilsum.files import disk_errors
 
 MOST_SESSIONS: Final = 3
@@ -32,6 +35,9 @@ CREATE TABLE IF NOT EXISTS verdicts (round INTEGER PRIMARY KEY, document BLOB NO
 CREATE TABLE IF NOT EXISTS certified (round INTEGER PRIMARY KEY, cohort TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS sums (round INTEGER PRIMARY KEY, document BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS scores (round INTEGER PRIMARY KEY, document BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS checkpoints
+    (participant TEXT PRIMARY KEY, round INTEGER NOT NULL, out TEXT NOT NULL,
+     size INTEGER NOT NULL, root TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS shown
     (round INTEGER, component INTEGER, chunk INTEGER NOT NULL, leaf INTEGER NOT NULL,
      PRIMARY KEY (round, component));
@@ -62,6 +68,21 @@ class SeatMemory:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.executescript(_SCHEMA)
+
+    def sees_ledger(self, participant: str, said: LastSeen) -> None:
+        """Record how far a site's privacy ledger has come; never less far than before."""
+        self._run(
+            "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?) ON CONFLICT (participant) DO UPDATE "
+            "SET round = excluded.round, out = excluded.out, size = excluded.size, "
+            "root = excluded.root WHERE excluded.size > checkpoints.size",
+            *(participant, said.round, said.out, said.ledger.size, said.ledger.root),
+        )
+
+    def ledger_seen(self, participant: str) -> LastSeen | None:
+        """Return how far a site's privacy ledger had come when this seat last saw it."""
+        query = "SELECT round, out, size, root FROM checkpoints WHERE participant = ?"
+        row = self._run(query, participant)
+        return None if row is None else LastSeen(row[0], row[1], Checkpoint(row[2], row[3]))
 
     def judges(self, number: int, verdict: Signed) -> Signed:
         """Record a verdict before it is sent; return the one of this round that counts.

@@ -1,6 +1,11 @@
 """A seat's last word on a plan, and on its own place in the roster. Pure."""
 
-from participant.policy import check_seats
+from participant.policy import (
+    check_federation,
+    check_scheme,
+    check_seats,
+    check_smallest_cohort,
+)
 from privacy.errors import PolicyRefusal
 from privacy.plan import Plan
 from privacy.roster import Role, Roster
@@ -31,15 +36,9 @@ def check_seating(plan: Plan, participant: str, policy: AggregatorPolicy, roster
         UnsafeParameters: the parameters of the plan would not keep what they promise.
     """
     terms = plan.terms
-    if terms.federation != roster.federation or terms.roster != roster.digest():
-        raise PolicyRefusal(f"policy.roster: the plan names another roster than {policy.roster}")
-    if plan.arithmetic.scheme not in policy.schemes:
-        raise PolicyRefusal(f"policy.schemes: {plan.arithmetic.scheme} is not among them")
-    if terms.cohort_minimum < policy.smallest_cohort:
-        raise PolicyRefusal(
-            f"policy.smallest_cohort = {policy.smallest_cohort}: the plan allows "
-            f"{terms.cohort_minimum}"
-        )
+    check_federation(plan, policy, roster)
+    check_scheme(plan, policy)
+    check_smallest_cohort(plan, policy)
     plan.shares()
     if participant not in terms.seats:
         raise PolicyRefusal(f"the plan names {', '.join(terms.seats)} as its seats")

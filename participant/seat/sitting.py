@@ -98,7 +98,8 @@ class Seat:
         plan = await planned(self.coordinator, self.roster, number)
         place = check_seating(plan, self.me, self.config.policy, self.roster)
         parts = Parts(self.config.state / FOLDER, plan)
-        acceptance = Acceptance(plan, self.roster, place, self.keys.sealing, self.calls, parts)
+        pair, memory = self.keys.sealing, self.memory
+        acceptance = Acceptance(plan, self.roster, place, pair, self.calls, parts, memory)
         return Sitting(plan, place, acceptance)
 
 

@@ -56,7 +56,9 @@ async def certified(seat: Seat, sitting: Sitting) -> tuple[Cohort, list[Held]]:
         ProtocolError, PrivacyError, Unavailable: as for `state`.
     """
     signed, headers = await seat.coordinator.cohort(sitting.number)
-    cohort = check_frozen_cohort(sitting.plan, seat.config.policy, seat.roster, signed, headers)
+    policy, roster = seat.config.policy, seat.roster
+    # Each header's ledger is held against what this seat has seen where it is accepted.
+    cohort = check_frozen_cohort(sitting.plan, policy, roster, signed, headers, seen={})
     check_certificate(signed, sitting.plan, seat.roster)
     held, refused = await sitting.take(cohort.entries)
     if refused:

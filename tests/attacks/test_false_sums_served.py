@@ -144,12 +144,12 @@ async def test_after_the_round_the_command_shows_what_was_found(tmp_path, certif
     settings = config(tmp_path, lying)
     async with Connection(lying, certified) as connection:
         at_work = auditor(tmp_path, lying, connection)
-        now = await at_work.check(1)
+        now = await at_work.check(1, {})
         with pytest.raises(FalseSum):
             await at_work.sign(1, AuditMemory(tmp_path))
         await connection.refuse(1, FalseSum.code)
         with pytest.raises(NotYet):
-            await at_work.check(1)
+            await at_work.check(1, {})
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("participant.auditing.run.admitted", _admitted(lying))
             finding = await look(settings, keys, connection, 1)

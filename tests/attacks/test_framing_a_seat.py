@@ -15,6 +15,7 @@ from privacy.merkle import tree_root
 from privacy.schemes.shares import evidence as shown_leaves
 from privacy.schemes.shares.dispute import Evidence, holders_of, judge
 from privacy.schemes.shares.evidence import ChunkRoots, LeafHashes
+from privacy.schemes.shares.layout import VALUE_WORDS
 from tests.privacy.schemes.shares import disputed
 from tests.privacy.schemes.shares.disputed import DIMENSION, LEAVES, PARAMETERS, SITES, honest
 
@@ -207,5 +208,6 @@ def test_what_the_auditor_is_shown_opens_values_for_the_third_seat():
 
     opened = first[LEAF] + second[LEAF] + words_of(attack.own.sites["amber"])
 
-    start = (CHUNK * 4 + LEAF) * 508
-    assert np.array_equal(opened[:508].view(np.int64), disputed.update("amber")[start:][:508])
+    start = (CHUNK * 4 + LEAF) * VALUE_WORDS
+    values = opened[:VALUE_WORDS].view(np.int64)
+    assert np.array_equal(values, disputed.update("amber")[start:][:VALUE_WORDS])

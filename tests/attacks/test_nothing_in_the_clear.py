@@ -15,6 +15,7 @@ from tests.attacks.test_key_on_disk import BYTES, NAMELESS, WRITE, named, window
 from tests.missing_tools import missing, require_tool
 from tests.participant import signed_round as made
 from tests.source_tree import ROOT, parsed, source_files
+from veilsum.demo.witness import FOLDER as FOLDER_OF_DEMO_WITNESS
 
 WRITERS = {
     "open", "fdopen", "open_descriptor", "write_bytes", "write_text", "write", "writelines",
@@ -30,7 +31,7 @@ ALLOWED = {
     "participant/auditing/run.py": {"connect"},
     "participant/coordinator.py": {"write"},
     "participant/keys.py": {"open", "fdopen", "write"},
-    "participant/ledger.py": {"open_descriptor", "connect"},
+    "participant/ledger_store.py": {"open_descriptor", "connect", "copyfile"},
     "participant/memory.py": {"connect", "touch"},
     "participant/models.py": {"open"},
     "participant/payout.py": {"connect"},
@@ -42,7 +43,7 @@ ALLOWED = {
     "participant/seat/peer.py": {"open"},
     "participant/unreachable.py": {"write"},
     "participant/wrap.py": {"connect"},
-    "veilsum/files.py": {"open", "fdopen", "write"},
+    "veilsum/files.py": {"open", "fdopen", "hardlink_to", "write"},
 }
 """Keys, ledger and memory; a model read; connections to the coordinator and to the chain, a
 handshake in memory; at a seat the component that travels, encrypted as it came, a seal that is
@@ -51,6 +52,7 @@ opened, and its memory; a sum that a trainer opens; and `DURABLE`."""
 DURABLE = {
     "participant/auditing/report.py": "what an auditor found",
     "participant/contribute.py": "the coordinator's receipts",
+    "participant/kept.py": "the signed documents of its rounds",
     "participant/init.py": "public files, and the chain's keystores",
     "participant/models.py": "models, which trainers hold anyway",
     "participant/outbox.py": "the signed header",
@@ -102,12 +104,12 @@ def test_who_writes_durably_is_known() -> None:
 
 
 def test_nothing_of_a_participant_knows_the_witness() -> None:
-    """Neither imported nor named by a setting."""
+    """Neither imported nor named by a setting: a ledger's witness is another site's checkpoint."""
     for path in PARTICIPANT:
         text = (ROOT / path).read_text()
 
         assert "veilsum.demo" not in text
-        assert "witness" not in text.lower()
+        assert FOLDER_OF_DEMO_WITNESS not in text
 
 
 CHILD = """

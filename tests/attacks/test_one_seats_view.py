@@ -11,12 +11,19 @@ import numpy as np
 import pytest
 
 from privacy.merkle import chunk_root
-from privacy.schemes.shares.layout import SharesParameters, block_of, block_root, flat
+from privacy.schemes.shares.layout import (
+    VALUE_WORDS,
+    WORDS_PER_LEAF,
+    SharesParameters,
+    block_of,
+    block_root,
+    flat,
+)
 from privacy.schemes.shares.seat_sum import takes_payload
 from privacy.schemes.shares.sharing import SharesProtector, UpdateSecrets
 from tests.privacy.schemes.shares.three_seats import CONTEXT, drawn, send
 
-PARAMETERS = SharesParameters(24, 8, leaves_per_chunk=128)
+PARAMETERS = SharesParameters(24, 8, leaves_per_chunk=64)
 DIMENSION = 60_000
 LARGEST = PARAMETERS.largest_value
 UPDATES = {
@@ -45,7 +52,7 @@ def view(update, seat):
     """All words that a seat has of one chunk: of both components, blinding included."""
     sent = send(PARAMETERS, update)
     payload = sent.payloads[0] if takes_payload(seat) else None
-    return [block[:118] for block in sent.held(PARAMETERS, DIMENSION, seat).blocks(0, payload)]
+    return [block[:58] for block in sent.held(PARAMETERS, DIMENSION, seat).blocks(0, payload)]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,7 +76,7 @@ def test_the_view_is_independent_of_the_update(seat):
     """No bit of any word goes with any bit of the value that it hides."""
     update = drawn(PARAMETERS, DIMENSION, 4)
     hidden = np.unpackbits(update.view(np.uint8)).reshape(DIMENSION, 64)[:, :24].astype(float)
-    seen = [flat(block, 118 * 508) for block in view(update, seat)]
+    seen = [flat(block, 58 * VALUE_WORDS) for block in view(update, seat)]
 
     for words in (*seen, seen[0] + seen[1]):
         bits = np.unpackbits(words.view(np.uint8)).reshape(-1, 64).astype(float)
@@ -111,12 +118,12 @@ def guessed(seat, sent, root_of):
 
 def unblinded(words):
     """A tree over the words and nothing else, as plain hashing would have it."""
-    return chunk_root(0, words.reshape(1, 1, -1), 512)
+    return chunk_root(0, words.reshape(1, 1, -1), WORDS_PER_LEAF)
 
 
 def blinded_with_zeros(words):
     """The tree that sites sign, as far as the seat can make it."""
-    return block_root(0, block_of(words, np.zeros((119, 4), np.uint64)))
+    return block_root(0, block_of(words, np.zeros((59, 4), np.uint64)))
 
 
 @pytest.mark.parametrize("seat", range(3))

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from participant.contribute import NOTHING_SENT, Contributor
+from participant.contribute import Contributor
+from participant.kept import Kept
 from participant.ledger import SiteLedger
 from participant.outbox import Outbox
 from privacy import ledger as ledgers
@@ -19,6 +20,7 @@ from privacy.budget import SpendLimits
 from privacy.errors import BudgetExhausted, InternalError, UpdateOutOfRange
 from privacy.events import SelfComposed
 from privacy.failpoints import Failpoints
+from privacy.ledger import NOTHING_SENT
 from privacy.local_training import event_of
 from tests.participant import signed_round as made
 
@@ -31,6 +33,9 @@ class Refusing:
     def __init__(self, error):
         self.trained, self.error = 0, error
 
+    async def prepare(self, plan):
+        pass
+
     async def train(self, plan):
         self.trained += 1
 
@@ -41,9 +46,9 @@ class Refusing:
 class Refunding(SiteLedger):
     """The control's ledger: a refusal leaves no row, as if nothing had come out."""
 
-    def commit(self, reservation, output):
+    def commit(self, reservation, number, output, noise=None):
         if output != NOTHING_SENT:
-            super().commit(reservation, output)
+            super().commit(reservation, number, output, noise)
 
 
 def ledger(kind, folder):
@@ -52,6 +57,7 @@ def ledger(kind, folder):
         time.time,
         site="amber",
         limits=SpendLimits(str(DELTA), f"{LIMIT:.0f}", f"{LIMIT:.0f}"),
+        key=made.keys("amber").signing,
     )
     opened.register(
         ledgers.Dataset(
@@ -71,7 +77,7 @@ async def attack(folder, kind, error):
     spending, worker = ledger(kind, folder), Refusing(error)
     site = Contributor(
         "amber", "ward", made.keys("amber").signing, os.urandom, made.roster(), worker, spending,
-        None, folder / "receipts", Failpoints(),
+        None, folder / "receipts", Kept(folder / "kept"), Failpoints(),
     )  # fmt: skip
     seen = 0
     for number in range(1, ROUNDS + 1):

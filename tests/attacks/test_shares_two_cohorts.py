@@ -20,8 +20,8 @@ from privacy.errors import InvalidSignature, OpeningRefused
 from privacy.failpoints import Failpoints
 from privacy.records import digest_of
 from privacy.signing import Purpose, sign
+from tests.participant import kept_ledger, signed_round
 from tests.participant import shared_round as made
-from tests.participant import signed_round
 from tests.participant.agent_at_work import Showing
 
 LURED, HONEST = made.SEATS[0], made.SEATS[1:]
@@ -175,11 +175,13 @@ async def test_a_trainers_own_agent_is_such_a_signer(tmp_path):
     with made.answering(seats):
         for of, error in ((BOTH[0], None), (BOTH[1], OpeningRefused)):
             made.shown_by(shown, of)
+            memory = Memory(tmp_path)
             certifier = Certifier(
                 signed_round.keys("amber").signing,
                 made.policy(),
                 made.roster(),
-                Memory(tmp_path),
+                memory,
+                kept_ledger.peers(tmp_path, memory),
                 shown,
                 Failpoints(),
             )

@@ -27,7 +27,7 @@ def make_cohort(plan, sites=SITES):
 def close(store, objects, plan):
     """Store every site's contribution as it is when it was accepted."""
     for name, seed in zip(SITES, SEEDS, strict=True):
-        store.begin_upload(1, name, digest(name), b"header", at=0.0)
+        store.begin_upload(name, fakes.seen(name, 1, digest(name)), b"header", at=0.0)
         for chunk in range(plan.arithmetic.chunks):
             payload = fakes.chunk_of(seed, chunk)
             objects.put(names.contribution_chunk(1, name, 0, chunk), payload)

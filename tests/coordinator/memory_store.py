@@ -13,6 +13,7 @@ from coordinator.ports import (
     check_object_name,
 )
 from privacy.errors import ConflictingContribution, NotYet, StoreUnavailable
+from privacy.growth import check_grown, later
 
 
 class MemoryObjects:
@@ -63,6 +64,7 @@ class MemoryStore:
         self._ids = 0
         self._documents = {}
         self._uploads = {}
+        self._checkpoints = {}
         self._sum_chunks = {}
         self._refusals = []
         self._lock = threading.RLock()
@@ -110,13 +112,22 @@ class MemoryStore:
             every = self._documents.items()
             return sorted((name, body) for (each, name), body in every if each == kind)
 
-    def begin_upload(self, number, participant, digest, header, *, at):
+    def begin_upload(self, participant, seen, header, *, at):
+        number, digest = seen.round, seen.out
         with self._lock:
+            if (number, participant) not in self._uploads:
+                before, _ = self._checkpoints.get(participant, (None, b""))
+                check_grown(participant, seen, before)
+                if later(seen, before) is seen:
+                    self._checkpoints[participant] = (seen, header)
             new = Upload(number, participant, digest, header, (), committed=False)
             held = self._uploads.setdefault((number, participant), new)
             if held.digest != digest:
                 self._refuse(Refusal(number, participant, "contribution", held.digest, digest, at))
             return held
+
+    def newest_header(self, participant):
+        return self._checkpoints.get(participant, (None, None))[1]
 
     def upload(self, number, participant):
         return self._uploads.get((number, participant))

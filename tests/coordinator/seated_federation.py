@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from coordinator import config
 from privacy import canonical
 from privacy.documents import Signed
-from privacy.events import from_json
 from privacy.identifiers import sha256_hex
-from privacy.local_training import privacy_event
+from privacy.mechanism import events_of
 from privacy.merkle import tree_root
 from privacy.plan import SHARES, Plan
 from privacy.records import (
@@ -33,7 +32,7 @@ from privacy.sealing import CONTENT_KEY_BYTES, SEAL_OVERHEAD, ciphertext_digest
 from privacy.signing import Purpose, sign
 from tests.coordinator import seated_round
 from tests.coordinator.seated_round import SEATS
-from tests.fakes import AUDITOR, SITES, Federation, signed_by, signing_key
+from tests.fakes import AUDITOR, SITES, Federation, ledger_of, signed_by, signing_key
 
 PART_BYTES = SEAL_OVERHEAD + 2 * SECRET_BYTES + WORD_BYTES
 SEALED_SUM_BYTES = seated_round.SEALED_BYTES
@@ -78,7 +77,8 @@ def header(plan: Plan, name: str, /, **other: object) -> SharedContribution:
         "plan": plan.digest(),
         "participant": name,
         "pieces": (Piece(FOR_SEATS, SHARES, root, len(chunks), sum(map(len, chunks))),),
-        "claim": from_json(privacy_event(plan.terms.privacy.training)),
+        "claim": events_of(plan.terms.privacy.training),
+        "ledger": ledger_of(name, plan.terms.round),
         "roots": tuple(sha256_hex(f"{name}/{at}".encode()) for at in range(COMPONENTS)),
         "seals": tuple(SealedParts(seat, sha256_hex(part)) for seat, part in seals),
     }
@@ -127,18 +127,19 @@ class SeatedFederation(Federation):
             refused=refused,
             unasked=unasked,
         )
-        self.service.seats.put_verdict(seat, signed_by(seat, verdict))
+        self.service.seats.judging.put_verdict(seat, signed_by(seat, verdict))
 
     def candidates(self, number: int = 1) -> Candidates:
         """Return the candidates that the coordinator has signed."""
-        signed, _ = self.service.seats.candidates(SEATS[0], number)
+        signed, _ = self.service.seats.judging.candidates(SEATS[0], number)
         return canonical.decode(signed.body, Candidates)
 
     def certify(self, name: str, number: int = 1) -> None:
         """Let a seat or a trainer sign the cohort."""
         signed, _ = self.service.sums.cohort(name, number)
         signature = sign(signing_key(name), Purpose.CERTIFICATE, signed.body)
-        self.service.seats.sign_cohort(name, number, self.round(number).cohort, signature)
+        cohort = self.round(number).cohort
+        self.service.seats.certifying.sign_cohort(name, number, cohort, signature)
 
     def state(self, seat: str, number: int = 1, lie: int | None = None) -> None:
         """Let a seat state its sums, that of component `lie` false."""
@@ -175,11 +176,11 @@ class SeatedFederation(Federation):
             sums=words,
             wraps=wraps,
         )
-        upload = self.service.seats.begin_sum(seat, signed_by(seat, statement))
+        upload = self.service.seats.sums.begin(seat, signed_by(seat, statement))
         for position, chunks in enumerate(sealed):
             for chunk in chunks:
-                self.service.seats.put_sum_chunk(upload, position, chunk)
-        self.service.seats.finish_sum(upload)
+                self.service.seats.sums.put_chunk(upload, position, chunk)
+        self.service.seats.sums.finish(upload)
 
     # -- the way to a phase ----------------------------------------------------------
 
@@ -213,4 +214,4 @@ class SeatedFederation(Federation):
 
     def name_liar(self, *seats: str, number: int = 1) -> None:
         """Let the auditor judge a dispute."""
-        self.service.seats.name_liar(AUDITOR, number, seats)
+        self.service.seats.disputes.name_liar(AUDITOR, number, seats)

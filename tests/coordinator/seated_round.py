@@ -43,7 +43,7 @@ from privacy.records import (
     digest_of,
 )
 from privacy.roster import Member, Role, Roster
-from privacy.schemes.shares.layout import VALUE_WORDS, held_by
+from privacy.schemes.shares.layout import VALUE_WORDS, WORDS_PER_LEAF, held_by
 from privacy.sealing import CONTENT_KEY_BYTES, SEAL_OVERHEAD, ciphertext_digest
 from privacy.signing import Purpose, public_bytes, sign
 from tests import fakes
@@ -54,7 +54,7 @@ SEATS = ("seat-a", "seat-b", "seat-c")
 DIMENSION = VALUE_WORDS + 50
 """Two chunks of one leaf each, the second not full."""
 
-SEALED_BYTES = 80 + 8 * 512 + 16
+SEALED_BYTES = 80 + 8 * WORDS_PER_LEAF + 16
 """A container's header, one leaf of words, and the tag."""
 
 STEP_LOG2 = 10
@@ -123,6 +123,7 @@ def make_plan(roster: Roster, **scheme: object) -> Plan:
         deadline=agreed.rounds.deadline,
         openers=OPENERS,
         agreement=2,
+        rounds_left=1,
         seats=SEATS,
         auditor=AUDITOR,
     )
@@ -197,13 +198,13 @@ class Seated:
 
     def judge(self, seat: str, *refused: Refused) -> None:
         """Let a seat judge the candidates."""
-        self.seats.put_verdict(seat, signed_by(seat, self.verdict(seat, *refused)))
+        self.seats.judging.put_verdict(seat, signed_by(seat, self.verdict(seat, *refused)))
 
     def certify(self, name: str, key: str | None = None) -> None:
         """Let somebody sign the cohort, with the key of `key` if given."""
         body = canonical.encode(self.cohort)
         signature = sign(signing_key(key or name), Purpose.CERTIFICATE, body)
-        self.seats.sign_cohort(name, 1, digest_of(self.cohort), signature)
+        self.seats.certifying.sign_cohort(name, 1, digest_of(self.cohort), signature)
 
     def statement(self, seat: str, /, **other: object) -> SeatSum:
         """Return what a seat states as its sums, or something else."""
@@ -231,11 +232,11 @@ class Seated:
 
     def state(self, seat: str, /, **other: object) -> None:
         """Let a seat state its sums and send their words."""
-        upload = self.seats.begin_sum(seat, signed_by(seat, self.statement(seat, **other)))
+        upload = self.seats.sums.begin(seat, signed_by(seat, self.statement(seat, **other)))
         for position, chunks in enumerate(sealed(seat)):
             for chunk in chunks:
-                self.seats.put_sum_chunk(upload, position, chunk)
-        self.seats.finish_sum(upload)
+                self.seats.sums.put_chunk(upload, position, chunk)
+        self.seats.sums.finish(upload)
 
     def opened(self, **other: object) -> Scores:
         """Return the scores of the cohort, or others."""
@@ -253,7 +254,8 @@ class Seated:
 
     def _contribute(self, name: str) -> None:
         header = Signed(f"header of {name}".encode(), {name: b"signature"})
-        self.store.begin_upload(1, name, digest_of_header(name), pack(header), at=0.0)
+        seen = fakes.seen(name, 1, digest_of_header(name))
+        self.store.begin_upload(name, seen, pack(header), at=0.0)
         for chunk in range(2):
             self.objects.put(names.contribution_chunk(1, name, 0, chunk), payload(name, chunk))
         for seat in SEATS:
@@ -307,6 +309,11 @@ def sealed(seat: str) -> list[list[bytes]]:
         ]
         for component in held_by(SEATS.index(seat))
     ]
+
+
+def chunks_at(seated: Seated) -> list[str]:
+    """Return the names of all chunks that are stored of what seats sealed."""
+    return seated.objects.names("rounds/000001/seats")
 
 
 def root_of(component: int) -> str:

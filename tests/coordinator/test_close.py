@@ -7,6 +7,7 @@ from coordinator import close, publish
 from coordinator.state import LeftOut, Phase, Round, Rules, Stated
 from privacy.errors import CohortTooSmall, WrongIdentity
 from privacy.records import Entry, digest_of
+from privacy.schemes.shares.layout import WORDS_PER_LEAF
 from privacy.schemes.shares.opening import sum_root
 from tests import fakes
 from tests.privacy.example_shares import COHORT, SHARES_PLAN
@@ -109,5 +110,5 @@ def test_the_manifest_has_one_root_over_three_components_whoever_stated_them(awa
 
     assert manifest.root == sum_root([bytes.fromhex(each) for each in roots]).hex()
     assert (manifest.contributions, manifest.chunks) == (2, 2)
-    assert manifest.length == 3 * 8 * 512 * 4
+    assert manifest.length == 3 * 8 * WORDS_PER_LEAF * 4
     assert manifest.cohort == digest_of(COHORT)

@@ -5,7 +5,7 @@ import pytest
 import tomlkit
 
 from coordinator import config
-from privacy.errors import ConfigError
+from privacy.errors import ConfigError, UnsafeParameters
 from tests import fakes
 from tests.coordinator import seated_round
 
@@ -48,6 +48,8 @@ def test_an_auditor_is_named_or_there_is_none(tmp_path, document):
     [
         (None, "federaton", "oncology"),
         ("rounds", "qorum", 3),
+        ("rounds", "wanted", 0),
+        ("rounds", "wanted", 100_001),
         ("rounds", "quorum", "three"),
         ("rounds", "openers", ["Hospital A"]),
         ("rounds", "auditor", "The Watch"),
@@ -146,3 +148,56 @@ def test_there_is_no_other_scheme(tmp_path, document, name):
 
     with pytest.raises(ConfigError, match="scheme"):
         read(tmp_path, document)
+
+
+# -- mechanism distributed ---------------------------------------------------------------
+
+SUM = {
+    "kind": "distributed",
+    "sampling_rate": "1",
+    "noise_multiplier": "14.25",
+    "clip": "0.0625",
+    "units_cap": 16,
+    "divisor": 64,
+    "honest": 2,
+    "colluders": 1,
+}
+
+
+def test_settings_of_a_sum_with_shared_noise_are_read(tmp_path, document):
+    """The kind of the table says which numbers it must have."""
+    document["privacy"] |= {"mechanism": "distributed", "training": SUM}
+
+    privacy = read(tmp_path, document).privacy
+
+    assert (privacy.mechanism, privacy.training.honest) == ("distributed", 2)
+
+
+@pytest.mark.parametrize(
+    ("privacy", "words"),
+    [
+        ({"training": SUM}, "mechanism local"),
+        ({"mechanism": "distributed"}, "mechanism distributed"),
+        ({"mechanism": "distributed", "training": SUM | {"steps": 6}}, "steps"),
+        ({"mechanism": "distributed", "training": SUM | {"kind": "central"}}, "central"),
+        ({"mechanism": "distributed", "training": SUM | {"honest": 0}}, "honest"),
+        ({"mechanism": "central"}, "central"),
+    ],
+)
+def test_a_mechanism_with_other_numbers_stops_the_start(tmp_path, document, privacy, words):
+    document["privacy"] |= privacy
+
+    with pytest.raises((ConfigError, UnsafeParameters), match=words):
+        read(tmp_path, document)
+
+
+@pytest.mark.parametrize("scheme", [{}, {"score_step_log2": 4}, {"bound_norms": True}])
+def test_no_question_is_asked_about_an_update_with_a_part_of_the_noise(tmp_path, seated, scheme):
+    """By default norms are bounded, so the operator must say that here they are not."""
+    seated["privacy"] |= {"mechanism": "distributed", "training": SUM}
+    seated["scheme"]["bound_norms"] = False
+    assert read(tmp_path, seated).scheme.bound_norms is False
+
+    seated["scheme"] |= scheme or {"bound_norms": True}
+    with pytest.raises(ConfigError, match=r"scheme\.bound_norms to false"):
+        read(tmp_path, seated)

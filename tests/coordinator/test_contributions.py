@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from coordinator import object_names as names
+from coordinator import round as machine
 from coordinator.state import Phase
 from privacy.errors import (
     ConflictingContribution,
@@ -11,12 +12,13 @@ from privacy.errors import (
     InvalidSignature,
     MalformedMessage,
     NotYet,
+    PeerLedgerRolledBack,
     RootMismatch,
     StoreUnavailable,
     WrongContext,
     WrongIdentity,
 )
-from privacy.events import Gaussian
+from privacy.events import Events, Gaussian
 from privacy.limbs import pack
 from privacy.records import Piece
 from privacy.schemes.ckks_parameters import MODULUS_4096
@@ -35,6 +37,7 @@ from tests.fakes import (
     chunk_of,
     contribution,
     crash_at,
+    ledger_of,
     mask_seals,
     named_seals,
     seed_of,
@@ -55,7 +58,7 @@ def one_piece(recipient, scheme, chunks, length):
         ({"key_record": OTHER_DIGEST}, WrongContext),
         ({"plan": OTHER_DIGEST}, WrongContext),
         ({"federation": "cardiology"}, WrongContext),
-        ({"claim": Gaussian("1")}, WrongContext),
+        ({"claim": Events(Gaussian("1"), Gaussian("1"))}, WrongContext),
         ({"participant": SITES[1]}, WrongIdentity),
         ({"round": 2}, NotYet),
         ({"pieces": ()}, MalformedMessage),
@@ -488,3 +491,33 @@ def test_a_ckks_round_takes_no_seals_for_seats(opened):
 
     with pytest.raises(MalformedMessage, match="not the sealed masks"):
         opened.service.contributions.begin(SITES[0], signed, masks, (b"part",))
+
+
+# -- ledgers that only grow ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [9, 10])
+def test_a_header_of_an_older_ledger_is_refused_and_the_site_is_told(opened, rows):
+    """The round before was aborted; what was sent for it is spent. More rows are taken."""
+    opened.begin(SITES[0])
+    opened.service.rounds.apply(1, machine.Abandoned("over"))
+    plan = opened.open_round(2)
+    old, new = (ledger_of(SITES[0], 2, each) for each in (rows, 11))
+
+    with pytest.raises(PeerLedgerRolledBack, match=f"{SITES[0]}: its header for round 1"):
+        opened.begin(SITES[0], 2, ledger=old)
+
+    assert opened.store.upload(2, SITES[0]) is None
+    opened.begin(SITES[0], 2, ledger=new)
+    assert plan.terms.round == 2
+
+
+def test_a_site_is_shown_its_own_newest_header(opened):
+    """As it has signed it, so that it believes itself and not the coordinator."""
+    contributions = opened.service.contributions
+    opened.begin(SITES[0])
+
+    newest = contributions.newest(SITES[0])
+
+    assert newest == signed_by(SITES[0], contribution(opened.service.plan(1)[0], SITES[0]))
+    assert contributions.newest(SITES[1]) is None

@@ -19,13 +19,14 @@ from coordinator.adapters import database, migrations, schema
 from coordinator.adapters.store import open_store
 from coordinator.ports import SumChunk
 from privacy.errors import SchemaMismatch, StoreUnavailable
+from tests import fakes
 
 NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade():
@@ -61,7 +62,7 @@ def scripts(tmp_path, failure=""):
     """A later version of Veilsum: the revisions there are and one more."""
     folder = tmp_path / "later"
     shutil.copytree(migrations.HERE, folder)
-    (folder / "versions" / "v0004_next.py").write_text(NEXT.format(failure=failure))
+    (folder / "versions" / "v0005_next.py").write_text(NEXT.format(failure=failure))
     return folder
 
 
@@ -104,14 +105,14 @@ def test_a_database_goes_up_and_down_with_its_data(engine, path, tmp_path):
     later = scripts(tmp_path)
 
     with database.migrating(engine.url) as connection:
-        migrations.upgrade(connection, "0004", scripts=later)
+        migrations.upgrade(connection, "0005", scripts=later)
     above = ask(path, "SELECT number, state, owner FROM rounds")
     with database.migrating(engine.url) as connection:
-        migrations.downgrade(connection, "0003", scripts=later)
+        migrations.downgrade(connection, "0004", scripts=later)
 
     assert above == [(7, b"state", "nobody")]
     assert ask(path, "SELECT * FROM rounds") == [(7, 1, b"state")]
-    assert ask(path, "SELECT version_num FROM alembic_version") == [("0003",)]
+    assert ask(path, "SELECT version_num FROM alembic_version") == [("0004",)]
     assert len(open_store(f"sqlite:///{path}").pending_effects()) == 1
 
 
@@ -146,22 +147,47 @@ def test_the_number_alone_keeps_a_version_without_seats_away(engine, path):
     before = {name: ask(path, f"SELECT * FROM {name}") for name in ("rounds", "effects")}
     made = ask(path, "SELECT name, sql FROM sqlite_master")
 
-    store = open_store(f"sqlite:///{path}")
-    store.close()
+    with database.migrating(engine.url) as connection:
+        migrations.upgrade(connection, "0003")
 
     assert ask(path, "SELECT version_num FROM alembic_version") == [("0003",)]
     assert ask(path, "SELECT name, sql FROM sqlite_master") == made
     assert {name: ask(path, f"SELECT * FROM {name}") for name in before} == before
 
 
+def test_how_far_ledgers_were_seen_comes_and_goes_and_takes_nothing_with_it(engine, path):
+    """A database of the version before, with a contribution; and the way back to it."""
+    with database.migrating(engine.url) as connection:
+        migrations.downgrade(connection, "0003")
+        before = inspect(connection).get_table_names()
+    ask(path, f"INSERT INTO uploads VALUES (7, 'a', '{'ab' * 32}', x'00', 1)")
+
+    store = open_store(f"sqlite:///{path}")
+    nothing = store.newest_header("a")
+    store.begin_upload("a", fakes.seen("a", 8, "cd" * 32), b"header", at=0.0)
+    found = store.newest_header("a")
+    store.close()
+    with database.migrating(engine.url) as connection:
+        migrations.downgrade(connection, "0003")
+    after = {name: ask(path, f"SELECT * FROM {name}") for name in ("rounds", "effects")}
+    uploads = ask(path, "SELECT round FROM uploads ORDER BY round")
+    again = open_store(f"sqlite:///{path}")
+
+    assert "checkpoints" not in before
+    assert (nothing, found) == (None, b"header")
+    assert after == {"rounds": [(7, 1, b"state")], "effects": [(1, 7, b"effect")]}
+    assert uploads == [(7,), (8,)]
+    assert again.newest_header("a") is None
+
+
 def test_a_migration_that_fails_leaves_the_database_as_it_was(engine, path, tmp_path):
     later = scripts(tmp_path, failure='op.execute("INSERT INTO nowhere VALUES (1)")')
 
     with pytest.raises(OperationalError), database.migrating(engine.url) as connection:
-        migrations.upgrade(connection, "0004", scripts=later)
+        migrations.upgrade(connection, "0005", scripts=later)
 
     assert ask(path, "SELECT * FROM rounds") == [(7, 1, b"state")]
-    assert ask(path, "SELECT version_num FROM alembic_version") == [("0003",)]
+    assert ask(path, "SELECT version_num FROM alembic_version") == [("0004",)]
 
 
 def test_a_migration_that_loses_what_rows_refer_to_is_undone(engine, path, tmp_path):
@@ -171,7 +197,7 @@ def test_a_migration_that_loses_what_rows_refer_to_is_undone(engine, path, tmp_p
         pytest.raises(StoreUnavailable, match="rows of effects refer to rows of rounds"),
         database.migrating(engine.url) as connection,
     ):
-        migrations.upgrade(connection, "0004", scripts=later)
+        migrations.upgrade(connection, "0005", scripts=later)
 
     assert ask(path, "SELECT * FROM rounds") == [(7, 1, b"state")]
 
@@ -190,7 +216,7 @@ def test_every_revision_goes_down_to_nothing_and_up_again(engine, path):
 def test_a_newer_schema_is_refused_with_both_revisions_named(path):
     ask(path, "UPDATE alembic_version SET version_num = '0009'")
 
-    with pytest.raises(SchemaMismatch, match=r"0009.*0003"):
+    with pytest.raises(SchemaMismatch, match=r"0009.*0004"):
         open_store(f"sqlite:///{path}")
 
     assert ask(path, "SELECT number FROM rounds") == [(7,)]
@@ -229,7 +255,7 @@ def test_two_processes_that_start_at_once_make_one_schema(tmp_path):
     started = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
 
     assert [process.wait(timeout=60) for process in started] == [0, 0, 0]
-    assert ask(tmp_path / "new.db", "SELECT version_num FROM alembic_version") == [("0003",)]
+    assert ask(tmp_path / "new.db", "SELECT version_num FROM alembic_version") == [("0004",)]
 
 
 def test_a_database_that_another_process_holds_is_unavailable_and_not_broken(path, monkeypatch):

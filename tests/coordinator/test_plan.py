@@ -8,8 +8,9 @@ import pytest
 from coordinator import config
 from coordinator import plan as planning
 from privacy import plan as plans
+from privacy.distributed_sum import DistributedSum
 from privacy.errors import IllegalEvent, UnsafeParameters
-from privacy.plan import SHARES
+from privacy.plan import SHARES, Mechanism
 from tests import fakes
 from tests.coordinator import seated_round
 from tests.coordinator.seated_federation import canonical_replace
@@ -161,3 +162,53 @@ def test_a_norm_beyond_what_can_be_asked_is_refused_at_the_start():
 def test_no_key_is_ordered_under_shares():
     with pytest.raises(IllegalEvent, match="have no key"):
         planning.key_specification(SEATED, seated_round.make_roster())
+
+
+# -- mechanism distributed ---------------------------------------------------------------
+
+
+def with_shared_noise(settings, **rounds):
+    """Return settings whose sites share the noise; 16 units of 0.0625 are a clip of 1."""
+    training = DistributedSum("1", "14.25", "0.0625", 16, 64, honest=2, colluders=1)
+    privacy = msgspec.structs.replace(
+        settings.privacy, mechanism=Mechanism.DISTRIBUTED, training=training
+    )
+    terms = {"clip": "1", "auditor": fakes.AUDITOR} | rounds
+    changed = msgspec.structs.replace(settings.rounds, **terms)
+    scheme = msgspec.structs.replace(
+        settings.scheme, bound_norms=False, score_step_log2=None, fraction_bits=16
+    )
+    return canonical_replace(settings, scheme=scheme, rounds=changed, privacy=privacy)
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, SEATED], ids=["ckks", "shares"])
+def test_a_sum_with_shared_noise_is_planned_as_a_sum(settings):
+    """Under both schemes, and never as a mean."""
+    noisy = with_shared_noise(settings)
+    key, starts = ("cd" * 32, planning.NO_STARTS)
+    roster = ROSTER
+    if settings is SEATED:
+        key, starts, roster = None, seated_round.STARTS, seated_round.make_roster()
+
+    terms = planning.plan(noisy, roster, 1, key, "ab" * 32, None, starts).terms
+
+    assert (terms.aggregation, terms.privacy.mechanism) == ("sum/1", "distributed")
+    assert fakes.make_plan().terms.aggregation == "mean/1"
+
+
+@pytest.mark.parametrize("rounds", [{"cohort_minimum": 2}, {"clip": "2"}, {"auditor": None}])
+def test_settings_that_would_hide_less_than_they_say_are_refused_at_the_start(rounds):
+    """Two honest sites and a colluder are three; 16 units of 0.0625 have a norm of 1."""
+    planning.check(with_shared_noise(SETTINGS), ROSTER)
+
+    with pytest.raises(UnsafeParameters, match=r"cohort minimum 2|clip 2|auditor"):
+        planning.check(with_shared_noise(SETTINGS, **rounds), ROSTER)
+
+
+def test_a_plan_says_how_many_rounds_the_programme_still_wants():
+    """This one is among them; what has been released is not."""
+    wanted = SETTINGS.rounds.wanted
+    start = (SETTINGS, ROSTER, 1, "cd" * 32, "ab" * 32, None)
+
+    assert planning.plan(*start).terms.rounds_left == wanted
+    assert planning.plan(*start, released=wanted - 1).terms.rounds_left == 1

@@ -281,7 +281,7 @@ def test_why_nothing_was_asked_is_part_of_the_reason():
 # -- the certificate -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("order", permutations(SEATS))
+@pytest.mark.parametrize("order", [*permutations(SEATS)])
 def test_three_seats_certify(order):
     two = last(*FROZEN, *signed(*order[:2]))
     assert two.phase is Phase.CERTIFYING
@@ -372,7 +372,7 @@ def test_a_certificate_that_does_not_come_ends_the_round_and_says_who_has_signed
 # -- sums ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("order", permutations(SEATS))
+@pytest.mark.parametrize("order", [*permutations(SEATS)])
 def test_three_sums_that_agree_are_published(order):
     two = last(*CERTIFIED, *(summed(seat) for seat in order[:2]))
     assert two.phase is Phase.SUMMING

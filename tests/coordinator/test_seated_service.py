@@ -369,7 +369,7 @@ def whole_round(federation):
     did(federation.tick)
     evidence = dict(federation.evidence())
     seats, candidates = federation.service.seats, federation.round().candidates
-    evidence["statements"] = seats.sums(AUDITOR, 1)
+    evidence["statements"] = seats.sealed.statements(AUDITOR, 1)
     evidence["candidates"] = federation.service.archive.document("candidates", candidates)
     evidence["sealed"] = federation.objects.names(names.seat_sums(1))
     return evidence

@@ -104,6 +104,27 @@ async def test_a_begin_without_its_seals_is_an_invalid_argument(certified, opene
     assert opened.store.uploads(1) == []
 
 
+async def test_a_site_asks_for_its_own_newest_header_and_gets_no_other(certified, opened):
+    """Whoever calls is who its certificate says; there is nothing else to ask for."""
+    asked, method = contribution_pb2.GetCheckpointRequest(), "ContributionService/GetCheckpoint"
+    opened.begin(SITES[0])
+
+    mine = await call(certified, opened, SITES[0], method, asked)
+    others = await call(certified, opened, SITES[1], method, asked)
+
+    header = signed_by(SITES[0], contribution(opened.service.plan(1)[0], SITES[0]))
+    assert codec.signed_from_wire(mine.header) == header
+    assert not others.HasField("header")
+
+
+async def test_only_trainers_ask_for_a_checkpoint(certified, opened):
+    asked, method = contribution_pb2.GetCheckpointRequest(), "ContributionService/GetCheckpoint"
+
+    answer = await call(certified, opened, AUDITOR, method, asked)
+
+    assert answer == (grpc.StatusCode.PERMISSION_DENIED, "wrong_identity")
+
+
 @pytest.mark.parametrize("caller", [SITES[3], AUDITOR])
 async def test_nobody_but_openers_is_streamed_seals(certified, added_up, caller):
     request = cohort_pb2.GetMasksRequest(round=1)

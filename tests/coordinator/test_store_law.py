@@ -17,8 +17,10 @@ from privacy.errors import (
     ConflictingContribution,
     MissingDependency,
     NotYet,
+    PeerLedgerRolledBack,
     StoreUnavailable,
 )
+from tests import fakes
 from tests.coordinator.memory_store import MemoryStore
 
 DIGEST, OTHER = "a1" * 32, "b2" * 32
@@ -36,7 +38,8 @@ def store(request, tmp_path):
 
 
 def begin(store, participant="hospital-a", digest=DIGEST, number=1, at=5.0):
-    return store.begin_upload(number, participant, digest, b"header", at=at)
+    seen = fakes.seen(participant, number, digest)
+    return store.begin_upload(participant, seen, b"header", at=at)
 
 
 def record(store, index=0, root=ROOT, *, participant="hospital-a", piece=0, at=5.0):
@@ -163,6 +166,48 @@ def test_a_second_different_contribution_is_refused_and_recorded(store):
     assert store.refusals(2) == []
     assert store.upload(1, "hospital-a").digest == DIGEST
     assert len(store.upload(1, "hospital-a").chunks) == 1
+
+
+def shows(store, number, rows, digest=DIGEST, header=b"header", participant="hospital-a"):
+    """Begin an upload whose header was signed with a ledger of so many rows."""
+    seen = fakes.seen(participant, number, digest, rows)
+    return store.begin_upload(participant, seen, header, at=5.0)
+
+
+def test_the_newest_header_is_that_of_the_longest_ledger(store):
+    """Of each participant its own; before the first there is none."""
+    before = store.newest_header("hospital-a")
+
+    shows(store, 2, 20, header=b"second")
+    shows(store, 3, 30, OTHER, b"third")
+    shows(store, 1, 10, "c3" * 32, b"first, that comes late")
+    shows(store, 1, 99, participant="hospital-b", header=b"of another")
+
+    assert before is None
+    assert store.newest_header("hospital-a") == b"third"
+    assert store.newest_header("hospital-b") == b"of another"
+
+
+@pytest.mark.parametrize("rows", [19, 20])
+def test_a_header_of_an_older_ledger_is_refused_and_nothing_is_kept(store, rows):
+    """As many rows are too few: what was sent before is committed by now. One more is enough."""
+    shows(store, 2, 20)
+
+    with pytest.raises(PeerLedgerRolledBack, match="hospital-a: its header for round 2"):
+        shows(store, 3, rows, OTHER, b"old")
+
+    assert store.upload(3, "hospital-a") is None
+    assert store.newest_header("hospital-a") == b"header"
+    assert shows(store, 3, 21, OTHER, b"new").header == b"new"
+
+
+def test_a_header_that_is_sent_again_is_no_older_ledger(store):
+    """Its answer was lost, or its site was killed; also when it has gone on since."""
+    shows(store, 2, 20)
+
+    assert shows(store, 2, 20).digest == DIGEST
+    shows(store, 3, 30, OTHER)
+    assert shows(store, 2, 20).digest == DIGEST
 
 
 def test_each_participant_and_each_round_has_its_own_upload(store):
@@ -368,6 +413,7 @@ def test_everything_is_there_after_a_restart(tmp_path):
     begin(before)
     record(before)
     before.record_sum_chunk(1, MADE)
+    newest = before.newest_header("hospital-a")
     with pytest.raises(ConflictingContribution):
         begin(before, digest=OTHER)
     before.close()
@@ -380,6 +426,9 @@ def test_everything_is_there_after_a_restart(tmp_path):
     assert after.upload(1, "hospital-a") == before.upload(1, "hospital-a")
     assert after.sum_chunks(1) == [MADE]
     assert len(after.refusals(1)) == 1
+    assert after.newest_header("hospital-a") == newest == b"header"
+    with pytest.raises(PeerLedgerRolledBack):
+        shows(after, 2, 10, OTHER)
 
 
 def test_the_database_is_its_owners_alone(tmp_path):

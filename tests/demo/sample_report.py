@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from veilsum.demo.report import Audited, Report, RoundReport, SiteRound
+from veilsum.demo.report import Audited, Evidence, Report, RoundReport, SiteRound
 from veilsum.demo.seated import Seated, SeatRound, SiteScore
 
 SITES = ("hospital-a", "hospital-b", "hospital-c", "hospital-d")
@@ -10,6 +10,14 @@ KILLED = "hospital-d"
 AUDITOR = "audit-office"
 SEATS = ("seat-network", "seat-registry", "seat-university")
 KILLED_SEAT = "seat-university"
+
+
+EVIDENCE = Evidence(
+    dict.fromkeys(SITES, "ok"),
+    "/somewhere/evidence",
+    "veilsum audit verify hospital-a.evidence --keys keys.toml --policy policy.toml",
+    ("report/report.html", "report/report.pdf"),
+)
 
 
 def one_round(number: int, *absent: str) -> RoundReport:
@@ -47,6 +55,9 @@ def sample(**changes: object) -> Report:
         wanted_cohorts=(4, 3, 4),
         epsilon_limit=3.0,
         killed=KILLED,
+        vector_epsilon=dict(zip(SITES, (2.841, 2.842, 2.843, 2.844), strict=True)),
+        vector_epsilon_limit=3.0,
+        evidence=EVIDENCE,
     )
     return replace(report, **changes)
 

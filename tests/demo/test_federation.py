@@ -32,6 +32,7 @@ from veilsum.demo.federation import (
     members,
 )
 from veilsum.demo.hospitals import SITES
+from veilsum.demo.settings import LOCAL
 from veilsum.demo.settlement import Programme
 from veilsum.federation.founding import found
 
@@ -86,10 +87,10 @@ def test_no_hospital_takes_part_without_the_auditor(places: Places) -> None:
     """The demo shows the safe default: no line of a policy weakens it."""
     roster = found(places, FEDERATION, members("ckks"))
 
-    served = coordinator_config.read(configure_coordinator(places, None, "ckks"))
+    served = coordinator_config.read(configure_coordinator(places, None, "ckks", LOCAL))
     audits = auditor_config.read(configure_auditor(places, roster, "127.0.0.1:1", "ckks"))
     paths = [
-        configure_site(places, name, "127.0.0.1:1", roster.digest(), None, "ckks")
+        configure_site(places, name, "127.0.0.1:1", roster.digest(), None, "ckks", LOCAL)
         for name in HOSPITALS
     ]
 
@@ -108,9 +109,9 @@ def test_the_settings_are_what_their_readers_take(
     roster = found(places, FEDERATION, members(scheme))
     fingerprint, on_chain = roster.digest(), programme if settles else None
 
-    served = coordinator_config.read(configure_coordinator(places, on_chain, scheme))
+    served = coordinator_config.read(configure_coordinator(places, on_chain, scheme, LOCAL))
     files = [
-        configure_site(places, name, "127.0.0.1:1", fingerprint, on_chain, scheme)
+        configure_site(places, name, "127.0.0.1:1", fingerprint, on_chain, scheme, LOCAL)
         for name in HOSPITALS
     ]
     sites = [site_config.read(path) for path in files]
@@ -139,12 +140,12 @@ def test_the_seats_are_asked_for_norms_and_scores_and_everybody_accepts_it(place
     """What is let out stands in the plan's privacy, and in every hospital's policy."""
     roster = found(places, FEDERATION, members("shares"))
 
-    served = coordinator_config.read(configure_coordinator(places, None, "shares"))
+    served = coordinator_config.read(configure_coordinator(places, None, "shares", LOCAL))
     seats = [
         seat_config.read(configure_seat(places, roster, name, "127.0.0.1:1")) for name in SEATS
     ]
     paths = [
-        configure_site(places, name, "127.0.0.1:1", roster.digest(), None, "shares")
+        configure_site(places, name, "127.0.0.1:1", roster.digest(), None, "shares", LOCAL)
         for name in HOSPITALS
     ]
 
@@ -172,7 +173,7 @@ def test_a_hospital_says_how_many_patients_it_has(places: Places) -> None:
     roster = found(places, FEDERATION, members("ckks"))
 
     for name, site in SITES.items():
-        path = configure_site(places, name, "127.0.0.1:1", roster.digest(), None, "ckks")
+        path = configure_site(places, name, "127.0.0.1:1", roster.digest(), None, "ckks", LOCAL)
         settings = site_config.read(path)
 
         assert settings.dataset.records == len(site().records())

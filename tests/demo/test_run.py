@@ -24,7 +24,7 @@ from tests.processes.alive import MARK, alive, left_after, new_mark, wait_until
 from veilsum.demo import run
 from veilsum.demo.clinical_data import patients_of
 from veilsum.demo.federation import Places
-from veilsum.demo.settings import DEMO_GRID, SCORE_STEP_LOG2
+from veilsum.demo.settings import LOCAL, SCORE_STEP_LOG2
 from veilsum.demo.settlement import ESCROW
 from veilsum.demo.witness import noted
 from veilsum.federation.observe import events
@@ -33,6 +33,7 @@ COMMAND = [sys.executable, "-P", "-m", "veilsum", "demo", "--json"]
 PROMISED = {
     "rounds",
     "scheme",
+    "mechanism",
     "exact",
     "audited",
     "cohort_sizes",
@@ -40,6 +41,8 @@ PROMISED = {
     "accuracy_alone",
     "accuracy_pooled",
     "epsilon",
+    "vector_epsilon",
+    "evidence",
     "delta",
     "bytes_per_parameter_up",
     "model_digest",
@@ -73,11 +76,17 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     return run_whole(tmp_path_factory.mktemp("demo") / "state", "shares")
 
 
-def run_whole(state: Path, scheme: str) -> Ended:
+@pytest.fixture(scope="module")
+def noised(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """The one whole run of these tests in which hospitals share the noise."""
+    return run_whole(tmp_path_factory.mktemp("demo") / "state", "ckks", "distributed")
+
+
+def run_whole(state: Path, scheme: str, mechanism: str = "local") -> Ended:
     """Run the command to its end, with all files in `state`."""
     mark = new_mark()
     ended = subprocess.run(
-        [*COMMAND, "--state", str(state), "--scheme", scheme],
+        [*COMMAND, "--state", str(state), "--scheme", scheme, "--mechanism", mechanism],
         env={**os.environ, MARK: mark},
         capture_output=True,
         text=True,
@@ -249,6 +258,58 @@ class TestTheWholeDemoUnderShares:
         assert shared.left == {}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+class TestTheWholeDemoUnderSharedNoise:
+    """Claims about one run of twenty rounds."""
+
+    def test_every_check_held(self, noised: Ended) -> None:
+        """Sums, model, both epsilons, evidence, escrow."""
+        assert [claim for claim, held in noised.found["checks"].items() if not held] == []
+        assert (noised.status, noised.found["mechanism"]) == (0, "distributed")
+        assert noised.found.keys() >= PROMISED
+
+    def test_each_round_waits_for_the_noise_of_all_four(self, noised: Ended) -> None:
+        """Also the one in which a hospital was killed, paid for and not sent: it came back."""
+        second = noised.found["history"][1]
+        (killed,) = (site for site in second["sites"] if site["killed_at"])
+
+        assert noised.found["cohort_sizes"] == [4] * 20
+        assert (killed["participant"], killed["contributed"]) == (SITES[3], True)
+        assert killed["killed_at"] == "0 of 1 chunks sent"
+
+    def test_what_was_killed_was_not_paid_for_twice(self, noised: Ended) -> None:
+        """It sent what it had committed to before it died."""
+        spent = noised.found["epsilon"]
+
+        assert len(set(spent.values())) == 1
+        assert 0.99 < spent[SITES[3]] <= 1.0
+
+    def test_who_opens_one_update_sees_less_noise_and_the_report_says_so(
+        self, noised: Ended
+    ) -> None:
+        """A third of its variance, hence another epsilon."""
+        assert all(1.8 < each <= 2.0 for each in noised.found["vector_epsilon"].values())
+
+    def test_each_bundle_is_verified_offline_and_the_report_is_there(self, noised: Ended) -> None:
+        """By the command that the screen names, too."""
+        found = noised.found["evidence"]
+        folder = Path(found["folder"])
+
+        again = subprocess.run(
+            [sys.executable, "-P", "-m", *found["command"].split()],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+        assert found["verdicts"] == dict.fromkeys(SITES, "ok")
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert (folder / "report" / "report.pdf").read_bytes().startswith(b"%PDF")
+        assert "verified" in (folder / "report" / "report.html").read_text()
+
+
 def noted_in(ended: Ended, name: str, number: int) -> Any:
     """The grid integers that a hospital has protected in a round."""
     return noted(Places(ended.state).witness(name), number, "update")
@@ -258,7 +319,7 @@ def rounded(steps: int) -> float:
     """In squared units of the model, to the step of the demo's plans."""
     step = 1 << SCORE_STEP_LOG2
     nearest = (int(steps) + step // 2) // step * step
-    return float(nearest / 4**DEMO_GRID.fraction_bits)
+    return float(nearest / 4**LOCAL.grid.fraction_bits)
 
 
 def test_a_scheme_that_there_is_not_is_refused(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ SHOWN = [
     "delta 0.001",
     "7.80 bytes a parameter",
     "plain float32 takes 4",
-    "sums of rounds 1, 2, 3 countersigned by audit-office",
+    "sums of rounds 1–3 countersigned by audit-office",
     "11 contributions added again, 1,352,340 bytes in 0.75 s",
     "5e" * 32,
     "0x" + "7a" * 32,
@@ -119,7 +119,7 @@ def test_a_sum_that_nobody_countersigned_is_said() -> None:
     text = screen(sample(rounds=(unsigned, *others)), 80)
 
     assert "sums of rounds 1 countersigned by NOBODY" in text
-    assert "sums of rounds 2, 3 countersigned by audit-office" in text
+    assert "sums of rounds 2–3 countersigned by audit-office" in text
     assert "7 contributions added again" in text
 
 

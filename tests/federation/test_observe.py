@@ -8,6 +8,7 @@ import pytest
 from coordinator import round as machine
 from coordinator.adapters.store import open_store
 from coordinator.state import Phase, Round, Rules
+from tests import fakes
 from veilsum.federation.observe import Observer, events, observe
 
 RULES = Rules(("a", "b"), ("a", "b", "c"), 2, 2, 3.0, 60.0)
@@ -50,7 +51,7 @@ def test_durable_chunks_are_those_with_a_row(database: str) -> None:
     observer = observe(database)
     assert observer.durable_chunks(2, "a") == 0
 
-    store.begin_upload(2, "a", "ab" * 32, b"header", at=0.0)
+    store.begin_upload("a", fakes.seen("a", 2, "ab" * 32), b"header", at=0.0)
     for index in range(2):
         root = hashlib.sha256(bytes([index])).digest()
         store.record_chunk(2, "a", 0, index, root, 10, at=0.0)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from coordinator.adapters.store import open_store
 from coordinator.archive import Archive
-from coordinator.seats import scores_kind
+from coordinator.scores import scores_kind
 from coordinator.state import Judgement, Phase, Round, Rules, Stated
 from privacy import canonical
 from privacy.documents import Signed

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from participant import disputing
 from privacy import arithmetic, canonical, documents, limbs, plan, records
 from privacy.errors import MalformedMessage, VeilsumError
+from privacy.evidence import bundle
 from privacy.identifiers import parse_uri
 from privacy.limbs import Layout
 from privacy.payouts import Domain, Entitlement
@@ -21,8 +22,10 @@ from privacy.roster import Roster
 from privacy.schemes import ckks
 from privacy.schemes.ckks_parameters import MODULUS_4096, CkksParameters
 from privacy.schemes.shares.evidence import ChunkRoots, LeafHashes, ShownLeaf
+from privacy.schemes.shares.layout import WORDS_PER_LEAF
 from privacy.schemes.shares.seat_total import SeatTotal, decode_totals
 from tests.privacy import example_round as example
+from tests.privacy.evidence import example_bundle as evidence
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def _record(kind: type, *examples: Any) -> Decoder:
 _MUCH_JSON = (
     b"[" * 100_000,
     b'{"a":' * 100_000,
-    b'{"claim":' + b'{"class":"Composed","events":[' * 5000,
+    b'{"claim":{"sums":' + b'{"class":"Composed","events":[' * 5000,
     b'{"round":1e999999999}',
     b'{"round":' + b"9" * 100_000 + b"}",
     b'{"federation":"' + b"\\" * 100_000,
@@ -147,12 +150,13 @@ def _secret() -> Decoder:
 
 
 _NODES = tuple(bytes.fromhex(example.filler(text)) for text in ("left", "right", "top"))
-_SHOWN = ShownLeaf(bytes(range(256)) * 16, _NODES[:2], _NODES[2], _NODES[:1])
+_LEAF = bytes(range(256)) * (8 * WORDS_PER_LEAF // 256)
+_SHOWN = ShownLeaf(_LEAF, _NODES[:2], _NODES[2], _NODES[:1])
 
 
 def _seat_totals() -> Decoder:
     draw = np.random.default_rng(1)
-    blocks = {each: draw.integers(0, 1 << 64, (2, 512), np.uint64) for each in (2, 0)}
+    blocks = {each: draw.integers(0, 1 << 64, (2, WORDS_PER_LEAF), np.uint64) for each in (2, 0)}
     whole = SeatTotal(2, _CHUNK, _NODES[:2], blocks)
     both = (whole, SeatTotal(1, _CHUNK, _NODES[1:], {}))
     seeds = tuple(b"".join(each.encode() for each in said) for said in (both, (whole.only(0),)))
@@ -203,6 +207,7 @@ _SHARED_CONTRIBUTION = records.SharedContribution(
     participant="amber",
     pieces=(records.Piece(records.SEATS, plan.SHARES, example.filler("root"), 4, 245_880),),
     claim=example.CONTRIBUTION.claim,
+    ledger=example.CONTRIBUTION.ledger,
     roots=_ROOTS,
     seals=tuple(records.SealedParts(seat, example.filler(seat)) for seat in _SEATS),
 )
@@ -312,6 +317,18 @@ def _letter() -> Decoder:
     )
 
 
+def _evidence() -> Decoder:
+    # A row's line is among them; what stands in it as a row, `follow` reads.
+    domain = Domain(1337, "0x" + "a1" * 20, example.filler("programme"))
+    paid = bundle.Paid(domain, "0x" + "b2" * 20, "100", 2, 7)
+    lines = list(bundle.lines_of(evidence.sealed(evidence.head(), evidence.CONFIG, paid)))
+    row = bundle.RowLine(b'{"actor":"agent"}', bytes(64))
+    contribution = evidence.document(example.CONTRIBUTION, "amber")
+    papers = (evidence.plan_document(example.PLAN), contribution)
+    lines += [bundle.encode_entry(each) for each in (row, *papers)]
+    return Decoder(tuple(lines), bundle.decode_entry, bundle.encode_entry, _MUCH_JSON)
+
+
 def _plan() -> Decoder:
     doubled = plan.Plan(
         arithmetic.Arithmetic(
@@ -327,7 +344,8 @@ def _plan() -> Decoder:
     )
     packed = plan.pack(example.PLAN)
     much = (b"\xff" * 4 + packed[4:], b"\0" * 4 + packed[4:], b"\xff" * 4, packed[:4])
-    return Decoder((packed, plan.pack(doubled)), plan.unpack, plan.pack, much)
+    seeds = (packed, plan.pack(doubled), plan.pack(example.DISTRIBUTED_PLAN))
+    return Decoder(seeds, plan.unpack, plan.pack, much)
 
 
 def _arithmetic() -> Decoder:
@@ -371,6 +389,7 @@ DECODERS: Mapping[str, Decoder] = {
     "plan": _plan(),
     "arithmetic": _arithmetic(),
     "uri": _uri(),
+    "evidence-entry": _evidence(),
     "terms": _record(plan.Terms, example.TERMS),
     "roster": _record(Roster, example.roster()),
     "key-specification": _record(records.KeySpecification, example.SPECIFICATION),

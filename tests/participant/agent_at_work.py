@@ -40,6 +40,7 @@ class Showing:
         self.releases: dict[int, Signed] = {}
         self.key_states: dict[int, KeyState] = {}
         self.opener = "amber"
+        self.newest: Signed | None = None
         self.refused: list[tuple[int, str]] = []
         self.put: list[tuple[Signed, tuple[bytes, ...]]] = []
         self.signed_releases: list[Signed] = []
@@ -71,6 +72,9 @@ class Showing:
         mine = sealed[made.OPENERS.index(self.opener)] if self.opener in made.OPENERS else b""
         signed = made.signed_by(record, "amber", "birch")
         return KeyState(order, signed, made.cohort_key().public, mine)
+
+    async def newest_header(self) -> Signed | None:
+        return self.newest
 
     async def cohort(self, number: int) -> tuple[Signed, list[Signed]]:
         return _have(self.cohorts, number)

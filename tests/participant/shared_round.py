@@ -47,7 +47,7 @@ SEATS = ("elm", "fern", "gorse")
 STARTS = ("e1" * 32, "fe" * 32, "60" * 32)
 """What each seat drew when its process started."""
 TRAINERS, OPENERS = made.TRAINERS, made.OPENERS
-PARAMETERS = SharesParameters(24, 4, leaves_per_chunk=4)
+PARAMETERS = SharesParameters(24, 4, leaves_per_chunk=2)
 PER_CHUNK = PARAMETERS.geometry(1).values_per_chunk
 CHUNKS = -(-made.DIMENSION // PER_CHUNK)
 ARITHMETIC = Arithmetic(
@@ -121,7 +121,8 @@ def sent(of: Plan, name: str, values: Any = None) -> Sent:
     update = made.update(name) if values is None else values
     shared = share(of, name, secrets, update, outbox.start())
     seals = seal_parts(of, roster(), name, secrets, shared.declared_third)
-    header = shared_contribution(of, name, shared.piece, shared.roots, seals)
+    ledger = made.ledger_of(name, of.terms.round)
+    header = shared_contribution(of, name, shared.piece, shared.roots, seals, ledger)
     outbox.finish(made.signed_by(header, name), seals)
     payloads = tuple(payload for _, payload in outbox.chunks(0, shared.piece.chunks))
     kept = outbox.seals(len(seals))

@@ -21,8 +21,10 @@ from participant.sign import sign as sign_record
 from privacy import canonical
 from privacy.accounting import NeighbouringRelation, UnitOfPrivacy
 from privacy.arithmetic import Arithmetic, ModulusRange
+from privacy.distributed_sum import DistributedSum
 from privacy.documents import Signed
-from privacy.identifiers import COORDINATOR
+from privacy.identifiers import COORDINATOR, sha256_hex
+from privacy.ledger import Checkpoint
 from privacy.limbs import Words
 from privacy.local_training import LocalTraining
 from privacy.merkle import piece_root
@@ -112,6 +114,23 @@ PRIVACY = PrivacyPlan(
 )
 
 
+SUMMING = DistributedSum("1", "4", "0.25", 40, 40, honest=2, colluders=1)
+"""Forty units of a quarter each: ten, which is within every grid of these tests."""
+
+
+def shared_noise(clip: str = "0.25", **changes: Any) -> dict[str, Any]:
+    """The terms of a plan whose sites share the noise, with other numbers of the sum."""
+    order = msgspec.structs.replace(SUMMING, clip=clip, **changes)
+    return {
+        "clip": f"{float(order.largest_norm()):g}",
+        "aggregation": "sum/1",
+        "privacy": msgspec.structs.replace(
+            PRIVACY, mechanism=Mechanism.DISTRIBUTED, training=order
+        ),
+        "auditor": WATCH,
+    }
+
+
 def plan(**changes: Any) -> Plan:
     """A plan of round 1, under the key of that round."""
     number = changes.get("round", 1)
@@ -132,6 +151,7 @@ def plan(**changes: Any) -> Plan:
         deadline=DeadlinePolicy("3", "60"),
         openers=OPENERS,
         agreement=2,
+        rounds_left=1,
     )
     terms = msgspec.structs.replace(terms, **changes)
     return Plan(ARITHMETIC, terms)
@@ -286,7 +306,13 @@ def header_of(of: Plan, name: str, chunks: Sequence[bytes] | None = None) -> Con
     """The header of one site's contribution."""
     chunks = payloads(name, of) if chunks is None else chunks
     piece = Piece(COORDINATOR, CKKS, root_of(chunks), len(chunks), sum(map(len, chunks)))
-    return contribution(of, name, (piece,), sealed_mask(of, name))
+    return contribution(of, name, (piece,), sealed_mask(of, name), ledger_of(name, of.terms.round))
+
+
+def ledger_of(name: str, number: int, rows: int = 0) -> Checkpoint:
+    """A head of one site's ledger, as its header of a round has it; it grows with the round."""
+    size = rows or 10 * number
+    return Checkpoint(size, sha256_hex(f"{size} rows of {name}".encode()))
 
 
 class Round:

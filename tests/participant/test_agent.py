@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,6 +33,7 @@ from privacy.errors import (
     InsecureKeyFile,
     InternalError,
     InvalidSignature,
+    LedgerRolledBack,
     NotYet,
     OpeningRefused,
     PeerUnreachable,
@@ -43,9 +44,9 @@ from privacy.errors import (
     VeilsumError,
     WrongContext,
 )
-from privacy.events import from_json
+from privacy.growth import seen_in
 from privacy.ledger import RowType
-from privacy.local_training import privacy_event
+from privacy.mechanism import events_of
 from privacy.records import Release, SealedModel, digest_of
 from privacy.signing import Purpose, verify
 from tests.participant import signed_round as made
@@ -93,6 +94,23 @@ async def test_an_opener_opens_seals_agrees_and_adopts(amber, shown):
     assert envelope.model == release.model == expected
     assert amber._memory.newest_release() == (1, digest_of(release), expected)
     assert amber._openings == {}
+
+
+async def test_a_sum_with_an_older_ledger_than_was_seen_is_not_opened(tmp_path, shown):
+    """Whatever the coordinator shows; it is told why. What is opened is witnessed before."""
+    amber, birch = agent(tmp_path / "amber", shown), agent(tmp_path / "birch", shown, "birch")
+    said = seen_in(made.header_of(made.plan(), "cedar"))
+    amber._memory.sees_ledger("cedar", replace(said, round=0))
+    shown.opener = "amber"
+
+    await amber._try(Open(1))
+
+    assert (amber._worker.opened, amber._memory.opening(1)) == (0, None)
+    assert shown.refused == [(1, "peer_ledger_rolled_back")]
+    shown.opener = "birch"
+    await birch._carry_out(Open(1))
+    assert birch._peers.seen()["cedar"] == said
+    assert len([row for row in birch._ledger.rows() if row.witness]) == 3
 
 
 async def test_a_restart_between_open_and_agree_repeats_the_opening(tmp_path, shown):
@@ -317,24 +335,85 @@ async def test_no_key_is_made_for_an_order_that_policy_refuses(amber, shown):
         await amber._carry_out(MakeKey(1))
 
 
-async def test_adopting_gives_back_what_never_left_and_erases_the_rest(tmp_path, shown):
-    """A reservation of a round that is over, and its chunks; other jobs' are not touched."""
+async def test_adopting_erases_what_a_round_left_and_keeps_what_is_reserved(tmp_path, shown):
+    """Its chunks go; the rounds that were set aside are for those to come."""
     site = agent(tmp_path, shown, "delta")
-    event = from_json(privacy_event(made.TRAINING))
-    site._ledger.reserve("ward", made.FEDERATION, 1, event, "1")
-    site._ledger.reserve("ward", "another-job", 1, event, "1")
+    held = reserve(site, rounds=3)
     site._outbox(1).start()
     opening = tmp_path / "opening" / "000001"
     opening.mkdir(parents=True)
-    release = release_in(shown)
+    release_in(shown)
 
     await site._carry_out(Adopt(1))
 
     assert not opening.exists()
-    assert [held.job for held in site._ledger.reserved()] == ["another-job"]
+    assert not site._outbox(1).place.exists()
+    assert [each.id for each in site._ledger.reserved()] == [held]
+
+
+async def test_the_end_of_the_programme_gives_back_what_it_has_left(tmp_path, shown):
+    """By the newest release; what other jobs have set aside is not touched."""
+    site = agent(tmp_path, shown, "delta")
+    reserve(site, rounds=2)
+    reserve(site, job="another-job")
+    release = release_in(shown)
+    await site._carry_out(Adopt(1))
+    site._give_back()
+    assert len(site._ledger.reserved()) == 2
+    site._view = View(finished=True)
+
+    site._give_back()
+
+    assert [each.job for each in site._ledger.reserved()] == ["another-job"]
     retired = [row for row in site._ledger.rows() if row.type is RowType.RETIRE]
     assert [row.evidence for row in retired] == [digest_of(release)]
-    assert not site._outbox(1).place.exists()
+
+
+def reserve(site, job=made.FEDERATION, rounds=1):
+    """Set rounds of the usual cost aside, in an agent's own ledger."""
+    events = events_of(made.TRAINING)
+    return site._ledger.reserve("ward", job, events, "1", rounds, "d" * 64)
+
+
+async def test_the_ledger_tells_a_round_to_its_end(tmp_path, shown):
+    """The cohort that a release names, and the release, where this site paid for the round."""
+    site = agent(tmp_path, shown, "delta")
+    site._ledger.commit(reserve(site), 1, "1" * 64)
+    release = release_in(shown)
+
+    for _ in range(2):
+        await site._carry_out(Adopt(1))
+
+    rows = {row.type: row for row in site._ledger.rows()[-2:]}
+    result, released = rows[RowType.ROUND_RESULT].result, rows[RowType.RELEASE].release
+    assert (result.plan, result.cohort) == (release.plan, release.cohort)
+    assert (result.contributions, result.honest) == (len(ROUND.cohort.entries), 1)
+    assert (released.release, released.model) == (digest_of(release), release.model)
+
+
+async def test_a_round_that_this_site_sat_out_is_not_in_its_ledger(tmp_path, shown):
+    """It spent nothing there."""
+    site = agent(tmp_path, shown, "delta")
+    release_in(shown)
+
+    await site._carry_out(Adopt(1))
+
+    assert {row.type for row in site._ledger.rows()} == {"DATASET_REGISTER", "POLICY_SET"}
+
+
+async def test_a_model_whose_release_is_not_recorded_is_adopted_again(tmp_path, shown):
+    """A crash came between the two; the ledger says what is missing."""
+    site = agent(tmp_path, shown, "delta")
+    site._ledger.commit(reserve(site), 1, "1" * 64)
+    release_in(shown)
+    await site._adopter().adopt(1)
+    release = site._memory.newest_release()
+    assert release is not None
+    assert not site._has_adopted(release)
+
+    await site._carry_out(Adopt(1))
+
+    assert site._has_adopted(release)
 
 
 def test_what_a_kill_left_of_a_model_is_deleted_at_the_start(tmp_path, shown):
@@ -351,14 +430,15 @@ def test_what_a_kill_left_of_a_model_is_deleted_at_the_start(tmp_path, shown):
 async def test_what_was_committed_is_never_given_back(tmp_path, shown):
     """Its bytes may have left."""
     site = agent(tmp_path, shown, "delta")
-    event = from_json(privacy_event(made.TRAINING))
-    held = site._ledger.reserve("ward", made.FEDERATION, 1, event, "1")
-    site._ledger.commit(held, "1" * 64)
+    site._ledger.commit(reserve(site, rounds=2), 1, "1" * 64)
     spent = site._ledger.spent_epsilon("ward", 0.001)
     release_in(shown)
-
     await site._carry_out(Adopt(1))
+    site._view = View(finished=True)
 
+    site._give_back()
+
+    assert site._ledger.reserved() == ()
     assert site._ledger.spent_epsilon("ward", 0.001) == spent > 0
 
 
@@ -512,13 +592,152 @@ def test_one_dataset_in_two_federations_has_one_ledger(tmp_path, shown):
     two = agent(tmp_path / "two", shown, dataset=shared)
     before = two._ledger.remaining("ward")
 
-    event = from_json(privacy_event(made.TRAINING))
-    one._ledger.commit(one._ledger.reserve("ward", "oncology", 1, event, "1"), "1" * 64)
+    one._ledger.commit(reserve(one, "oncology"), 1, "1" * 64)
 
     assert two._ledger.remaining("ward") < before
     assert two._ledger.spent_epsilon("ward", 0.001) == one._ledger.spent_epsilon("ward", 0.001) > 0
     for folder in ("one", "two"):
         assert not (tmp_path / folder / "ledger.sqlite").exists()
+
+
+def test_an_older_copy_of_the_ledger_is_refused_at_the_start(tmp_path, shown):
+    """A backup that was put back would let what was spent since be spent again."""
+    site = agent(tmp_path, shown)
+    ends(site)
+    backup = (tmp_path / "ledger.sqlite").read_bytes()
+    site = agent(tmp_path, shown)
+    reserve(site)
+    ends(site)
+    newest = (tmp_path / "ledger.sqlite").read_bytes()
+
+    put_back(tmp_path, backup)
+
+    with pytest.raises(LedgerRolledBack, match="has 2 rows, and this site has seen 3"):
+        fails(tmp_path, shown)
+    put_back(tmp_path, newest)
+    ends(agent(tmp_path, shown))
+
+
+def test_an_older_copy_that_went_on_is_refused_too(tmp_path, shown):
+    """As long as the one this site has seen, or longer, and with another past."""
+    ends(agent(tmp_path, shown))
+    backup = (tmp_path / "ledger.sqlite").read_bytes()
+    for rounds in (1, 2):
+        site = agent(tmp_path, shown)
+        reserve(site, rounds=rounds)
+        ends(site)
+    other = tmp_path / "other"
+    other.mkdir()
+    put_back(other, backup)
+    site = agent(other, shown)
+    for job in ("one", "two", "three"):
+        reserve(site, job)
+    ends(site)
+
+    put_back(tmp_path, (other / "ledger.sqlite").read_bytes())
+
+    with pytest.raises(LedgerRolledBack, match="are not those that this site has seen"):
+        fails(tmp_path, shown)
+
+
+async def test_a_state_folder_that_is_an_old_copy_is_told_by_the_newest_header(tmp_path, shown):
+    """Its memory has forgotten as well; the coordinator keeps what the site itself has signed."""
+    site = agent(tmp_path / "newest", shown)
+    old = agent(tmp_path / "old", shown)
+    await old._check_ledger()  # nothing was signed so far
+    reserved = reserve(site)
+    ledger = site._ledger.checkpoint()
+    header = msgspec.structs.replace(made.header_of(made.plan(), "amber"), ledger=ledger)
+    shown.newest = made.signed_by(header, "amber")
+    with pytest.raises(LedgerRolledBack, match="does not know what this site has sent in round 1"):
+        await site._check_ledger()  # a copy of before the commit is an old one, too
+    site._ledger.commit(reserved, 1, digest_of(header))
+
+    with pytest.raises(LedgerRolledBack, match="has 2 rows, and this site has seen 3"):
+        await old._check_ledger()
+    reserve(old, "another-job")
+    with pytest.raises(LedgerRolledBack, match="are not those that this site has seen"):
+        await old._check_ledger()
+
+    await site._check_ledger()
+    reserve(site, "another-job")
+    await site._check_ledger()
+
+
+async def test_a_header_that_this_site_has_not_signed_stops_it_as_a_lie(tmp_path, shown):
+    """Of the coordinator, and not as a ledger that was rolled back."""
+    site = agent(tmp_path, shown)
+    header = made.header_of(made.plan(), "amber")
+    shown.newest = Signed(made.encoded(header), {"amber": bytes(64)})
+
+    with pytest.raises(InvalidSignature):
+        await site._check_ledger()
+
+
+async def test_a_coordinator_that_is_away_is_asked_again(tmp_path, shown, monkeypatch):
+    """No site takes part before it knows."""
+    monkeypatch.setattr(patience, "SHORTEST_SECONDS", 0)
+    site, answers = agent(tmp_path, shown), [PeerUnreachable("away"), None]
+
+    async def newest_header():
+        answer = answers.pop(0)
+        if isinstance(answer, VeilsumError):
+            raise answer
+        return answer
+
+    shown.newest_header = newest_header
+
+    await site._check_ledger()
+
+    assert answers == []
+
+
+def put_back(folder, copy):
+    """What an operator does with a backup."""
+    for path in folder.glob("ledger.sqlite*"):
+        path.unlink()
+    (folder / "ledger.sqlite").write_bytes(copy)
+    (folder / "ledger.sqlite").chmod(0o600)
+
+
+def test_the_policy_of_the_file_is_in_the_ledger_once(tmp_path, shown):
+    """Each change is a row, with the limits of both views."""
+    for _ in range(2):
+        ends(agent(tmp_path, shown))
+    site = agent(tmp_path, shown, epsilon_for_life="2.5", vector_epsilon_for_life="2.75")
+
+    policies = [row.policy for row in site._ledger.rows() if row.type is RowType.POLICY_SET]
+
+    assert [each.epsilon_for_life for each in policies] == ["3", "2.5"]
+    assert [each.vector_epsilon_for_life for each in policies] == ["3", "2.75"]
+    assert site._ledger.status("ward").vector.limit == 2.75
+
+
+def test_a_limit_that_is_raised_in_the_file_alone_does_not_count(tmp_path, shown):
+    """Where the file has named two officers, both are needed, also to be rid of them."""
+    officers = {"alice": "1" * 64, "bob": "2" * 64}
+    ends(agent(tmp_path, shown, officers=officers))
+    for raised in ({"officers": officers}, {}):
+        site = agent(tmp_path, shown, epsilon_for_life="30", **raised)
+
+        assert site._ledger.status("ward").sums.limit == 3.0
+        ends(site)
+
+
+@pytest.mark.parametrize(
+    ("officers", "words"),
+    [({}, "veilsum budget dataset"), ({"alice": "1" * 64, "bob": "2" * 64}, "two officers agree")],
+)
+def test_a_new_name_for_the_data_does_not_start(tmp_path, shown, officers, words):
+    """One edited line, and the same patients would have the whole budget again."""
+    ends(agent(tmp_path, shown, officers=officers))
+    renamed = msgspec.structs.replace(made.DATASET, id="ward2")
+
+    with pytest.raises(ConfigError, match=rf"dataset\.id = ward2.*{words}"):
+        fails(tmp_path, shown, dataset=renamed, officers=officers)
+
+    site = agent(tmp_path, shown, officers=officers)
+    assert set(site._ledger.state().datasets) == {"ward"}
 
 
 def test_a_shared_ledger_that_is_gone_is_missed_by_both(tmp_path, shown):

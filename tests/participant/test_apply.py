@@ -159,3 +159,34 @@ def test_a_part_that_is_missing_is_noticed():
 
     with pytest.raises(WrongContext, match="a model of 4999"):
         application.check_bound()
+
+
+# -- mechanism distributed ---------------------------------------------------------------
+
+SUMMED = {"server_learning_rate": str(RATE), **made.shared_noise()}
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(weights, steps), min_size=1, max_size=8), st.integers(2, 9))
+def test_a_sum_of_gradients_is_one_step_over_the_plans_divisor(pairs, count):
+    """40 is the plan's; how many took part changes nothing, nor how many patients they have."""
+    model = padded([weight for weight, _ in pairs], np.float64)
+    total = padded([step for _, step in pairs], np.int64)
+
+    found = apply(made.plan(**SUMMED), model, total, count)
+
+    expected = [reference(weight, step, 40, RATE) for weight, step in pairs]
+    assert found[: len(pairs)].tolist() == expected
+
+
+def test_a_sum_that_no_honest_cohort_has_is_refused():
+    """Three sites: 3·10 of gradients, and noise of 4·0.25·sqrt(3/2)·(sqrt(5000) + 12) at most."""
+    longest = 3 * 10 + 1.5**0.5 * (5000**0.5 + 12)
+    within = padded([int((longest - 0.01) * 2**18)], np.int64)
+    beyond = padded([int((longest + 0.01) * 2**18)], np.int64)
+    start = np.zeros(made.DIMENSION)
+
+    apply(made.plan(**SUMMED), start, within, 3)
+
+    with pytest.raises(SumOffGrid, match="cannot be said whose"):
+        apply(made.plan(**SUMMED), start, beyond, 3)

@@ -12,16 +12,18 @@ from privacy.errors import (
     MalformedMessage,
     NotYet,
     OpeningRefused,
+    PeerLedgerRolledBack,
     PeerUnreachable,
     PolicyRefusal,
     WrongContext,
 )
 from privacy.failpoints import Failpoints
+from privacy.growth import LastSeen
 from privacy.plan import SharesTerms
 from privacy.records import digest_of
 from privacy.signing import Purpose, verify
+from tests.participant import kept_ledger, signed_round
 from tests.participant import shared_round as made
-from tests.participant import signed_round
 from tests.participant.agent_at_work import Showing
 
 ROUND = made.Round()
@@ -44,11 +46,13 @@ def seats():
 
 
 def certifier(folder, coordinator, failpoints=None, **policy):
+    memory = Memory(folder)
     return Certifier(
         signed_round.keys("amber").signing,
         made.policy(**policy),
         made.roster(),
-        Memory(folder),
+        memory,
+        kept_ledger.peers(folder, memory),
         coordinator,
         failpoints or Failpoints(),
     )
@@ -123,6 +127,39 @@ async def test_another_cohort_than_the_task_is_for_waits(tmp_path, shown, seats)
         await at_work.certify(1, digest_of(OTHER.cohort))
 
     assert at_work.memory.newest_certified() == 0
+
+
+async def test_a_cohort_with_an_older_ledger_than_was_seen_is_not_signed(tmp_path, shown, seats):
+    """Not even after a restart; and the certificate is signed where the ledger only grew."""
+    header = ROUND.updates["cedar"].header
+    at_work = certifier(tmp_path, shown)
+    longer = signed_round.ledger_of("cedar", 0, header.ledger.size)
+    at_work.memory.sees_ledger("cedar", LastSeen(0, "0" * 64, longer))
+    at_work.memory.close()
+
+    with pytest.raises(PeerLedgerRolledBack, match=r"^cedar: "):
+        await certifier(tmp_path, shown).certify(1, digest_of(ROUND.cohort))
+
+    assert seats.signed == []
+    await certifier(tmp_path / "another", shown).certify(1, digest_of(ROUND.cohort))
+    assert len(seats.signed) == 1
+
+
+async def test_who_signs_a_cohort_has_recorded_its_ledgers_before(tmp_path, shown, seats):
+    """In its memory, and as witness in its own ledger."""
+
+    def dies(name):
+        raise PeerUnreachable(name)
+
+    failpoints = Failpoints()
+    failpoints.hit = dies
+    at_work = certifier(tmp_path, shown, failpoints)
+
+    with pytest.raises(PeerUnreachable, match="before_sign"):
+        await at_work.certify(1, digest_of(ROUND.cohort))
+
+    assert set(at_work.peers.seen()) == set(made.TRAINERS)
+    assert len([row for row in at_work.peers.ledger.rows() if row.witness]) == 3
 
 
 def tampered_header():
@@ -210,6 +247,20 @@ async def test_a_plan_that_the_coordinator_did_not_sign_is_refused(tmp_path, sho
 
 def test_a_plan_with_other_questions_is_another_plan():
     """What seats are asked is in the digest that every header names."""
-    asked = made.plan(scheme=SharesTerms(1, 4, 4, made.STARTS, unchecked=True))
+    asked = made.plan(scheme=SharesTerms(1, 2, 4, made.STARTS, unchecked=True))
 
     assert asked.digest() != ROUND.plan.digest()
+
+
+async def test_a_cohort_with_less_noise_than_was_accounted_is_not_signed(tmp_path, shown, seats):
+    """Two honest sites and two colluders are four, and this cohort has three."""
+    noise = signed_round.shared_noise(colluders=2)
+    plan = made.plan(**noise, cohort_minimum=4, quorum=4)
+    few = made.Round(plan, made.TRAINERS[:3])
+    made.shown_by(shown, few)
+    at_work = certifier(tmp_path, shown)
+
+    with pytest.raises(CohortTooSmall):
+        await at_work.certify(1, digest_of(few.cohort))
+
+    assert (seats.signed, at_work.memory.newest_certified()) == ([], 0)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from participant.config import Policy, SiteConfig, ledger_of, read, with_site
+from participant.config import Policy, SiteConfig, ledger_of, limits_of, read, with_site
 from privacy.errors import ConfigError
 
 TEXT = """
@@ -119,3 +119,45 @@ def test_no_setting_names_what_protects_an_update():
 
 def is_settings(kind):
     return isinstance(kind, type) and kind.__module__ == Policy.__module__
+
+
+OFFICERS = f"""[policy.officers]
+alice = "{"1" * 64}"
+bob = "{"2" * 64}"
+"""
+
+
+def test_officers_are_named_with_their_keys(tmp_path):
+    """Two of them, or none; who is not named cannot approve."""
+    config = read(written(tmp_path, TEXT + OFFICERS))
+
+    assert config.policy.officers == {"alice": "1" * 64, "bob": "2" * 64}
+    assert read(written(tmp_path, TEXT)).policy.officers == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('bob = "' + "2" * 64 + '"', "", "at least two"),
+        ("2" * 64, "1" * 64, "at least two"),
+        ("2" * 64, "2" * 63, "officers"),
+        ("bob", '"b b"', "officers"),
+    ],
+)
+def test_one_officer_is_refused(tmp_path, old, new, named):
+    """He would approve what he proposed."""
+    text = TEXT + OFFICERS
+    assert text.count(old) == 1
+
+    with pytest.raises(ConfigError, match=named):
+        read(written(tmp_path, text.replace(old, new)))
+
+
+def test_limits_of_the_vectors_view_are_those_of_sums_unless_said(tmp_path):
+    """And each can be said by itself."""
+    said = TEXT.replace('delta = "0.001"', 'delta = "0.001"\nvector_epsilon_for_life = "9"')
+
+    silent, spoken = (limits_of(read(written(tmp_path, text)).policy) for text in (TEXT, said))
+
+    assert (silent.vector_epsilon_for_life, silent.vector_epsilon_per_round) == ("3", "1.5")
+    assert (spoken.vector_epsilon_for_life, spoken.vector_epsilon_per_round) == ("9", "1.5")

@@ -5,15 +5,18 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from participant.contribute import NOTHING_SENT, Contributor
+from participant.contribute import Contributor
+from participant.kept import Kept
 from participant.keys import make_keys
 from participant.ledger import SiteLedger
 from participant.masking import open_masks
 from participant.outbox import Outbox
+from participant.sign import read_header
 from privacy import canonical
 from privacy import ledger as ledgers
 from privacy.accounting import NeighbouringRelation, UnitOfPrivacy
@@ -26,14 +29,16 @@ from privacy.errors import (
     IllegalEvent,
     InternalError,
     InvalidSignature,
+    NotYet,
     PeerUnreachable,
     StoreUnavailable,
+    UnsafeParameters,
     UpdateOutOfRange,
     VeilsumError,
 )
 from privacy.failpoints import Failpoints
-from privacy.ledger import RowType
-from privacy.records import Contribution, Piece
+from privacy.ledger import NOTHING_SENT, RowType
+from privacy.records import Contribution, Piece, digest_of
 from privacy.schemes.masks import MASK_SECRET_BYTES
 from tests.participant import signed_round as made
 from veilsum.files import write_durably
@@ -50,11 +55,14 @@ class Site:
         self.sent: list[bytes] = []
         self.masks: list[bytes] = []
         self.fails: dict[str, Exception] = {}
+        self.during: dict[str, Callable[[], None]] = {}
         self.ledger = SiteLedger(
             folder / "ledger.sqlite",
             lambda: 0.0,
             site="amber",
             limits=SpendLimits("0.001", limit, limit),
+            key=made.keys("amber").signing,
+            failpoints=failpoints,
         )
         self.ledger.register(
             ledgers.Dataset(
@@ -69,14 +77,21 @@ class Site:
         self.outbox = Outbox(folder / "outbox", 1)
         self.contributor = Contributor(
             "amber", "ward", made.keys("amber").signing, os.urandom, made.roster(),
-            self, self.ledger, self, folder / "receipts", failpoints or Failpoints(),
+            self, self.ledger, self, folder / "receipts", Kept(folder / "kept"),
+            failpoints or Failpoints(),
         )  # fmt: skip
 
     def note(self, what: str) -> None:
         rows = [row.type.value for row in self.ledger.rows()][1:]
         self.log.append(f"{what} after {','.join(rows)}")
+        if what in self.during:
+            self.during.pop(what)()
         if what in self.fails:
             raise self.fails.pop(what)
+
+    async def prepare(self, plan):
+        if "prepare" in self.fails:
+            raise self.fails.pop("prepare")
 
     async def train(self, plan):
         self.note("train")
@@ -118,6 +133,19 @@ async def test_what_is_reserved_and_committed_when(tmp_path):
         "send after RESERVE,COMMIT",
     ]
     assert site.rows(RowType.SENT) == 1
+
+
+async def test_the_header_says_how_far_the_ledger_had_come(tmp_path):
+    """With the reservation, and before the commit, which names the header."""
+    site = Site(tmp_path)
+
+    await site.contribute()
+
+    header = read_header(site.outbox.header().body)
+    rows = site.ledger.rows()
+    assert header.ledger.root == site.ledger.root_at(header.ledger.size)
+    assert RowType.RESERVE in {row.type for row in rows[: header.ledger.size]}
+    assert rows[header.ledger.size].out == digest_of(header)
 
 
 async def test_the_receipt_of_every_round_is_kept(tmp_path):
@@ -242,6 +270,51 @@ async def test_an_update_that_is_refused_sends_nothing_and_is_paid_for(tmp_path,
     (commit,) = [row for row in site.ledger.rows() if row.type is RowType.COMMIT]
     assert commit.out == NOTHING_SENT
     assert site.ledger.spent_epsilon("ward", 0.001) == price > 0
+
+
+@pytest.mark.parametrize("error", [NotYet("no model"), UnsafeParameters("a rate"), *REFUSALS])
+async def test_what_is_refused_without_a_look_at_the_data_is_not_paid_for(tmp_path, error):
+    """A plan that nobody could work on would else take a round's budget at every site."""
+    site = Site(tmp_path)
+    site.fails["prepare"] = error
+
+    with pytest.raises(type(error)):
+        await site.contribute()
+
+    assert site.log == site.sent == []
+    assert [row.type for row in site.ledger.rows()] == [RowType.DATASET_REGISTER]
+    await site.contribute()
+    assert len(site.sent) == 1
+
+
+def lower(folder):
+    """What a second process does when the site's file has a lower limit."""
+    made_lower = Site(folder, limit="0.01")
+    made_lower.ledger.set_policy({})
+
+
+async def test_a_limit_that_falls_while_a_site_trains_stops_it_before_it_sends(tmp_path):
+    """Nothing has left, and the refusal depends on no patient; what is set aside stays so."""
+    site = Site(tmp_path)
+    site.during["protect"] = lambda: lower(tmp_path)
+
+    with pytest.raises(BudgetExhausted):
+        await site.contribute()
+
+    assert (site.sent, site.rows(RowType.COMMIT), site.rows(RowType.RESERVE)) == ([], 0, 1)
+
+
+async def test_a_refusal_is_paid_for_also_when_a_limit_has_fallen(tmp_path):
+    """The data was used; the ledger cannot say that it was not."""
+    site = Site(tmp_path)
+    site.during["train"] = lambda: lower(tmp_path)
+    site.fails["privatise"] = UpdateOutOfRange("not finite")
+
+    with pytest.raises(UpdateOutOfRange):
+        await site.contribute()
+
+    (commit,) = [row for row in site.ledger.rows() if row.type is RowType.COMMIT]
+    assert commit.out == NOTHING_SENT
 
 
 async def spent_by_sending(folder):

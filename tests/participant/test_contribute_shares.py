@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 
 from participant import share as module
-from participant.contribute import NOTHING_SENT, Contributor
+from participant.contribute import Contributor
 from participant.frozen import check_header
+from participant.kept import Kept
 from participant.send import Sender
 from privacy.documents import Signed, pack
 from privacy.errors import PeerUnreachable, UpdateOutOfRange
 from privacy.failpoints import Failpoints
 from privacy.identifiers import sha256_hex
-from privacy.ledger import RowType
+from privacy.ledger import NOTHING_SENT, RowType
 from privacy.records import Receipt, digest_of
+from privacy.schemes.shares.layout import VALUE_WORDS
 from privacy.signing import public_bytes
 from tests.participant import shared_round as made
 from tests.participant import signed_round, test_contribute, test_send, wire
@@ -33,7 +35,7 @@ class Site(test_contribute.Site):
         self.drawn = []
         self.contributor = Contributor(
             "amber", "ward", signed_round.keys("amber").signing, os.urandom,
-            made.roster(), self, self.ledger, self, folder / "receipts",
+            made.roster(), self, self.ledger, self, folder / "receipts", Kept(folder / "kept"),
             failpoints or Failpoints(),
         )  # fmt: skip
 
@@ -70,6 +72,8 @@ async def test_what_is_sent_is_what_seats_and_coordinator_expect(tmp_path):
     assert site.log[-2:] == ["share after RESERVE", "send after RESERVE,COMMIT"]
     (commit,) = [row for row in site.ledger.rows() if row.type is RowType.COMMIT]
     assert commit.out == digest_of(header)
+    assert header.ledger.size == commit.seq - 1
+    assert header.ledger.root == site.ledger.root_at(header.ledger.size)
 
 
 async def test_seats_add_what_the_site_has_sent(tmp_path):
@@ -82,7 +86,7 @@ async def test_seats_add_what_the_site_has_sent(tmp_path):
     (total, *_), (other, *_) = (made.totals(PLAN, seat, {"amber": sent}) for seat in (0, 1))
 
     words = total.blocks[0] + total.blocks[1] + other.blocks[2]
-    first = words[:, :508].reshape(-1).view(np.int64)[: made.PER_CHUNK]
+    first = words[:, :VALUE_WORDS].reshape(-1).view(np.int64)[: made.PER_CHUNK]
     assert np.array_equal(first, signed_round.update("amber")[: made.PER_CHUNK])
 
 

@@ -4,7 +4,13 @@ import msgspec
 import pytest
 
 from participant.frozen import Frozen, check_frozen
-from privacy.errors import CohortTooSmall, InvalidSignature, MalformedMessage
+from privacy.errors import (
+    CohortTooSmall,
+    InvalidSignature,
+    MalformedMessage,
+    PeerLedgerRolledBack,
+)
+from privacy.growth import LastSeen
 from privacy.records import Entry, digest_of
 from tests.participant import auditor_at_work as work
 from tests.participant import signed_round as made
@@ -13,8 +19,27 @@ PLAN = made.plan(auditor="watch")
 ROUND = made.Round(PLAN, made.TRAINERS)
 
 
-def check(cohort, headers, total, policy=None):
-    return check_frozen(PLAN, policy or made.policy(), made.roster(), cohort, headers, total)
+def check(cohort, headers, total, policy=None, seen=None):
+    accepting, roster = policy or made.policy(), made.roster()
+    return check_frozen(PLAN, accepting, roster, cohort, headers, total, seen or {})
+
+
+def seen_of(name, rows, number=0):
+    """What was seen of a site's ledger in a header of another round."""
+    return {name: LastSeen(number, "0" * 64, made.ledger_of(name, number, rows))}
+
+
+@pytest.mark.parametrize("rows", [1, 9])
+def test_headers_of_ledgers_that_grew_are_those_of_a_round(rows):
+    """The control: each has ten rows, and fewer were seen of one."""
+    assert check(*ROUND.parts(), seen=seen_of("cedar", rows)) == Frozen(ROUND.cohort, ROUND.sum)
+
+
+@pytest.mark.parametrize("rows", [10, 11])
+def test_a_header_with_an_older_ledger_than_was_seen_is_refused(rows):
+    """And its site is named: an old backup was put back there."""
+    with pytest.raises(PeerLedgerRolledBack, match=r"^cedar: "):
+        check(*ROUND.parts(), seen=seen_of("cedar", rows))
 
 
 def replaced(record, **members):
@@ -122,3 +147,19 @@ def test_the_auditors_signature_is_no_coordinators():
 
     with pytest.raises(InvalidSignature):
         check(cohort, headers, made.signed_by(ROUND.sum, "watch"))
+
+
+@pytest.mark.parametrize("names", [made.TRAINERS[:3], made.TRAINERS])
+def test_no_sum_with_less_noise_than_was_accounted_is_opened(names):
+    """Two honest sites and two colluders are four: openers and auditors refuse a sum of three."""
+    plan = made.plan(**made.shared_noise(colluders=2), cohort_minimum=4, quorum=4)
+    parts = made.Round(plan, names).parts()
+
+    def checked():
+        return check_frozen(plan, made.policy(), made.roster(), *parts, {})
+
+    if len(names) == 4:
+        assert len(checked().cohort.entries) == 4
+    else:
+        with pytest.raises(CohortTooSmall):
+            checked()

@@ -103,6 +103,7 @@ def frozen(signed_cohort, total=ROUND.sum):
         signed_cohort,
         ROUND.headers,
         signed_round.by_coordinator(total),
+        {},
     )
 
 
@@ -111,7 +112,7 @@ def test_a_frozen_round_is_read_as_it_is():
 
     assert frozen(signed) == Frozen(ROUND.cohort, ROUND.sum)
     assert ROUND.cohort == check_frozen_cohort(
-        ROUND.plan, made.policy(), made.roster(), signed, ROUND.headers
+        ROUND.plan, made.policy(), made.roster(), signed, ROUND.headers, {}
     )
 
 
@@ -126,7 +127,8 @@ def test_a_sum_of_another_length_than_the_plans_is_refused(changes):
 
 def opening(signed_cohort, total=ROUND.sum, of=ROUND):
     manifest = signed_round.by_coordinator(total)
-    return check_opening(of.plan, made.policy(), made.roster(), signed_cohort, of.headers, manifest)
+    policy, roster = made.policy(), made.roster()
+    return check_opening(of.plan, policy, roster, signed_cohort, of.headers, manifest, {})
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from participant.memory import Memory
 from participant.models import Models
 from privacy.errors import OpeningRefused, StoreUnavailable
+from privacy.ledger import Checkpoint
 
 FIRST, SECOND = "a" * 64, "b" * 64
 
@@ -62,6 +63,18 @@ def test_a_key_is_vouched_for_in_one_round_only(tmp_path):
             memory.vouches(2, key)
     memory.vouches(2, "c" * 64)
     memory.close()
+
+
+def test_how_far_the_ledger_was_seen_never_falls(memory):
+    """An older copy must not make itself the newest."""
+    assert memory.ledger_seen() is None
+    memory.ledger_grew(Checkpoint(2, FIRST))
+    memory.ledger_grew(Checkpoint(5, SECOND))
+
+    memory.ledger_grew(Checkpoint(3, FIRST))
+    memory.ledger_grew(Checkpoint(5, FIRST))
+
+    assert memory.ledger_seen() == Checkpoint(5, SECOND)
 
 
 KILLED = """

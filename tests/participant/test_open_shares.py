@@ -19,11 +19,13 @@ from privacy.errors import (
     InvalidSignature,
     NotYet,
     OpeningRefused,
+    PeerLedgerRolledBack,
     PeerUnreachable,
     PolicyRefusal,
     SeatsDisagree,
     SumOffGrid,
 )
+from privacy.growth import seen_in
 from privacy.plan import pack
 from privacy.records import Recollection, Release, SealedModel, digest_of
 from privacy.signing import Purpose
@@ -107,6 +109,20 @@ async def test_the_model_is_that_of_a_round_under_ckks(tmp_path, shown, seats):
 
     opened = Models(amber._models.folder).vector(amber._openings[1].model)
     assert opened.tobytes() == work.next_model(ckks).tobytes()
+
+
+async def test_a_sum_with_an_older_ledger_than_was_seen_is_not_opened(tmp_path, shown, seats):
+    """Certified as it may be; what is opened is witnessed before."""
+    amber, birch = agent(tmp_path / "amber", shown), agent(tmp_path / "birch", shown, "birch")
+    said = seen_in(ROUND.updates["cedar"].header)
+    amber._memory.sees_ledger("cedar", replace(said, round=0))
+
+    with pytest.raises(PeerLedgerRolledBack, match=r"^cedar: "):
+        await amber._carry_out(Open(1))
+
+    assert (amber._worker.opened, amber._memory.opening(1)) == (0, None)
+    await birch._carry_out(Open(1))
+    assert birch._peers.seen()["cedar"] == said
 
 
 async def test_a_second_cohort_is_not_opened_after_a_restart_either(tmp_path, shown, seats):

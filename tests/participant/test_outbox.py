@@ -1,5 +1,6 @@
 """A contribution is whole and durable before it leaves, and the same bytes ever after."""
 
+import os
 import resource
 import signal
 import stat
@@ -231,3 +232,16 @@ def test_a_kill_while_writing_leaves_the_file_as_it_was(tmp_path):
 
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / "chunk").read_bytes() == b"before"
+
+
+def test_only_the_owner_opens_any_folder_of_it(tmp_path):
+    """Whatever umask the process has, and for the folders made by the way, too."""
+    before = os.umask(0)
+    try:
+        Outbox(tmp_path / "outbox", 3).start()
+    finally:
+        os.umask(before)
+
+    made = [path for path in tmp_path.rglob("*") if path.is_dir()]
+    assert len(made) == 3
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o700}

@@ -46,6 +46,8 @@ def test_a_plan_that_every_line_accepts_is_accepted():
         ("policy.delta = 0.0001", {}, {"delta": "0.0001"}),
         ("policy.releases", {}, {"releases": ()}),
         ("policy.epsilon_per_round = 0.5", {}, {"epsilon_per_round": "0.5"}),
+        ("policy.most_rounds = 1000: the plan would set aside 1001", {"rounds_left": 1001}, {}),
+        ("policy.most_rounds = 2", {"rounds_left": 3}, {"most_rounds": 2}),
     ],
 )
 def test_every_refusal_names_its_line(line, plan, policy):
@@ -274,3 +276,93 @@ def test_a_list_of_no_openers_accepts_none():
     """A site whose file lists nobody takes part in nothing."""
     with pytest.raises(PolicyRefusal, match=r"policy\.openers: amber, birch is not among them"):
         module.check_openers(("amber", "birch"), made.policy(openers=()), made.roster())
+
+
+# -- mechanism distributed ---------------------------------------------------------------
+
+BOTH = {"mechanisms": ("local", "distributed")}
+
+
+def shared_noise(**changes):
+    return made.plan(**made.shared_noise(**changes))
+
+
+FORTY = msgspec.structs.replace(made.DATASET, records=40)
+
+
+def test_a_mechanism_that_the_site_accepts_is_accepted():
+    """The control of the refusals below."""
+    check(shared_noise(), made.policy(**BOTH), FORTY)
+    check(made.plan(), made.policy(**BOTH))
+
+
+@pytest.mark.parametrize("mechanisms", [None, ("local",), ()])
+def test_shared_noise_is_refused_where_the_file_does_not_name_it(mechanisms):
+    """It rests on other sites' noise, so no site is moved to it by a plan alone."""
+    policy = made.policy() if mechanisms is None else made.policy(mechanisms=mechanisms)
+
+    with pytest.raises(PolicyRefusal, match=r"policy\.mechanisms: distributed is not"):
+        check(shared_noise(), policy, FORTY)
+
+
+def test_local_noise_is_refused_where_only_the_other_is_named():
+    """The list is the site's, in both directions."""
+    with pytest.raises(PolicyRefusal, match=r"policy\.mechanisms: local is not"):
+        check(made.plan(), made.policy(mechanisms=("distributed",)))
+
+
+# sigma is 4 towards the sum, 4/sqrt(2) towards who opens the update: 0.688 and 1.030 at 0.001.
+@pytest.mark.parametrize(
+    ("limits", "line"),
+    [
+        ({"epsilon_per_round": "0.6"}, r"policy\.epsilon_per_round = 0\.6: the round costs 0\.688"),
+        ({"epsilon_per_round": "1"}, r"policy\.epsilon_per_round = 1: the round costs 1\.03.*open"),
+        (
+            {"epsilon_per_round": "1", "vector_epsilon_per_round": "1.01"},
+            r"policy\.vector_epsilon_per_round = 1\.01: the round costs 1\.03.*open this",
+        ),
+    ],
+)
+def test_a_round_that_costs_too_much_in_one_view_names_the_line(limits, line):
+    """Who can open one update sees it with one site's noise, and that is limited by itself."""
+    with pytest.raises(PolicyRefusal, match=line):
+        check(shared_noise(), made.policy(**BOTH, **limits), FORTY)
+
+
+def test_the_two_views_have_limits_of_their_own():
+    """What is wide for the coalition does not widen what everybody may learn."""
+    limits = {"epsilon_per_round": "1", "vector_epsilon_per_round": "1.04"}
+
+    check(shared_noise(), made.policy(**BOTH, **limits), FORTY)
+
+
+def test_both_views_of_local_noise_are_held_to_both_limits():
+    """They are the same event, so the lower limit counts."""
+    with pytest.raises(PolicyRefusal, match=r"policy\.vector_epsilon_per_round = 0\.5"):
+        check(made.plan(), made.policy(vector_epsilon_per_round="0.5"))
+
+
+def test_a_cap_below_the_sites_own_is_refused_before_data_is_touched():
+    """Forty-one patients in a plan for forty: one would have to be chosen to be left out."""
+    dataset = msgspec.structs.replace(made.DATASET, records=41)
+
+    with pytest.raises(PolicyRefusal, match=r"dataset\.records = 41: the plan has room for 40"):
+        check(shared_noise(), made.policy(**BOTH), dataset)
+
+
+@pytest.mark.parametrize("records", [1000, 10**6])
+def test_delta_stays_below_one_over_the_records_under_shared_noise(records):
+    """The same rule whatever the mechanism."""
+    dataset = msgspec.structs.replace(made.DATASET, records=records)
+
+    with pytest.raises(PolicyRefusal, match="is not below 1/records"):
+        check(shared_noise(), made.policy(**BOTH), dataset)
+
+
+def test_a_cohort_of_fewer_than_honest_sites_and_colluders_is_too_small():
+    """Four sites of three organisations, where the noise counts on two and two colluders."""
+    plan = made.plan(**made.shared_noise(colluders=2), cohort_minimum=4, quorum=4)
+    roster = made.roster_with(delta="amber hospital")
+
+    with pytest.raises(CohortTooSmall, match="plan 4: the cohort has 3 organisations"):
+        module.check_cohort(made.TRAINERS, made.policy(), plan.terms.cohort_minimum, roster)

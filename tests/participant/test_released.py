@@ -84,7 +84,7 @@ async def test_a_history_goes_past_a_round_that_was_aborted_by_an_upgrade(tmp_pa
     """It released nothing: the release after it follows from the model before it."""
     site = adopter(tmp_path, AfterAbort(NEWEST), "delta")
 
-    assert (await site.adopt(2)).round == 2
+    assert (await site.adopt(2)).release.round == 2
 
 
 class AfterAbort(Shelf):
@@ -140,7 +140,7 @@ async def test_a_site_that_was_away_adopts_a_model_of_the_version_before(tmp_pat
     """The roster has changed meanwhile; what members of both agreed on is still the model."""
     site = adopter(tmp_path, Shelf(NEWEST), "delta")
 
-    assert (await site.adopt(1)).model == model_digest()
+    assert (await site.adopt(1)).release.model == model_digest()
 
 
 async def test_nobody_adopts_what_a_removed_opener_makes_count(tmp_path):

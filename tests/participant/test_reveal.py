@@ -34,7 +34,7 @@ def whole():
 
 def check(cohort, headers, manifest, *, plan=PLAN, policy=None, roster=None):
     policy, roster = policy or made.policy(), roster or made.roster()
-    return module.check(plan, policy, roster, cohort, headers, manifest)
+    return module.check(plan, policy, roster, cohort, headers, manifest, {})
 
 
 def replaced(record, **members):

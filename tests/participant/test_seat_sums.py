@@ -68,7 +68,7 @@ async def test_what_any_two_seats_state_opens_to_the_sum(tmp_path, seats):
 
 async def test_packed_values_open_to_the_same_sum(tmp_path):
     """Two in a word, where no score is asked for."""
-    terms = SharesTerms(2, 2, 4, made.STARTS)
+    terms = SharesTerms(2, 1, 4, made.STARTS)
     plan = made.plan(scheme=terms)
     of = made.Round(plan)
 
@@ -364,6 +364,7 @@ def test_the_frozen_round_is_what_is_checked():
     signed = made.certified(ROUND.cohort)
     manifest = signed_round.by_coordinator(ROUND.sum)
 
-    found = check_frozen(ROUND.plan, made.policy(), made.roster(), signed, ROUND.headers, manifest)
+    policy, roster = made.policy(), made.roster()
+    found = check_frozen(ROUND.plan, policy, roster, signed, ROUND.headers, manifest, {})
 
     assert found == frozen_of()

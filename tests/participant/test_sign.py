@@ -11,7 +11,8 @@ from tests.participant import signed_round as made
 
 PLAN = made.plan()
 MASK = made.sealed_mask(PLAN, "amber")
-HEADER = contribution(PLAN, "amber", made.header_of(PLAN, "amber").pieces, MASK)
+LEDGER = made.ledger_of("amber", 1)
+HEADER = contribution(PLAN, "amber", made.header_of(PLAN, "amber").pieces, MASK, LEDGER)
 PUBLIC = made.keys("amber").signing_public
 
 
@@ -21,9 +22,11 @@ def test_the_header_names_what_it_was_made_for():
     assert (HEADER.plan, HEADER.key_record) == (PLAN.digest(), PLAN.terms.key_record)
     assert (HEADER.mask, HEADER.masks) == (MASK.commitment, MASK.named)
     assert [each.opener for each in HEADER.masks] == list(PLAN.terms.openers)
-    assert isinstance(HEADER.claim, SelfComposed)
-    assert HEADER.claim.count == 6
-    assert isinstance(HEADER.claim.event, PoissonSampled)
+    assert HEADER.ledger == LEDGER
+    for event in (HEADER.claim.sums, HEADER.claim.vector):
+        assert isinstance(event, SelfComposed)
+        assert event.count == 6
+        assert isinstance(event.event, PoissonSampled)
 
 
 def test_the_signature_is_the_participants_for_this_purpose():
@@ -40,6 +43,6 @@ def test_the_signature_is_the_participants_for_this_purpose():
 
 def test_another_plan_is_another_contribution():
     """With the same bytes in it."""
-    other = contribution(made.plan(clip="19"), "amber", HEADER.pieces, MASK)
+    other = contribution(made.plan(clip="19"), "amber", HEADER.pieces, MASK, LEDGER)
 
     assert digest_of(other) != digest_of(HEADER)

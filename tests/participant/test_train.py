@@ -8,9 +8,10 @@ from itertools import count
 import msgspec
 import numpy as np
 import pytest
+import structlog
 import torch
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
 from participant import train as module
 from participant.site import initial_vector, model_shapes
@@ -320,6 +321,53 @@ def test_a_loss_that_mixes_records_is_refused(per_row):
         update_of([unit(1), unit(2), unit(3)], per_row=per_row)
 
 
+def _cox(output, target):
+    """The negative partial log likelihood (Cox 1972), one term per patient with an event."""
+    risk, (time, event) = output.squeeze(1), target.unbind(1)
+    at_risk = (time[None, :] >= time[:, None]).double()
+    return event * (torch.log(at_risk @ torch.exp(risk)) - risk)
+
+
+def _survival(event_from):
+    """Twenty patients with a time each; an event is known of those from one number on."""
+    return [
+        (unit(at)[0], torch.tensor([[(7 * at) % 20 + 1.0, float(at >= event_from)]]).double())
+        for at in range(20)
+    ]
+
+
+@pytest.mark.parametrize("event_from", [0, 3, 12])
+def test_coxs_partial_likelihood_is_refused(event_from):
+    """Each event's term sums over all who are still at risk, also where the first are censored."""
+    with pytest.raises(UnsafeParameters, match="depends on the other records"):
+        update_of(_survival(event_from), per_row=_cox)
+
+
+def test_a_separable_likelihood_of_the_same_data_is_accepted():
+    """What to use in its place: exponential survival times, one term per patient."""
+
+    def exponential(output, target):
+        time, event = target.unbind(1)
+        return torch.exp(output.squeeze(1)) * time - event * output.squeeze(1)
+
+    assert np.isfinite(update_of(_survival(3), per_row=exponential)).all()
+
+
+@pytest.mark.parametrize("steps", [1, 7, 93])
+def test_as_many_steps_are_noised_as_are_accounted(monkeypatch, steps):
+    """Counted in integers: one over a rate has lost a step at 93 before."""
+    drawn = []
+    real = module.standard_normal
+    monkeypatch.setattr(
+        module, "standard_normal", lambda words, size: drawn.append(size) or real(words, size)
+    )
+    order = msgspec.structs.replace(ORDER, steps=steps, sampling_rate="0.5")
+
+    update_of([unit(1), unit(2)], order)
+
+    assert sum(drawn) == steps * 21
+
+
 @pytest.mark.parametrize("per_row", [mse_loss, lambda o, t: (o - t) ** 2])
 def test_a_loss_that_is_not_per_row_is_refused(per_row):
     """A mean over the batch hides each record's part in it."""
@@ -349,18 +397,87 @@ def test_another_model_than_the_agreed_one_is_refused():
         train(site, shapes, np.zeros(21), ORDER, keys())
 
 
+def _labelled(output, target):
+    return cross_entropy(output, target, reduction="none")
+
+
+def _three_classes():
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3))
+
+
+def _patient(seed, label):
+    return unit(seed)[0], torch.tensor([label])
+
+
+UNUSABLE = {
+    "label out of range": (torch.ones(1, 3).double(), torch.tensor([7])),
+    "other features": (torch.ones(1, 5).double(), torch.tensor([1])),
+    "other targets": (torch.ones(1, 3).double(), torch.ones(1, 2, 2).double()),
+    "rows do not match": (torch.ones(2, 3).double(), torch.tensor([1])),
+    "no rows": (torch.ones(0, 3).double(), torch.zeros(0, dtype=torch.long)),
+    "no axis of rows": (torch.ones(1, 3).double(), torch.tensor(1)),
+    "no tensor": (None, torch.tensor([1])),
+    "no pair": None,
+}
+CLASSES = {"build": _three_classes, "per_row": _labelled}
+
+
+@pytest.mark.parametrize("wrong", UNUSABLE.values(), ids=UNUSABLE)
+@pytest.mark.parametrize("at", [0, 2, 4])
+def test_a_unit_that_cannot_be_taken_counts_as_nobody(wrong, at):
+    """A refusal is seen by everybody: one record would stop the site, and so tell of itself.
+
+    Those behind it count: a pass that failed half-way leaves nothing for the next.
+    """
+    units = [_patient(seed, seed % 3) for seed in range(4)]
+
+    update = update_of([*units[:at], wrong, *units[at:]], **CLASSES)
+
+    assert update.tolist() == update_of(units, **CLASSES).tolist()
+
+
+def test_only_the_sites_own_log_says_how_many_did_not_count():
+    """A number of passes, with nothing of a record; where all count, nothing at all."""
+    units = [_patient(seed, seed % 3) for seed in range(4)]
+    wrong = [UNUSABLE["label out of range"], UNUSABLE["no pair"]]
+
+    with structlog.testing.capture_logs() as logs:
+        update_of(units, **CLASSES)
+        update_of([*units, *wrong], msgspec.structs.replace(ORDER, steps=3), **CLASSES)
+
+    assert logs == [{"event": "units_counted_as_zero", "log_level": "warning", "passes": 6}]
+
+
+def test_a_record_of_another_form_does_not_decide_for_the_others():
+    """The form that most have is tried first, and one that passes is enough."""
+    few = [_patient(1, 1), _patient(2, 2)]
+    others = [UNUSABLE["other features"]] * 5
+
+    assert update_of([*others, *few], **CLASSES).tolist() == update_of(few, **CLASSES).tolist()
+
+
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "reason"),
     [
-        (torch.zeros(2, 3), torch.zeros(1, 1)),
-        (torch.zeros(0, 3), torch.zeros(0, 1)),
-        (torch.zeros(1, 3), torch.tensor(1.0)),
+        ("other features", r"rows of \(5,\) torch.float64 features and \(\) torch.int64 targets"),
+        ("rows do not match", "same number of rows"),
+        ("no pair", "same number of rows"),
     ],
 )
-def test_a_unit_whose_rows_do_not_match_is_refused(wrong):
-    """A mistake in the site's own code, which its operator must repair."""
-    with pytest.raises(ConfigError, match="number of rows"):
-        update_of([unit(1), wrong])
+def test_a_site_none_of_whose_data_can_be_taken_is_refused(wrong, reason):
+    """That is a mistake in its own code, which its operator must repair."""
+    with pytest.raises(ConfigError, match=reason):
+        update_of([UNUSABLE[wrong]] * 3, **CLASSES)
+
+
+def test_a_loss_that_always_fails_is_refused_on_made_up_rows():
+    """Nobody's record decides about it, and the message has no value in it."""
+
+    def broken(output, target):
+        raise KeyError(float(target.sum()))
+
+    with pytest.raises(ConfigError, match=r"targets: KeyError$"):
+        update_of([unit(1), unit(2)], per_row=broken)
 
 
 def test_a_site_without_records_sends_noise():

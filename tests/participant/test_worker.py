@@ -171,6 +171,7 @@ def test_nothing_that_crosses_can_hold_an_update():
         "RevealShares.plan",
         "Share.plan",
         "Share.secrets",
+        "Prepare.plan",
         "Train.plan",
     }
 

@@ -1,9 +1,15 @@
 """What happens to a site's data in its worker, in order and once."""
 
+import hashlib
 import os
+from dataclasses import replace
+from itertools import count
 
+import msgspec
 import numpy as np
 import pytest
+import structlog
+import torch
 
 from participant.frozen import Frozen
 from participant.models import Models
@@ -15,9 +21,11 @@ from privacy.errors import (
     IllegalEvent,
     MalformedMessage,
     NotYet,
+    UnsafeParameters,
     UpdateOutOfRange,
+    WrongContext,
 )
-from privacy.plan import pack
+from privacy.plan import Plan, SharesTerms, pack
 from privacy.records import digest_of
 from privacy.schemes.shares.sharing import UpdateSecrets
 from tests.participant import shared_round
@@ -59,8 +67,8 @@ def test_an_update_is_protected_and_forgotten(workshop, models, tmp_path):
     assert np.array_equal(opened(chunks), integers)
 
 
-def opened(chunks):
-    revealer = made.revealer(["amber"])
+def opened(chunks, plan=PLAN):
+    revealer = made.revealer(["amber"], plan)
     return np.concatenate([revealer.reveal(at, chunk, 1) for at, chunk in enumerate(chunks)])
 
 
@@ -158,6 +166,18 @@ def test_more_data_than_the_sites_file_says_is_refused(workshop, records, rows):
     assert "40" not in str(refused.value)
 
 
+@pytest.mark.parametrize("broken", [None, (), (None, None), (torch.tensor(1.0), None)])
+def test_a_unit_without_rows_does_not_stop_the_start(workshop, broken):
+    """It counts as zero in every round; that the site is absent would tell of it."""
+    units = [*workshop.site.records(), broken]
+    workshop.site.records = lambda: units
+
+    workshop.require_records(41, 1)
+
+    with pytest.raises(ConfigError):
+        workshop.require_records(40, 1)
+
+
 def test_an_update_in_shares_is_forgotten_as_well(workshop, models, tmp_path):
     """Split once; a second protection of it, under whichever scheme, finds nothing."""
     plan, folder = shared_round.plan(), Outbox(tmp_path, 1).start()
@@ -171,3 +191,114 @@ def test_an_update_in_shares_is_forgotten_as_well(workshop, models, tmp_path):
     assert shared.piece.chunks == len(list(folder.iterdir())) == plan.arithmetic.chunks
     with pytest.raises(IllegalEvent):
         workshop.share(pack(plan), "amber", secrets, folder)
+
+
+# -- mechanism distributed ---------------------------------------------------------------
+
+
+def known(text="entropy"):
+    """A source of entropy that gives the same in each run."""
+    calls = count()
+    return lambda size: hashlib.shake_256(f"{text} {next(calls)}".encode()).digest(size)
+
+
+def test_a_noisy_sum_is_on_the_grid_when_it_is_made(models):
+    """It is never held without its noise, and privatising changes nothing of it."""
+    plan = made.plan(**made.shared_noise())
+    workshop = Workshop(TinySite(), known())
+
+    workshop.train(pack(plan), models.folder)
+    summed = workshop._integers.copy()
+    workshop.privatise(pack(plan))
+
+    assert workshop._update is None
+    assert workshop._integers.tolist() == summed.tolist()
+    deviation = 4 * 0.25 * 2**18 / 2**0.5
+    assert abs(summed.std() / deviation - 1) < 0.1
+    assert np.abs(summed).max() <= plan.grid().largest
+
+
+def test_a_noisy_sum_is_the_same_under_either_scheme(models):
+    """One mechanism, one proof: what is protected differs, and what is summed does not."""
+    noise = made.shared_noise()
+    scheme = SharesTerms(1, shared_round.PARAMETERS.leaves_per_chunk, 4, shared_round.STARTS)
+    arithmetic, seated = shared_round.ARITHMETIC, shared_round.terms(scheme=scheme, **noise)
+    sums = []
+    for plan in (
+        made.plan(**noise),
+        Plan(replace(arithmetic, fraction_bits=18, value_bits=24), seated),
+    ):
+        workshop = Workshop(TinySite(), known())
+        workshop.train(pack(plan), models.folder)
+        workshop.privatise(pack(plan))
+        sums.append(workshop._integers.tolist())
+
+    assert sums[0] == sums[1]
+
+
+def test_a_noisy_sum_is_forgotten_once_it_is_protected(workshop, models, tmp_path):
+    """And opened, it is what was put in."""
+    plan, folder = made.plan(**made.shared_noise()), Outbox(tmp_path, 1).start()
+    workshop.train(pack(plan), models.folder)
+    workshop.privatise(pack(plan))
+    integers = workshop._integers.copy()
+
+    workshop.protect(pack(plan), PUBLIC, MASK, folder)
+
+    chunks = tuple((folder / f"{at:08d}").read_bytes() for at in range(2))
+    assert np.array_equal(opened(chunks, plan), integers)
+    with pytest.raises(IllegalEvent):
+        workshop.privatise(pack(plan))
+    with pytest.raises(IllegalEvent):
+        workshop.protect(pack(plan), PUBLIC, MASK, folder)
+
+
+@pytest.mark.parametrize("terms", [{}, made.shared_noise()], ids=["local", "distributed"])
+def test_nothing_but_the_noisy_update_comes_out_of_training(workshop, models, terms):
+    """No loss, norm, count or time: each would be a release that nobody accounts for."""
+    plan = made.plan(**terms)
+
+    with structlog.testing.capture_logs() as logs:
+        said = workshop.train(pack(plan), models.folder)
+        said = said or workshop.privatise(pack(plan))
+
+    assert said is None
+    assert logs == []
+
+
+def test_a_plan_is_judged_without_a_look_at_the_data(models):
+    """What is refused here says nothing of a patient, and so it costs no budget."""
+
+    class Unseen(TinySite):
+        def records(self):
+            raise AssertionError("the data was looked at")
+
+    privacy = msgspec.structs.replace(
+        made.PRIVACY, training=msgspec.structs.replace(made.TRAINING, noise_multiplier="9")
+    )
+    Workshop(Unseen(), os.urandom).prepare(pack(made.plan(privacy=privacy)), models.folder)
+
+
+def test_a_plan_that_cannot_be_worked_on_is_refused_before_the_data(workshop, models, tmp_path):
+    """Its model is not here, or of another size."""
+    with pytest.raises(NotYet):
+        workshop.prepare(pack(PLAN), tmp_path / "none")
+    arithmetic = replace(PLAN.arithmetic, dimension=PLAN.arithmetic.dimension + 1)
+    other = Plan(arithmetic, PLAN.terms)
+    with pytest.raises(WrongContext, match="a plan for"):
+        workshop.prepare(pack(other), models.folder)
+
+
+def test_a_rate_that_nobody_can_be_drawn_at_is_refused_before_the_data(
+    workshop, models, monkeypatch
+):
+    """As a plan of an earlier version may have one."""
+
+    def refuses(words, units, rate):
+        assert units == 0
+        raise UnsafeParameters(f"sampling rate {rate}")
+
+    monkeypatch.setattr("participant.workshop.poisson_batch", refuses)
+
+    with pytest.raises(UnsafeParameters, match="sampling rate"):
+        workshop.prepare(pack(PLAN), models.folder)

@@ -23,7 +23,7 @@ from participant.session import Adopt
 from participant.wrap import pass_on
 from privacy import canonical
 from privacy.documents import Signed
-from privacy.errors import WrongContext, WrongIdentity
+from privacy.errors import LedgerRolledBack, WrongContext, WrongIdentity
 from privacy.failpoints import Failpoints
 from privacy.roster import Member, Role, Roster
 from privacy.signing import Purpose, public_bytes, sign
@@ -85,6 +85,8 @@ def federation():
     for opener in fakes.OPENERS[:2]:
         federation.sign_release(opener)
     federation.tick()
+    # made without the ledgers that these tests' sites begin; theirs would be older ones
+    federation.store._checkpoints.clear()
     admit_second(federation)
     return federation
 
@@ -187,6 +189,16 @@ async def test_a_trainer_who_was_away_adopts_a_model_of_the_roster_before(
     model = model_digest(SHAPES, VECTOR)
 
     assert await adopted(federation, certified, tmp_path, "hospital-d") == model
+
+
+async def test_a_site_whose_ledger_lacks_what_it_sent_does_not_join(certified, tmp_path):
+    """Here its whole folder is gone, and the coordinator keeps its newest header."""
+    federation = fakes.Federation(roster=first_roster())
+    federation.open_round()
+    federation.contribute("hospital-d")
+
+    with pytest.raises(LedgerRolledBack):
+        await adopted(federation, certified, tmp_path, "hospital-d")
 
 
 async def test_a_removed_trainer_gets_no_wrap_and_makes_none(certified, federation, tmp_path):

@@ -9,8 +9,10 @@ from msgspec.structs import replace
 from privacy.accounting import NeighbouringRelation, UnitOfPrivacy
 from privacy.arithmetic import Arithmetic, ModulusRange
 from privacy.canonical import encode
-from privacy.events import from_json
-from privacy.local_training import LocalTraining, privacy_event
+from privacy.distributed_sum import DistributedSum
+from privacy.ledger import Checkpoint
+from privacy.local_training import LocalTraining
+from privacy.mechanism import events_of
 from privacy.plan import CKKS, CkksTerms, DeadlinePolicy, Mechanism, Plan, PrivacyPlan, Terms
 from privacy.records import (
     COORDINATOR,
@@ -144,9 +146,31 @@ TERMS = Terms(
     deadline=DeadlinePolicy(progress_seconds="3", abandon_seconds="60"),
     openers=OPENERS,
     agreement=2,
+    rounds_left=1,
 )
 
 PLAN = Plan(ARITHMETIC, TERMS)
+
+SUMMING = DistributedSum(
+    sampling_rate="0.5",
+    noise_multiplier="14.25",
+    clip="0.0625",
+    units_cap=200,
+    divisor=500,
+    honest=2,
+    colluders=1,
+)
+
+DISTRIBUTED_TERMS = replace(
+    TERMS,
+    clip="12.5",
+    aggregation="sum/1",
+    privacy=replace(PRIVACY, mechanism=Mechanism.DISTRIBUTED, training=SUMMING),
+    auditor="watch",
+)
+"""200 units of 0.0625 each, and twelve deviations of noise, fit in the grid's ±32."""
+
+DISTRIBUTED_PLAN = Plan(ARITHMETIC, DISTRIBUTED_TERMS)
 
 CONTRIBUTION = Contribution(
     federation=FEDERATION,
@@ -155,7 +179,8 @@ CONTRIBUTION = Contribution(
     key_record=digest_of(KEY_RECORD),
     participant="amber",
     pieces=(Piece(COORDINATOR, CKKS, filler("root"), chunks=4, length=245_880),),
-    claim=from_json(privacy_event(TRAINING)),
+    claim=events_of(TRAINING),
+    ledger=Checkpoint(3, filler("three rows of amber")),
     mask=filler("mask of amber"),
     masks=tuple(SealedSecret(name, filler(f"mask of amber for {name}")) for name in OPENERS),
 )

@@ -5,8 +5,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from privacy.arithmetic import Arithmetic, ModulusRange
-from privacy.events import from_json
-from privacy.local_training import privacy_event
+from privacy.ledger import Checkpoint
+from privacy.mechanism import events_of
 from privacy.plan import NORM_BOUND_RELEASE, SCORE_RELEASES, SHARES, Plan, SharesTerms
 from privacy.records import (
     SEATS as FOR_SEATS,
@@ -51,7 +51,7 @@ def shares_roster() -> Roster:
 
 SHARES_ARITHMETIC = Arithmetic(
     scheme=SHARES,
-    dimension=2000,
+    dimension=4000,
     values_per_chunk=2 * VALUE_WORDS,
     fraction_bits=16,
     value_bits=24,
@@ -88,8 +88,9 @@ CONTRIBUTION = SharedContribution(
     round=1,
     plan=SHARES_PLAN.digest(),
     participant="amber",
-    pieces=(Piece(FOR_SEATS, SHARES, filler("root"), chunks=2, length=16032),),
-    claim=from_json(privacy_event(TRAINING)),
+    pieces=(Piece(FOR_SEATS, SHARES, filler("root"), chunks=2, length=32032),),
+    claim=events_of(TRAINING),
+    ledger=Checkpoint(3, filler("three rows of amber")),
     roots=(filler("root of 0"), filler("root of 1"), filler("root of 2")),
     seals=(
         SealedParts("elm", filler("parts of amber for elm")),
@@ -126,8 +127,8 @@ SEAT_SUM = SeatSum(
     roster=shares_roster().digest(),
     chunks=2,
     sums=(
-        SealedWords(1, filler("root of sum 1"), filler("sealed sum 1"), 16576),
-        SealedWords(2, filler("root of sum 2"), filler("sealed sum 2"), 16576),
+        SealedWords(1, filler("root of sum 1"), filler("sealed sum 1"), 32960),
+        SealedWords(2, filler("root of sum 2"), filler("sealed sum 2"), 32960),
     ),
     wraps=tuple(Wrap(name, name.encode()) for name in NAMES),
 )

@@ -10,16 +10,19 @@ from hypothesis import strategies as st
 
 from privacy.accounting import ORDERS, epsilon_of, smallest_noise_multiplier
 from privacy.budget import (
+    NO_COSTS,
     NOTHING,
     Budget,
+    Costs,
     Spend,
     SpendLimits,
     check_delta,
+    costs_of,
     spend_of,
     total,
 )
 from privacy.errors import BudgetExhausted, IllegalEvent, MalformedMessage, UnsafeParameters
-from privacy.events import Gaussian, PoissonSampled, SelfComposed
+from privacy.events import Events, Gaussian, PoissonSampled, SelfComposed
 
 DELTA = 1e-5
 STEP = SelfComposed(10, PoissonSampled("0.1", Gaussian("2")))
@@ -36,7 +39,7 @@ operations = st.lists(
 def apply(budget: Budget, name: str, slot: int, size: int) -> Budget:
     match name:
         case "reserve":
-            return budget.reserve(f"r-{slot}", SPENDS[size])
+            return budget.reserve(f"r-{slot}", SPENDS[size], 1 + slot % 3)
         case "commit":
             return budget.commit(f"r-{slot}")
         case _:
@@ -59,7 +62,7 @@ def test_no_sequence_of_operations_passes_the_limit(
         except (BudgetExhausted, IllegalEvent):
             assert budget is before
         else:
-            released += [before.reserved[f"r-{slot}"]] if name == "commit" else []
+            released += [before.reserved[f"r-{slot}"].each] if name == "commit" else []
 
         assert budget.charged().epsilon(DELTA) <= limit
         assert budget.committed.covers(before.committed)
@@ -226,3 +229,91 @@ def test_a_delta_is_a_plain_decimal(delta: str) -> None:
     """NaN is below nothing and above nothing, so it is no number here."""
     with pytest.raises(MalformedMessage):
         check_delta(delta, 100)
+
+
+# -- rounds, and two views -----------------------------------------------------------
+
+WEAK, STRONG = spend_of(Gaussian("4")), spend_of(Gaussian("9"))
+
+
+def test_rounds_are_reserved_together_and_spent_one_by_one() -> None:
+    """All or none; what is not spent stays set aside."""
+    budget = Budget(DELTA, 10.0).reserve("r-1", STRONG, 3)
+
+    spent = budget.commit("r-1").commit("r-1")
+
+    assert budget.charged() == spent.charged() == STRONG.times(3)
+    assert spent.committed == STRONG.times(2) == STRONG + STRONG
+    assert spent.retire("r-1").charged() == STRONG.times(2)
+    with pytest.raises(IllegalEvent):
+        spent.commit("r-1").commit("r-1")
+
+
+def test_a_schedule_that_does_not_fit_reserves_no_part_of_itself() -> None:
+    """Two rounds would fit, three would not."""
+    limit = total([STRONG] * 2).epsilon(DELTA)
+    budget = Budget(DELTA, limit)
+    budget.reserve("r-1", STRONG, 2)
+
+    with pytest.raises(BudgetExhausted):
+        budget.reserve("r-1", STRONG, 3)
+
+
+def test_budgets_refuse_what_one_view_does_not_hold() -> None:
+    """Whichever is exhausted first; the message says when it is not that of the sums."""
+    limits = SpendLimits("0.00001", "5", "5", "6", "6")
+    costs = Costs(STRONG, WEAK)
+    tight = SpendLimits("0.00001", "5", "5", "1", "1")
+
+    limits.for_life().check(costs)
+    with pytest.raises(BudgetExhausted, match=r"epsilon \(vector view\)"):
+        tight.for_life().reserve("r-1", costs)
+    with pytest.raises(BudgetExhausted, match="epsilon spent"):
+        SpendLimits("0.00001", "0.1", "0.1", "6", "6").for_life().reserve("r-1", costs)
+
+
+def test_budgets_move_in_both_views() -> None:
+    """One reservation, two amounts."""
+    held = SpendLimits("0.00001", "9", "9").for_life().reserve("r-1", Costs(STRONG, WEAK), 2)
+
+    spent = held.commit("r-1")
+
+    assert (spent.sums.committed, spent.vector.committed) == (STRONG, WEAK)
+    assert spent.retire("r-1").vector.charged() == WEAK
+    assert spent.spend(Costs(WEAK, WEAK)).sums.committed == STRONG + WEAK
+
+
+def test_costs_add_up_in_each_view() -> None:
+    """Exactly, as spends do."""
+    costs = costs_of(Events(Gaussian("9"), Gaussian("4")))
+
+    assert costs == Costs(STRONG, WEAK)
+    assert costs + costs == costs.times(2) == Costs(STRONG.times(2), WEAK.times(2))
+    assert costs.times(2).covers(costs)
+    assert not costs.covers(Costs(STRONG, WEAK.times(2)))
+    assert costs.times(0) == NO_COSTS
+
+
+def test_an_opened_update_cannot_be_cheaper_than_its_sum() -> None:
+    """Such a pair says that somebody has mixed up the views."""
+    with pytest.raises(UnsafeParameters):
+        costs_of(Events(Gaussian("4"), Gaussian("9")))
+
+
+def test_the_vectors_limits_are_those_of_the_sums_where_none_are_given() -> None:
+    """Silence is no permission."""
+    limits = SpendLimits("0.001", "3", "2")
+
+    assert (limits.vector_epsilon_for_life, limits.vector_epsilon_per_round) == ("3", "2")
+    assert limits.for_life().vector.limit_epsilon == 3.0
+    assert limits.per_round().vector.limit_epsilon == 2.0
+
+
+def test_the_lower_of_two_limits_is_lower_in_each_number() -> None:
+    """Neither side can raise one number by lowering another."""
+    mine, theirs = (
+        SpendLimits("0.001", "3", "2", "5", "1"),
+        SpendLimits("0.01", "10", "1", "4", "2"),
+    )
+
+    assert mine.lower(theirs) == theirs.lower(mine) == SpendLimits("0.001", "3", "1", "4", "1")

@@ -16,6 +16,7 @@ from privacy import canonical, plan, signing
 from privacy.errors import MalformedMessage
 from privacy.ledger import LedgerState, Row, follow
 from privacy.limbs import Layout, decode_chunk, encode_chunk
+from privacy.mechanism import events_of
 from privacy.merkle import chunk_root, leaf_digest, piece_root
 from privacy.records import Recollection, SealedModel, SealedSecret, Wrap, digest_of
 from privacy.schemes import fields
@@ -137,6 +138,18 @@ def test_a_plan_under_shares_is_that_of_the_file() -> None:
     assert read == shares.SHARES_PLAN
     assert read.digest() == of["digest"]
     assert shares.shares_roster().digest() == of["roster"]
+
+
+def test_a_plan_of_mechanism_distributed_is_that_of_the_file() -> None:
+    """The kind of its training is written in it, and what a round costs in both views."""
+    of = VECTORS["distributed_plan"]
+
+    read = plan.decode(bytes.fromhex(VECTORS["plan"]["arithmetic"]), of["terms"].encode())
+
+    assert read == example.DISTRIBUTED_PLAN
+    assert read.digest() == of["digest"]
+    claim = events_of(read.terms.privacy.training)
+    assert canonical.encode(claim).decode() == of["claim"]
 
 
 def test_the_root_of_a_sum_in_shares_is_that_of_the_file() -> None:

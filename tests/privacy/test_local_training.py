@@ -7,7 +7,8 @@ import pytest
 
 from privacy import canonical
 from privacy.errors import MalformedMessage, UnsafeParameters
-from privacy.local_training import LocalTraining, privacy_event
+from privacy.events import to_json
+from privacy.local_training import LocalTraining, event_of
 
 GOOD = {
     "sampling_rate": "0.5",
@@ -23,7 +24,7 @@ def test_the_event_is_what_the_order_does():
     """An accountant sees the event only; a step or a rate lost here is lost for good."""
     order = LocalTraining(**GOOD)
 
-    event = privacy_event(order)
+    event = to_json(event_of(order))
 
     assert event == {
         "class": "SelfComposed",
@@ -39,6 +40,19 @@ def test_the_event_is_what_the_order_does():
 def test_the_rate_is_exact():
     """0.1 is a tenth, which no float64 is."""
     assert LocalTraining(**{**GOOD, "sampling_rate": "0.1"}).rate == Fraction(1, 10)
+
+
+@pytest.mark.parametrize("rate", ["0.3333333333333", "0.0000000000001", "0.1234567890123"])
+def test_a_rate_that_no_site_can_sample_at_is_not_planned(rate):
+    """A site would find out when it has set its budget aside."""
+    with pytest.raises(UnsafeParameters, match=r"sampling rate .* plan one of fewer decimals"):
+        LocalTraining(**{**GOOD, "sampling_rate": rate})
+
+
+@pytest.mark.parametrize("rate", ["1", "0.25", "0.123456789012", "0.0000000000009765625"])
+def test_a_rate_of_a_denominator_up_to_2_to_the_40_is_planned(rate):
+    """Twelve decimals and more of halves: the refusal is of nothing that is needed."""
+    assert LocalTraining(**{**GOOD, "sampling_rate": rate}).rate.denominator <= 1 << 40
 
 
 @pytest.mark.parametrize(

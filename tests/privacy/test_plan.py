@@ -11,11 +11,31 @@ from msgspec.structs import replace
 from privacy import canonical
 from privacy.arithmetic import ModulusRange
 from privacy.errors import MalformedMessage, UnsafeParameters
-from privacy.plan import CKKS, SHARES, Plan, SharesTerms, Terms, decode, digest_of, pack, unpack
+from privacy.plan import (
+    CKKS,
+    SHARES,
+    Mechanism,
+    Plan,
+    SharesTerms,
+    Terms,
+    decode,
+    digest_of,
+    pack,
+    unpack,
+)
 from privacy.schemes.ckks_parameters import MODULUS_4096
 from privacy.schemes.shares.evidence import MOST_CHUNKS
+from privacy.schemes.shares.layout import MOST_LEAVES, VALUE_WORDS
 from tests.privacy import example_shares as shares
-from tests.privacy.example_round import ARITHMETIC, PLAN, PRIVACY, TERMS
+from tests.privacy.example_round import (
+    ARITHMETIC,
+    DISTRIBUTED_PLAN,
+    DISTRIBUTED_TERMS,
+    PLAN,
+    PRIVACY,
+    SUMMING,
+    TERMS,
+)
 
 NUMBERS = ("clip", "server_learning_rate")
 NO_POSITIVE_DECIMALS = (
@@ -365,7 +385,7 @@ def test_a_plan_under_shares_says_its_parameters_geometry_and_questions() -> Non
     plan = shares.SHARES_PLAN
 
     assert (plan.shares().value_bits, plan.shares().cohort_max) == (24, 4)
-    assert (plan.geometry().chunks, plan.geometry().values_per_chunk) == (2, 1016)
+    assert (plan.geometry().chunks, plan.geometry().values_per_chunk) == (2, 2 * VALUE_WORDS)
     assert plan.questions() == SCHEME
     assert plan.terms.seats == shares.SEATS
     with pytest.raises(UnsafeParameters, match="not 'ckks/1'"):
@@ -501,7 +521,7 @@ def test_scores_that_would_wrap_cannot_be_planned(changes: dict[str, Any], words
         {"values_per_word": 0},
         {"values_per_word": 5},
         {"leaves_per_chunk": 0},
-        {"leaves_per_chunk": 256},
+        {"leaves_per_chunk": MOST_LEAVES + 1},
         {"cohort_max": 1},
         {"cohort_max": 1 << 21},
     ],
@@ -515,7 +535,9 @@ def test_parameters_of_shares_that_do_not_fit_are_refused(changes: dict[str, int
 def test_nothing_is_asked_about_values_side_by_side() -> None:
     """Two values in a word have no norm; without questions they may share it."""
     packed = with_(
-        SHARES_ARITHMETIC, values_per_chunk=2032, ranges=(ModulusRange(0, 1, 0, 1 << 64),)
+        SHARES_ARITHMETIC,
+        values_per_chunk=4 * VALUE_WORDS,
+        ranges=(ModulusRange(0, 1, 0, 1 << 64),),
     )
     silent = {"values_per_word": 2, "norm_bound": None, "score_step_log2": None}
 
@@ -579,12 +601,12 @@ def test_the_digest_is_of_every_field_of_the_terms_of_shares(path: tuple[Any, ..
 
 def shared(chunks: int) -> Plan:
     """A plan under `shares` of so many chunks, each of one leaf."""
-    count = 508 * chunks
+    count = VALUE_WORDS * chunks
     part = with_(
         ARITHMETIC,
         scheme=SHARES,
         dimension=count,
-        values_per_chunk=508,
+        values_per_chunk=VALUE_WORDS,
         ranges=(ModulusRange(0, chunks, 0, 1 << 64),),
     )
     scheme = SharesTerms(1, 1, 4, shares.STARTS)
@@ -597,3 +619,97 @@ def test_a_sum_whose_dispute_could_not_be_settled_is_not_planned() -> None:
 
     with pytest.raises(UnsafeParameters, match="16385 chunks: no dispute"):
         shared(MOST_CHUNKS + 1)
+
+
+# -- mechanism distributed ---------------------------------------------------------------
+
+
+def distributed(training: dict[str, Any] | None = None, **changes: Any) -> Plan:
+    """The example's plan with other numbers of its sum, or other terms."""
+    order = replace(SUMMING, **(training or {}))
+    privacy = replace(PRIVACY, mechanism=Mechanism.DISTRIBUTED, training=order)
+    return Plan(ARITHMETIC, replace(DISTRIBUTED_TERMS, **({"privacy": privacy} | changes)))
+
+
+def test_a_plan_whose_sites_share_the_noise_comes_back_from_its_bytes() -> None:
+    """The control of the refusals below."""
+    terms_part = canonical.encode(DISTRIBUTED_TERMS)
+
+    assert decode(ARITHMETIC.encode(), terms_part) == DISTRIBUTED_PLAN == distributed()
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "training"),
+    [(Mechanism.LOCAL, SUMMING), (Mechanism.DISTRIBUTED, PRIVACY.training)],
+)
+def test_a_mechanism_with_the_numbers_of_the_other_is_refused(
+    mechanism: Mechanism, training: Any
+) -> None:
+    """A site would accept one name and run the other."""
+    with pytest.raises(UnsafeParameters, match=f"mechanism {mechanism}"):
+        replace(PRIVACY, mechanism=mechanism, training=training)
+
+
+@pytest.mark.parametrize(
+    ("of", "aggregation"),
+    [(TERMS, "sum/1"), (TERMS, "median/1"), (DISTRIBUTED_TERMS, "mean/1")],
+)
+def test_each_mechanism_has_one_way_to_the_next_model(of: Terms, aggregation: str) -> None:
+    """A sum of gradients read as a mean of updates is a step of the wrong length."""
+    with pytest.raises(UnsafeParameters, match=f"aggregation '{aggregation}'"):
+        Plan(ARITHMETIC, replace(of, aggregation=aggregation))
+
+
+@pytest.mark.parametrize(
+    ("training", "changes", "words"),
+    [
+        ({"honest": 3}, {}, "cohort minimum 3: 3 honest sites and 1 colluders need 4"),
+        ({"colluders": 2}, {}, "cohort minimum 3: 2 honest sites and 2 colluders need 4"),
+        ({}, {"cohort_minimum": 2}, "cohort minimum 2"),
+        ({"units_cap": 199}, {}, "clip 12.5: 199 units of 0.0625 have a norm of 12.4375"),
+        ({}, {"clip": "12.6"}, "clip 12.6: 200 units"),
+        ({"noise_multiplier": "40"}, {}, "12 deviations of 463410 grid steps leave the grid"),
+        ({"noise_multiplier": "0.0003"}, {}, "noise multiplier"),
+    ],
+)
+def test_a_sum_that_would_not_keep_its_promise_cannot_be_planned(
+    training: dict[str, Any], changes: dict[str, Any], words: str
+) -> None:
+    """Too few sites for the noise, another clip than all units can have, or a cut-off."""
+    with pytest.raises(UnsafeParameters, match=words):
+        distributed(training, **changes)
+
+
+def test_without_an_auditor_a_part_of_the_noise_is_not_planned_under_ckks() -> None:
+    """Two cohorts that differ by one site give its update, to the coordinator and one trainer."""
+    with pytest.raises(UnsafeParameters, match="without an auditor"):
+        distributed(auditor=None)
+
+    # An update with all of its noise may be shown; and seats certify one cohort.
+    Plan(ARITHMETIC, replace(TERMS, auditor=None))
+    told = replace(shares.SHARES_TERMS.privacy, mechanism=Mechanism.DISTRIBUTED, training=SUMMING)
+    changes = {"clip": "12.5", "aggregation": "sum/1", "privacy": told, "auditor": None}
+    Plan(SHARES_ARITHMETIC, shares_terms({"norm_bound": None, "score_step_log2": None}, **changes))
+
+
+@pytest.mark.parametrize(
+    "asked", [{"norm_bound": 1 << 24}, {"norm_bound": 1 << 20, "score_step_log2": 4}]
+)
+def test_seats_are_asked_nothing_about_an_update_with_a_part_of_the_noise(
+    asked: dict[str, int],
+) -> None:
+    """An answer about one vector has that site's noise only, and its cost is in no ledger."""
+    none = {"norm_bound": None, "score_step_log2": None}
+    told = replace(shares.SHARES_TERMS.privacy, mechanism=Mechanism.DISTRIBUTED, training=SUMMING)
+    changes = {"clip": "12.5", "aggregation": "sum/1", "privacy": told}
+
+    Plan(SHARES_ARITHMETIC, shares_terms(none, **changes))
+    with pytest.raises(UnsafeParameters, match="too little noise for norm-bound"):
+        Plan(SHARES_ARITHMETIC, shares_terms(none | asked, **changes))
+
+
+@pytest.mark.parametrize("left", [0, -1, 100_001])
+def test_a_plan_says_how_many_rounds_of_its_cost_are_left(left: int) -> None:
+    """Sites set all of them aside before the first; this one is among them."""
+    with pytest.raises(MalformedMessage):
+        decoded({**DOCUMENT, "rounds_left": left})

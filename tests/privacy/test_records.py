@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from privacy import canonical
 from privacy.errors import MalformedMessage
+from privacy.events import Gaussian
 from privacy.records import (
     PURPOSES,
     Candidates,
@@ -52,6 +53,10 @@ def test_every_record_has_a_purpose_of_its_own() -> None:
         Purpose.RECOLLECTION,
         Purpose.SEAT_CHANNEL,
         Purpose.DISPUTE,
+        Purpose.LEDGER_ROW,
+        Purpose.LEDGER_POLICY,
+        Purpose.LEDGER_APPROVAL,
+        Purpose.EVIDENCE,
     }
 
 
@@ -97,7 +102,8 @@ def test_the_chain_from_release_to_roster_holds_together() -> None:
 
 def test_a_change_anywhere_changes_every_digest_after_it() -> None:
     """No record can be put into another history."""
-    other = replace(CONTRIBUTION, claim=replace(CONTRIBUTION.claim, count=7))
+    cheaper = replace(CONTRIBUTION.claim, vector=Gaussian("99"))
+    other = replace(CONTRIBUTION, claim=cheaper)
     entry = replace(COHORT.entries[0], contribution=digest_of(other))
     cohort = replace(COHORT, entries=(entry, *COHORT.entries[1:]))
     total = replace(SUM, cohort=digest_of(cohort))

@@ -14,17 +14,17 @@ import numpy as np
 import tomlkit
 
 from coordinator.state import Phase, Round
-from participant.config import read
+from participant.config import limits_of, read
 from participant.init import init
+from participant.keys import load_keys
 from participant.ledger import SiteLedger
 from participant.memory import Memory
 from privacy import canonical
-from privacy.budget import SpendLimits
 from privacy.documents import unpack
 from privacy.failpoints import VARIABLE
 from privacy.grid import Grid
 from privacy.initial import initial_vector
-from privacy.ledger import Row
+from privacy.ledger import Row, RowType
 from privacy.plan import CKKS, NORM_BOUND_RELEASE, SCORE_RELEASES, SHARES
 from privacy.records import Record
 from privacy.roster import Role, Roster
@@ -44,8 +44,8 @@ DOUBLES = "tests.processes.doubles"
 NAME = "tiny"
 SHAPES = (("weight", (96, 96)), ("bias", (96,)))
 CHUNKS = 3
-LEAVES_PER_CHUNK = 7
-"""Three chunks under shares, too: 9,312 values are 19 leaves."""
+LEAVES_PER_CHUNK = 4
+"""Three chunks under shares, too: 9,312 values are 10 leaves."""
 MODEL = "tiny model 1"
 GRID = Grid(fraction_bits=18, value_bits=24)
 PROGRESS_SECONDS = "2"
@@ -94,11 +94,12 @@ class Federation:
 
     # -- lives and deaths -----------------------------------------------------------
 
-    def start_coordinator(self, failpoints: str = "") -> None:
-        """Start the coordinator."""
-        self._start(
-            "coordinator", ["veilsum", "coordinator", "serve", "--config"], self._config, failpoints
-        )
+    def start_coordinator(self, failpoints: str = "", *, double: str = "") -> None:
+        """Start the coordinator, or the module of `doubles` that runs in its place."""
+        command = ["veilsum", "coordinator", "serve", "--config"]
+        if double:
+            command = [f"{DOUBLES}.{double}"]
+        self._start("coordinator", command, self._config, failpoints)
 
     def start_site(
         self, name: str, failpoints: str = "", *, witnessed: bool = True, double: str = ""
@@ -228,12 +229,12 @@ class Federation:
 
     def ledger(self, name: str) -> tuple[Row, ...]:
         """Return a site's ledger, its chain verified."""
-        limits = read(self.places.site(name) / "site.toml").policy
         ledger = SiteLedger(
             self.places.site(name) / "ledger.sqlite",
             time.time,
             site=name,
-            limits=SpendLimits(limits.delta, limits.epsilon_for_life, limits.epsilon_per_round),
+            limits=limits_of(read(self.places.site(name) / "site.toml").policy),
+            key=load_keys(self.places.site(name) / "keys").signing,
         )
         ledger.verify_chain()
         rows = ledger.rows()
@@ -241,8 +242,14 @@ class Federation:
         return rows
 
     def spending(self, name: str, number: int) -> list[str]:
-        """Return what a site's ledger says of a round, in order."""
-        return [str(row.type) for row in self.ledger(name) if row.round == number]
+        """Return what a site's ledger says was spent and sent in a round, in order."""
+        spent = (RowType.COMMIT, RowType.SENT)
+        rows = [row for row in self.ledger(name) if row.round == number]
+        return [str(row.type) for row in rows if row.type in spent]
+
+    def reserved(self, name: str) -> list[int]:
+        """Return how many rounds a site has set aside, each time that it did."""
+        return [row.rounds for row in self.ledger(name) if row.rounds is not None]
 
     def newest_release(self, name: str) -> tuple[int, str, str] | None:
         """Return the round, release and model that a site holds to be the newest."""
@@ -392,7 +399,7 @@ def _coordinator(
             "neighbouring": "add_remove",
             "delta": "0.001",
             "releases": list(RELEASES if made.seats else RELEASES[:1]),
-            "training": TRAINING,
+            "training": {"kind": "local", **TRAINING},
         },
     }
 

@@ -73,7 +73,7 @@ def test_nothing_is_lost_and_nothing_counts_twice(survived: Federation) -> None:
         assert survived.cohort(number) == SITES
         assert survived.difference(number) == {0}
         for name in SITES:
-            assert survived.spending(name, number) == ["RESERVE", "COMMIT", "SENT"]
+            assert survived.spending(name, number) == ["COMMIT", "SENT"]
 
 
 def test_who_was_dead_when_a_model_was_released_holds_it_too(survived: Federation) -> None:

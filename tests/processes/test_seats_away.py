@@ -136,12 +136,15 @@ def test_a_seat_that_was_killed_before_input_has_no_part_in_the_round(story: Sto
 
 @pytest.mark.parametrize("number", [2, 3])
 def test_a_seat_that_comes_back_takes_part_in_the_next_round(story: Story, number: int) -> None:
-    """Others have told it first what they signed while it was away."""
+    """Others have told it first what they signed while it was away.
+
+    Whether its signature is in the certificate is a matter of chance: two seats and the trainers
+    may freeze the cohort before it.
+    """
     current = _round(story, number)
 
     assert {each.seat for each in current.judged} == set(SEATS)
     assert {each.unasked for each in current.judged} == {""}
-    assert AWAY in current.certified
 
 
 def test_a_seat_killed_in_its_upload_sends_the_same_bytes_again(story: Story) -> None:

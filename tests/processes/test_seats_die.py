@@ -83,4 +83,4 @@ def test_nothing_counts_twice(survived: Federation) -> None:
     """Every site has spent once for each round."""
     for number in (1, 2):
         for name in SITES:
-            assert survived.spending(name, number) == ["RESERVE", "COMMIT", "SENT"]
+            assert survived.spending(name, number) == ["COMMIT", "SENT"]

@@ -35,6 +35,7 @@ _DELTA = "0.001"
 _EPSILON = "3"
 # Nobody trains; but a plan says all that a plan must, and each ledger books what it says.
 _TRAINING = {
+    "kind": "local",
     "sampling_rate": "0.5",
     "noise_multiplier": "2.75",
     "steps": 2,

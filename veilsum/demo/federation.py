@@ -6,7 +6,7 @@ from typing import Final
 
 from privacy import canonical
 from privacy.initial import initial_vector
-from privacy.plan import CKKS, NORM_BOUND_RELEASE, SCORE_RELEASES, SHARES
+from privacy.plan import CKKS, NORM_BOUND_RELEASE, SCORE_RELEASES, SHARES, Mechanism
 from privacy.roster import Roster
 from privacy.vectors import dimension, model_digest
 from veilsum.federation import founding
@@ -14,6 +14,7 @@ from veilsum.federation.founding import coordinator_files, member_files, write_s
 
 from . import settings as agreed
 from .clinical_data import patients_of
+from .settings import Job
 from .settlement import Programme
 
 FEDERATION = "breast-cancer"
@@ -63,55 +64,56 @@ def seats(scheme: str) -> Sequence[str]:
     return tuple(SEATS) if scheme == "shares" else ()
 
 
-def releases(scheme: str) -> Sequence[str]:
+def releases(scheme: str, job: Job) -> Sequence[str]:
     """Return what a round lets out beside its model."""
-    asked = (NORM_BOUND_RELEASE, *SCORE_RELEASES) if scheme == "shares" else ()
+    asked = (NORM_BOUND_RELEASE, *SCORE_RELEASES) if _asks(scheme, job) else ()
     return ["participation", *asked]
 
 
-def first_model_digest() -> str:
+def first_model_digest(job: Job) -> str:
     """Return the digest of the public model that the first round starts from."""
-    vector = initial_vector(agreed.DEMO_SHAPES, agreed.MODEL_SEED_TEXT)
-    return model_digest(agreed.DEMO_SHAPES, vector)
+    return model_digest(job.shapes, initial_vector(job.shapes, job.model_text))
 
 
-def configure_coordinator(places: Places, programme: Programme | None, scheme: str) -> Path:
+def configure_coordinator(
+    places: Places, programme: Programme | None, scheme: str, job: Job
+) -> Path:
     """Write the coordinator's configuration and return its path."""
     home = places.coordinator
     document: dict[str, object] = {
         **coordinator_files(places, FEDERATION),
         "scheme": {
-            "fraction_bits": agreed.DEMO_GRID.fraction_bits,
-            "value_bits": agreed.DEMO_GRID.value_bits,
+            "fraction_bits": job.grid.fraction_bits,
+            "value_bits": job.grid.value_bits,
             "cohort_max": len(HOSPITALS),
-            **_scheme(scheme),
+            **_scheme(scheme, job),
         },
         "rounds": {
-            "wanted": agreed.ROUNDS,
+            "wanted": job.rounds,
             "openers": list(OPENERS),
             "auditor": AUDITOR,
             **({"seats": list(seats(scheme))} if seats(scheme) else {}),
-            "cohort_minimum": SMALLEST_COHORT,
-            "quorum": 3,
+            "cohort_minimum": job.cohort_minimum,
+            "quorum": job.cohort_minimum,
             "agreement": 2,
-            "clip": agreed.UPDATE_CLIP,
-            "server_learning_rate": agreed.SERVER_LEARNING_RATE,
+            "clip": job.clip,
+            "server_learning_rate": job.server_learning_rate,
             "deadline": {
                 "progress_seconds": PROGRESS_SECONDS,
                 "abandon_seconds": ABANDON_SECONDS,
             },
         },
         "model": {
-            "dimension": dimension(agreed.DEMO_SHAPES),
-            "initial": first_model_digest(),
+            "dimension": dimension(job.shapes),
+            "initial": first_model_digest(job),
         },
         "privacy": {
-            "mechanism": "local",
+            "mechanism": job.mechanism,
             "unit": "patient",
             "neighbouring": "add_remove",
             "delta": agreed.DELTA,
-            "releases": releases(scheme),
-            "training": canonical.builtins(agreed.DEMO_TRAINING),
+            "releases": releases(scheme, job),
+            "training": canonical.builtins(job.training),
         },
     }
     if programme is not None:
@@ -126,6 +128,7 @@ def configure_site(
     fingerprint: str,
     programme: Programme | None,
     scheme: str,
+    job: Job,
 ) -> Path:
     """Write a hospital's `site.toml`, its policy included, and return its path."""
     home, (_, site) = places.site(name), HOSPITALS[name]
@@ -133,21 +136,24 @@ def configure_site(
         **member_files(places, FEDERATION, name, address),
         "dataset": {
             "id": f"wdbc-{name}",
-            "site": f"veilsum.demo.hospitals:{site}",
+            "site": f"{job.sites}:{site}",
             "records": len(patients_of(name).malignant),
         },
         "policy": {
             "roster": fingerprint,
             "openers": list(OPENERS),
-            "first_model": agreed.MODEL_SEED_TEXT,
+            "first_model": job.model_text,
             "schemes": [SCHEMES[scheme]],
             "smallest_cohort": SMALLEST_COHORT,
-            "epsilon_per_round": agreed.EPSILON_LIMIT,
-            "epsilon_for_life": agreed.EPSILON_LIMIT,
+            "mechanisms": [job.mechanism],
+            "epsilon_per_round": job.epsilon_limit,
+            "epsilon_for_life": job.epsilon_limit,
+            "vector_epsilon_per_round": job.vector_epsilon_limit,
+            "vector_epsilon_for_life": job.vector_epsilon_limit,
             "delta": agreed.DELTA,
             "unit": "patient",
             "neighbouring": "add_remove",
-            "releases": releases(scheme),
+            "releases": releases(scheme, job),
         },
     }
     if programme is not None:
@@ -177,15 +183,23 @@ def init_arguments(places: Places, name: str) -> Sequence[str]:
     return founding.init_arguments(places, FEDERATION, name, organisation, chain=True)
 
 
-def _scheme(scheme: str) -> Mapping[str, object]:
+def _asks(scheme: str, job: Job) -> bool:
+    """Return whether seats are asked about updates that they cannot open.
+
+    Where sites share the noise, no answer about one of them is private.
+    """
+    return scheme == "shares" and job.mechanism is Mechanism.LOCAL
+
+
+def _scheme(scheme: str, job: Job) -> Mapping[str, object]:
     """Return the lines of the coordinator's `scheme` that differ between schemes."""
     if scheme == "ckks":
         return {"ciphertexts_per_chunk": 1}
     return {
         "name": SHARES,
         "leaves_per_chunk": agreed.LEAVES_PER_CHUNK,
-        "bound_norms": True,
-        "score_step_log2": agreed.SCORE_STEP_LOG2,
+        "bound_norms": _asks(scheme, job),
+        **({"score_step_log2": agreed.SCORE_STEP_LOG2} if _asks(scheme, job) else {}),
         # A seat that is away for good must not stop the round.
         "unchecked": True,
     }

@@ -9,16 +9,17 @@ import numpy as np
 
 from coordinator.seated import ENOUGH
 from coordinator.state import Phase, Round
-from participant.config import read
-from participant.ledger import SiteLedger
+from participant.config import ledger_of, limits_of, read
+from participant.keys import load_keys
+from participant.ledger_reading import LedgerReading, Status
 from participant.memory import Memory
 from participant.models import FOLDER as FOLDER_OF_MODELS
 from participant.models import Models
 from participant.payout import Paid
 from privacy import canonical
-from privacy.budget import SpendLimits
 from privacy.errors import ConfigError
 from privacy.records import Score, Verdict
+from privacy.signing import public_bytes
 from privacy.vectors import dimension
 from veilsum.federation.audits import Audits
 from veilsum.federation.observe import events
@@ -39,10 +40,10 @@ from .federation import (
 from .network import accuracy
 from .report import Audited, Report, RoundReport, SiteRound
 from .seated import Seated, SeatRound, SiteScore
+from .settings import Job
 from .settlement import Programme
 from .witness import noted
 
-WANTED_COHORTS = (4, 3, 4)
 _SEAT_KILLED = "cohort signed, its sums not stated"
 
 
@@ -63,6 +64,7 @@ def find(
     kill: Kill,
     started: float,
     scheme: str,
+    job: Job,
 ) -> Report:
     """Return what the files, logs and databases of a run say of it.
 
@@ -73,25 +75,30 @@ def find(
     Raises:
         ConfigError: something is not there that a finished run leaves; a log says why.
     """
-    # Judging needs torch; the rounds have been run without it in this process.
+    # Judging needs torch, and evidence a second accountant; the rounds were run without them.
     from .baselines import accuracy_alone, accuracy_pooled  # noqa: PLC0415
+    from .evidence import evidence  # noqa: PLC0415
 
     done = [rounds[number] for number in sorted(rounds) if rounds[number].phase is Phase.DONE]
     models = {name: _model_of(places, name) for name in HOSPITALS}
     digest, vector = models[OPENERS[0]]
     payouts = {name: _paid(places, name) for name in HOSPITALS}
     settled = events(places.logs / "coordinator.log", "settled")
-    spent = {name: _epsilon(places, name) for name in HOSPITALS}
-    pooled = accuracy_pooled()
-    alone = {name: accuracy_alone(name, os.urandom) for name in HOSPITALS}
+    spent = {name: _spent(places, name) for name in HOSPITALS}
+    pooled = accuracy_pooled(job)
+    alone = {name: accuracy_alone(site, job, os.urandom) for name, (_, site) in HOSPITALS.items()}
     return Report(
-        rounds=tuple(_round_report(places, audits, statements, each, kill) for each in done),
-        parameters=dimension(agreed.DEMO_SHAPES),
-        accuracy=accuracy(vector),
+        rounds=tuple(_round_report(places, audits, statements, each, kill, job) for each in done),
+        parameters=dimension(job.shapes),
+        accuracy=accuracy(vector, job.shapes),
         accuracy_alone=alone,
         accuracy_pooled=pooled,
-        epsilon={name: value for name, (value, _) in spent.items()},
-        epsilon_left={name: left for name, (_, left) in spent.items()},
+        epsilon={name: each.sums.committed for name, each in spent.items()},
+        epsilon_left={name: each.sums.remaining for name, each in spent.items()},
+        mechanism=job.mechanism,
+        vector_epsilon={name: each.vector.committed for name, each in spent.items()},
+        vector_epsilon_limit=float(job.vector_epsilon_limit),
+        evidence=evidence(places),
         delta=agreed.DELTA,
         bytes_up=_bytes_up(places),
         model_digest=digest,
@@ -103,8 +110,8 @@ def find(
         state_dir=str(places.root),
         logs=str(places.logs),
         seconds=time.monotonic() - started,
-        wanted_cohorts=WANTED_COHORTS,
-        epsilon_limit=float(agreed.EPSILON_LIMIT),
+        wanted_cohorts=wanted_cohorts(job),
+        epsilon_limit=float(job.epsilon_limit),
         killed=KILLED,
         scheme=scheme,
         killed_seat=KILLED_SEAT if seats(scheme) else "",
@@ -112,8 +119,23 @@ def find(
     )
 
 
+def wanted_cohorts(job: Job) -> tuple[int, ...]:
+    """Return how many hospitals each round should have in its sum.
+
+    All, but where one is killed; also there, where the sum needs its noise and waits for it.
+    """
+    without = max(job.cohort_minimum, len(HOSPITALS) - 1)
+    rounds = range(1, job.rounds + 1)
+    return tuple(without if number == KILL_ROUND else len(HOSPITALS) for number in rounds)
+
+
 def _round_report(
-    places: Places, audits: Audits, statements: Statements, current: Round, kill: Kill
+    places: Places,
+    audits: Audits,
+    statements: Statements,
+    current: Round,
+    kill: Kill,
+    job: Job,
 ) -> RoundReport:
     left_out = {each.participant for each in current.left_out}
     cohort = tuple(e.participant for e in current.committed if e.participant not in left_out)
@@ -136,11 +158,11 @@ def _round_report(
         current.agreed,
         audits.countersigned(current),
         _audited(audits, current),
-        _seated(statements, current) if current.rules.seats else None,
+        _seated(statements, current, job) if current.rules.seats else None,
     )
 
 
-def _seated(statements: Statements, current: Round) -> Seated:
+def _seated(statements: Statements, current: Round, job: Job) -> Seated:
     certificate, verdicts = statements.certificate(current), statements.verdicts(current)
     taken, scores = statements.sums(current), statements.scores(current)
     return Seated(
@@ -161,7 +183,7 @@ def _seated(statements: Statements, current: Round) -> Seated:
         trainers=certificate.trainers,
         checked=_checked(current, list(verdicts.values())),
         left_out=tuple(f"{each.participant} {each.code}" for each in current.left_out),
-        scores=tuple(map(_score, scores.scores)),
+        scores=tuple(_score(each, job) for each in scores.scores),
         void=scores.void,
     )
 
@@ -177,8 +199,8 @@ def _checked(current: Round, verdicts: Sequence[Verdict]) -> tuple[str, ...]:
     return tuple(e.participant for e in current.committed if e.participant not in refused)
 
 
-def _score(score: Score) -> SiteScore:
-    squared_unit = 4.0**agreed.DEMO_GRID.fraction_bits
+def _score(score: Score, job: Job) -> SiteScore:
+    squared_unit = 4.0**job.grid.fraction_bits
     return SiteScore(
         score.participant,
         int(score.squared_norm) / squared_unit,
@@ -218,20 +240,20 @@ def _model_of(
     return release[2], vector
 
 
-def _epsilon(places: Places, name: str) -> tuple[float, float]:
-    config = read(places.site(name) / "site.toml")
-    limits = config.policy
-    ledger = SiteLedger(
-        places.site(name) / "ledger.sqlite",
-        time.time,
+def _spent(places: Places, name: str) -> Status:
+    """Return what a hospital's data has given away, by its own ledger."""
+    home = places.site(name)
+    config = read(home / "site.toml")
+    ledger = LedgerReading(
+        ledger_of(config),
         site=name,
-        limits=SpendLimits(limits.delta, limits.epsilon_for_life, limits.epsilon_per_round),
+        limits=limits_of(config.policy),
+        keys=(public_bytes(load_keys(home / "keys").signing).hex(),),
     )
     ledger.verify_chain()
-    dataset = config.dataset.id
-    result = ledger.spent_epsilon(dataset, float(limits.delta)), ledger.remaining(dataset)
+    status = ledger.status(config.dataset.id)
     ledger.close()
-    return result
+    return status
 
 
 def _paid(places: Places, name: str) -> str:

@@ -1,6 +1,6 @@
 """What the demo found, as one value: checked here, shown elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -9,6 +9,9 @@ from .seated import Seated
 
 _MOST_BYTES_UP: Final[Mapping[str, float]] = {"ckks": 8, "shares": 8.5}
 """For each parameter of a model as small as this one; under shares seals take 0.2 of it."""
+
+
+_FEW_PARAMETERS = 1_000
 
 
 class SiteRound(msgspec.Struct, frozen=True):
@@ -65,6 +68,27 @@ class RoundReport(msgspec.Struct, frozen=True):
         )
 
 
+class Evidence(msgspec.Struct, frozen=True):
+    """What was verified offline.
+
+    Attributes:
+        verdicts: of each hospital's bundle, in a word.
+        folder: where it all is.
+        command: what an officer types there to verify one of them again.
+        report: the report's files, in that folder.
+    """
+
+    verdicts: dict[str, str]
+    folder: str
+    command: str
+    report: tuple[str, ...]
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether every bundle holds."""
+        return bool(self.verdicts) and set(self.verdicts.values()) == {"ok"}
+
+
 class Report(msgspec.Struct, frozen=True):
     """The whole demo."""
 
@@ -92,6 +116,10 @@ class Report(msgspec.Struct, frozen=True):
     scheme: str = "ckks"
     killed_seat: str = ""
     seat_kill_round: int = 0
+    mechanism: str = "local"
+    vector_epsilon: Mapping[str, float] = {}
+    vector_epsilon_limit: float = 0.0
+    evidence: Evidence | None = None
 
     @property
     def exact(self) -> bool:
@@ -117,7 +145,6 @@ class Report(msgspec.Struct, frozen=True):
 
     def checks(self) -> Mapping[str, bool]:
         """Return each claim the demo makes, and whether it held."""
-        most = _MOST_BYTES_UP[self.scheme]
         return {
             "every sum is exactly the plaintext sum": self.exact,
             **(self._checks_of_seats() if self.scheme == "shares" else self._checks_of_auditor()),
@@ -128,12 +155,23 @@ class Report(msgspec.Struct, frozen=True):
             f"epsilon is at most {self.epsilon_limit:g} at every site": all(
                 0 < value <= self.epsilon_limit for value in self.epsilon.values()
             ),
-            f"an upload takes at most {most:g} bytes a parameter": 0
-            < self.bytes_per_parameter_up
-            <= most,
+            f"epsilon of one opened update is at most {self.vector_epsilon_limit:g}": all(
+                0 < value <= self.vector_epsilon_limit for value in self.vector_epsilon.values()
+            ),
+            "every hospital's evidence is verified offline, beside the others'": (
+                self.evidence is not None and self.evidence.is_ok
+            ),
+            **self._checks_of_size(),
             "the whole escrow is paid out": sum(int(v) for v in self.payouts.values())
             == self.escrow,
         }
+
+    def _checks_of_size(self) -> Mapping[str, bool]:
+        # Of a model of a few values, one chunk and its signature are all there is.
+        if self.parameters < _FEW_PARAMETERS:
+            return {}
+        most, sent = _MOST_BYTES_UP[self.scheme], self.bytes_per_parameter_up
+        return {f"an upload takes at most {most:g} bytes a parameter": 0 < sent <= most}
 
     def _checks_of_auditor(self) -> Mapping[str, bool]:
         return {"every sum was added again, and countersigned, by the auditor": self.audited}
@@ -144,29 +182,38 @@ class Report(msgspec.Struct, frozen=True):
         return {
             "every cohort is certified, and two seats at least state one sum of it": whole
             and all(seated.certified and len(seated.stated) >= 2 for _, seated in rounds),
-            "every update in a sum keeps the norm bound, as seats found unopened": whole
-            and all(set(each.cohort) <= set(seated.checked) for each, seated in rounds),
-            "every update has scores, but where a seat was away": whole
-            and all(seated.has_scored(each.cohort) for each, seated in rounds),
+            **(self._checks_of_questions(rounds) if self.mechanism == "local" else {}),
             f"round {self.seat_kill_round} ended without {self.killed_seat}, killed with "
             "SIGKILL": self._ended_without_seat(),
         }
 
+    def _checks_of_questions(
+        self, rounds: Sequence[tuple[RoundReport, Seated]]
+    ) -> Mapping[str, bool]:
+        whole = 0 < len(rounds) == len(self.rounds)
+        return {
+            "every update in a sum keeps the norm bound, as seats found unopened": whole
+            and all(set(each.cohort) <= set(seated.checked) for each, seated in rounds),
+            "every update has scores, but where a seat was away": whole
+            and all(seated.has_scored(each.cohort) for each, seated in rounds),
+        }
+
     def _ended_without_seat(self) -> bool:
-        """Return whether the killed seat stated its sums in all rounds but that of its death."""
+        """Return whether the killed seat stated its sums in all rounds before that of its death."""
         rounds = [each for each in self.rounds if each.seated is not None]
         without = [
             each.number
             for each in rounds
             if each.seated is not None and self.killed_seat not in each.seated.stated
         ]
-        return without == [self.seat_kill_round]
+        return without[:1] == [self.seat_kill_round]
 
     def to_json(self) -> dict[str, Any]:
         """Return the report for `--json`."""
         return {
             "rounds": len(self.rounds),
             "scheme": self.scheme,
+            "mechanism": self.mechanism,
             "exact": self.exact,
             # Under shares an auditor adds nothing again: it judges what seats dispute.
             "audited": self.audited if self.scheme == "ckks" else None,
@@ -176,10 +223,12 @@ class Report(msgspec.Struct, frozen=True):
             "accuracy_pooled": self.accuracy_pooled,
             "epsilon": dict(self.epsilon),
             "epsilon_left": dict(self.epsilon_left),
+            "vector_epsilon": dict(self.vector_epsilon),
             "delta": float(self.delta),
             "bytes_per_parameter_up": round(self.bytes_per_parameter_up, 4),
             "model_digest": self.model_digest,
             "settlement": {"transaction": self.transaction, "payouts": dict(self.payouts)},
+            "evidence": msgspec.to_builtins(self.evidence),
             "keys": self.keys,
             "seconds": round(self.seconds, 2),
             "state_dir": self.state_dir,

@@ -46,17 +46,23 @@ from .federation import (
 from .findings import Kill, find
 from .report import Report
 from .screen import Progress, show
+from .settings import JOBS, Job
 from .settlement import Programme, open_programme
 from .witness import FOLDER
 
-# Round one sends two chunks; the third passage is the first chunk of round two.
-FAILPOINT = "send.after_chunk:3=pause"
 # Reached once a round: its cohort is certified, and nothing is stated yet.
 SEAT_FAILPOINT = f"seat.before_statement:{SEAT_KILL_ROUND}=pause"
 STEP_SECONDS = 120.0
 
 
-def main(*, as_json: bool, rpc: str, state: Path | None, scheme: str = "ckks") -> int:
+def main(
+    *,
+    as_json: bool,
+    rpc: str,
+    state: Path | None,
+    scheme: str = "ckks",
+    mechanism: str = "local",
+) -> int:
     """Run the demo and print what it found; return 0 only if every check held.
 
     Args:
@@ -64,15 +70,18 @@ def main(*, as_json: bool, rpc: str, state: Path | None, scheme: str = "ckks") -
         rpc: the JSON-RPC URL of a chain with unlocked accounts; embedded if empty.
         state: a folder to keep all files in; a new temporary one if None.
         scheme: one of `SCHEMES`.
+        mechanism: one of `JOBS`.
 
     Raises:
-        ConfigError: no such scheme, or a process of the demo failed; its log says why.
+        ConfigError: no such scheme or mechanism, or a process of the demo failed; its log says why.
     """
     if scheme not in SCHEMES:
         raise ConfigError(f"scheme {scheme!r} is not shown; one of: {', '.join(SCHEMES)}")
+    if mechanism not in JOBS:
+        raise ConfigError(f"mechanism {mechanism!r} is not shown; one of: {', '.join(JOBS)}")
     progress = Progress(sys.stderr)
     with stopped_by_sigterm(), _folder(state) as root:
-        report = _run(Places(root), rpc, progress, scheme)
+        report = _run(Places(root), rpc, progress, scheme, JOBS[mechanism])
     if as_json:
         sys.stdout.write(json.dumps(report.to_json()) + "\n")
     else:
@@ -88,16 +97,17 @@ class _Scene:
     family: Children
     progress: Progress
     scheme: str
+    job: Job
 
     def wait_for(self, what: str, done: Callable[[], bool]) -> None:
         """Return when `done`, as `Children.wait_for` does."""
         self.family.wait_for(what, done, STEP_SECONDS)
 
 
-def _run(places: Places, rpc: str, progress: Progress, scheme: str) -> Report:
+def _run(places: Places, rpc: str, progress: Progress, scheme: str, job: Job) -> Report:
     started = time.monotonic()
     with children(places.logs) as family, _chain(rpc) as url:
-        scene = _Scene(places, family, progress, scheme)
+        scene = _Scene(places, family, progress, scheme, job)
         roster, programme = _set_up(scene, url)
         observer = observe(places.database)
         kill = _rounds(scene, observer)
@@ -105,7 +115,7 @@ def _run(places: Places, rpc: str, progress: Progress, scheme: str) -> Report:
         rounds = observer.rounds()
     progress.step("judging the models")
     audits, statements = Audits(places, roster, observer), Statements(roster, observer)
-    return find(places, programme, audits, statements, rounds, kill, started, scheme)
+    return find(places, programme, audits, statements, rounds, kill, started, scheme, job)
 
 
 def _set_up(scene: _Scene, url: str) -> tuple[Roster, Programme]:
@@ -121,10 +131,12 @@ def _set_up(scene: _Scene, url: str) -> tuple[Roster, Programme]:
     auditor = configure_auditor(places, roster, address, scheme)
     scene.family.start(AUDITOR, ["veilsum", "auditor", "serve", "--config", str(auditor)])
     for name in seats(scheme):
-        _start_seat(scene, name, configure_seat(places, roster, name, address))
+        failpoint = SEAT_FAILPOINT if name == KILLED_SEAT else ""
+        _start_seat(scene, name, configure_seat(places, roster, name, address), failpoint)
     for name in HOSPITALS:
-        configure_site(places, name, address, roster.digest(), programme, scheme)
-        _start_hospital(scene, name, FAILPOINT if name == KILLED else "")
+        fingerprint = roster.digest()
+        configure_site(places, name, address, fingerprint, programme, scheme, scene.job)
+        _start_hospital(scene, name, scene.job.failpoint if name == KILLED else "")
     return roster, programme
 
 
@@ -138,7 +150,7 @@ def _make_keys(scene: _Scene) -> None:
 
 
 def _start_coordinator(scene: _Scene, programme: Programme) -> str:
-    config = configure_coordinator(scene.places, programme, scene.scheme)
+    config = configure_coordinator(scene.places, programme, scene.scheme, scene.job)
     announced = scene.places.root / "address"
     scene.family.start(
         "coordinator",
@@ -156,8 +168,7 @@ def _start_hospital(scene: _Scene, name: str, failpoint: str) -> None:
     )
 
 
-def _start_seat(scene: _Scene, name: str, config: Path) -> None:
-    failpoint = SEAT_FAILPOINT if name == KILLED_SEAT else ""
+def _start_seat(scene: _Scene, name: str, config: Path, failpoint: str) -> None:
     scene.family.start(
         name, ["veilsum", "aggregator", "serve", "--config", str(config)], {VARIABLE: failpoint}
     )
@@ -165,27 +176,36 @@ def _start_seat(scene: _Scene, name: str, config: Path) -> None:
 
 def _rounds(scene: _Scene, observer: Observer) -> Kill:
     _wait_for_release(scene, observer, 1)
-    kill = _kill_during_upload(scene, observer)
-    frozen = "round 2 goes on without it"
-    scene.wait_for(frozen, lambda: observer.is_past_open(KILL_ROUND))
-    scene.progress.step(f"{frozen}; {KILLED} comes back")
+    kill = _kill_hospital(scene, observer)
+    if scene.job.cohort_minimum < len(HOSPITALS):
+        frozen = f"round {KILL_ROUND} goes on without it"
+        scene.wait_for(frozen, lambda: observer.is_past_open(KILL_ROUND))
+        scene.progress.step(f"{frozen}; {KILLED} comes back")
+    else:
+        scene.progress.step(f"round {KILL_ROUND} needs its noise, and waits; {KILLED} comes back")
     _start_hospital(scene, KILLED, "")
     _wait_for_release(scene, observer, 2)
     if seats(scene.scheme):
         _kill_seat(scene)
-    _wait_for_release(scene, observer, 3)
+    for number in range(KILL_ROUND + 1, scene.job.rounds + 1):
+        _wait_for_release(scene, observer, number)
+        if seats(scene.scheme) and number == SEAT_KILL_ROUND < scene.job.rounds:
+            scene.progress.step(f"{KILLED_SEAT} comes back")
+            _start_seat(scene, KILLED_SEAT, scene.places.site(KILLED_SEAT) / "aggregator.toml", "")
     return kill
 
 
-def _kill_during_upload(scene: _Scene, observer: Observer) -> Kill:
-    chunks = _chunks(scene.scheme)
+def _kill_hospital(scene: _Scene, observer: Observer) -> Kill:
+    """Kill a hospital that has paid for a round, before its last chunk is there."""
+    chunks, log = _chunks(scene), scene.places.logs / f"{KILLED}.log"
 
     def durable() -> int:
         return observer.durable_chunks(KILL_ROUND, KILLED)
 
-    scene.wait_for(f"the first chunk of {KILLED}", lambda: durable() >= 1)
+    sending = f"the upload of {KILLED}"
+    scene.wait_for(sending, lambda: bool(events(log, "failpoint")) and durable() >= chunks - 1)
     offset = durable()
-    if not 0 < offset < chunks:
+    if offset >= chunks:
         raise ConfigError(f"{KILLED} has {offset} of {chunks} chunks there: nothing to interrupt")
     scene.family.kill(KILLED)
     sent = f"{offset} of {chunks} chunks sent"
@@ -193,11 +213,11 @@ def _kill_during_upload(scene: _Scene, observer: Observer) -> Kill:
     return Kill(offset, chunks)
 
 
-def _chunks(scheme: str) -> int:
+def _chunks(scene: _Scene) -> int:
     """Return how many chunks an upload has."""
-    bits, most = agreed.DEMO_GRID.value_bits, len(HOSPITALS)
-    length = dimension(agreed.DEMO_SHAPES)
-    if scheme == "ckks":
+    bits, most = scene.job.grid.value_bits, len(HOSPITALS)
+    length = dimension(scene.job.shapes)
+    if scene.scheme == "ckks":
         return fitting(value_bits=bits, cohort_max=most).geometry(length).chunks
     parameters = SharesParameters(bits, most, leaves_per_chunk=agreed.LEAVES_PER_CHUNK)
     return parameters.geometry(length).chunks

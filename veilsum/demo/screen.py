@@ -2,7 +2,9 @@
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Final, TextIO
 
 from rich.console import Console
@@ -19,6 +21,12 @@ _WHO_CAN_OPEN: Final[Mapping[str, str]] = {
     "with one of those two, one site's update while its round's key lives.",
     "shares": "the coordinator, the auditor and any one seat, nothing. An opener, the sum; two "
     "seats together, every update of a round that is not over.",
+}
+
+
+_NOISE: Final[Mapping[str, str]] = {
+    "local": "each hospital adds all of the noise, so an opened update costs no more than a sum",
+    "distributed": "hospitals share the noise of a sum; who opens one update sees a part of it",
 }
 
 
@@ -78,13 +86,36 @@ def _rounds(report: Report) -> Table:
     table.add_column("sum − plaintext sum", justify="right", overflow="fold")
     table.add_column("agreed by")
     killed: set[str] = set()
-    for each in report.rounds:
-        agreed = ", ".join(name.removeprefix("hospital-") for name in each.agreed)
-        difference = "?" if each.difference is None else str(each.difference)
-        table.add_row(
-            str(each.number), *_did(each, killed), str(len(each.cohort)), difference, agreed
-        )
+    rows = [(each, _row(each, killed)) for each in report.rounds]
+    for alike, same in groupby(rows, key=itemgetter(1)):
+        rounds = [each for each, _ in same]
+        table.add_row(_ranges([each.number for each in rounds]), *alike, _agreed(rounds))
     return table
+
+
+def _row(each: RoundReport, killed: set[str]) -> tuple[str, ...]:
+    """Return what a round's line says between its number and who agreed."""
+    difference = "?" if each.difference is None else str(each.difference)
+    return (*_did(each, killed), str(len(each.cohort)), difference)
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Return rising numbers in words, neighbours as a range: `1, 3–20`."""
+    words = []
+    # Neighbours in a range are as far from their places as each other.
+    for _, same in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        together = [number for _, number in same]
+        first, last = together[0], together[-1]
+        words.append(str(first) if first == last else f"{first}–{last}")
+    return ", ".join(words)
+
+
+def _agreed(rounds: Sequence[RoundReport]) -> str:
+    """Return who agreed, or the fewest and the most who did where rounds share a line."""
+    if len(rounds) == 1:
+        return ", ".join(name.removeprefix("hospital-") for name in rounds[0].agreed)
+    counts = sorted({len(each.agreed) for each in rounds})
+    return f"{' or '.join(map(str, counts))} openers"
 
 
 def _did(each: RoundReport, killed: set[str]) -> list[str]:
@@ -93,7 +124,7 @@ def _did(each: RoundReport, killed: set[str]) -> list[str]:
     for site in each.sites:
         if site.killed_at:
             killed.add(site.participant)
-            done.append(f"KILLED, {site.killed_at}")
+            done.append(f"KILLED, {site.killed_at}" + "; back, in the sum" * site.contributed)
         elif site.contributed:
             back = "came back, " if site.participant in killed else ""
             done.append(f"{back}in the sum")
@@ -104,12 +135,12 @@ def _did(each: RoundReport, killed: set[str]) -> list[str]:
 
 def _audit(report: Report) -> list[str]:
     """Say who countersigned which rounds' sums, and what was added again for it."""
-    rounds: dict[str, list[str]] = {}
+    rounds: dict[str, list[int]] = {}
     for each in report.rounds:
         signers = ", ".join(each.countersigned) or "NOBODY"
-        rounds.setdefault(signers, []).append(str(each.number))
+        rounds.setdefault(signers, []).append(each.number)
     lines = [
-        f"sums of rounds {', '.join(numbers)} countersigned by {signers}"
+        f"sums of rounds {_ranges(numbers)} countersigned by {signers}"
         for signers, numbers in rounds.items()
     ]
     audited = [each.audited for each in report.rounds if each.audited is not None]
@@ -119,11 +150,26 @@ def _audit(report: Report) -> list[str]:
     return [f"{'' if at else 'Audit':13}{line}" for at, line in enumerate(lines)]
 
 
+def _evidence(report: Report) -> list[str]:
+    """Say what an officer's own check of each hospital's bundle ends with, and where they lie."""
+    found = report.evidence
+    if found is None:
+        return ["Evidence     NONE"]
+    words = ", ".join(f"{name} {word}" for name, word in found.verdicts.items())
+    return [
+        f"Evidence     audit verify: {words}",
+        f"             report: {', '.join(found.report)}",
+        f"             again, there: {found.command}",
+        f"             in {found.folder}",
+    ]
+
+
 def _sites(report: Report) -> Table:
     table = Table(title="Sites", title_justify="left")
     table.add_column("site")
-    table.add_column("epsilon spent", justify="right")
+    table.add_column("epsilon: sums", justify="right")
     table.add_column("left", justify="right")
+    table.add_column("one update opened", justify="right")
     table.add_column("own model alone", justify="right")
     table.add_column("paid", justify="right")
     for site, spent in report.epsilon.items():
@@ -131,6 +177,7 @@ def _sites(report: Report) -> Table:
             site,
             f"{spent:.3f}",
             f"{report.epsilon_left[site]:.3f}",
+            f"{report.vector_epsilon[site]:.3f}",
             f"{report.accuracy_alone[site]:.3f}",
             f"{int(report.payouts[site]):,}",
         )
@@ -144,12 +191,14 @@ def _facts(report: Report) -> list[str]:
         f"{report.accuracy_pooled:.3f}  (held-out patients)",
         f"Privacy      unit: patient, add or remove one, delta {report.delta}; "
         f"limit for life epsilon {report.epsilon_limit:g}",
+        f"             {_NOISE[report.mechanism]}",
         *(_audit(report) if report.scheme == "ckks" else ()),
-        f"Upload       {up:.2f} bytes a parameter, all messages counted; plain float32 takes "
-        f"{_FLOAT32_BYTES}",
+        f"Upload       {up:.2f} bytes a parameter, {report.bytes_up:,} with all messages; "
+        f"plain float32 takes {_FLOAT32_BYTES}",
         f"Model        {report.model_digest}",
         f"             held by {', '.join(report.holders)}",
         f"Settlement   {report.transaction}",
+        *_evidence(report),
         f"Files        {report.state_dir}",
         f"Time         {report.seconds:.1f} s",
     ]

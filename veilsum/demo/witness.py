@@ -96,7 +96,9 @@ def noted(folder: Path, number: int, kind: str) -> Integers | None:
 
 def _place(folder: Path, plan: Plan) -> Path:
     place = folder / str(plan.terms.round)
-    place.mkdir(parents=True, exist_ok=True)
+    # Updates in the clear, of made-up people: nobody else reads them all the same.
+    for each in (folder.parent, folder, place):
+        each.mkdir(mode=0o700, exist_ok=True)
     return place
 
 

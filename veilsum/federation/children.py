@@ -25,7 +25,9 @@ class Children:
         self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> None:
         """Start `python -m …` as a child that dies with this process."""
-        with (self.logs / f"{name}.log").open("ab") as log:
+        path = self.logs / f"{name}.log"
+        path.touch(mode=0o600)
+        with path.open("ab") as log:
             self.running[name] = subprocess.Popen(
                 [sys.executable, "-P", "-m", _CHILD, str(os.getpid()), *arguments],
                 stdin=subprocess.DEVNULL,
@@ -84,7 +86,7 @@ class Children:
 @contextmanager
 def children(logs: Path) -> Iterator[Children]:
     """Give the processes; all are gone when this block ends, however it ends."""
-    logs.mkdir(parents=True, exist_ok=True)
+    logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     family = Children(logs)
     try:
         yield family

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from coordinator.archive import with_signatures
+from coordinator.scores import scores_kind
 from coordinator.seated import certificate_is_complete
-from coordinator.seats import scores_kind
 from coordinator.state import Round
 from privacy import canonical
 from privacy.documents import Signed, check_signer, unpack

@@ -55,6 +55,11 @@ class ContributionServiceStub:
                 request_serializer=veilsum_dot_v1_dot_contribution__pb2.CommitContributionRequest.SerializeToString,
                 response_deserializer=veilsum_dot_v1_dot_contribution__pb2.CommitContributionResponse.FromString,
                 _registered_method=True)
+        self.GetCheckpoint = channel.unary_unary(
+                '/veilsum.v1.ContributionService/GetCheckpoint',
+                request_serializer=veilsum_dot_v1_dot_contribution__pb2.GetCheckpointRequest.SerializeToString,
+                response_deserializer=veilsum_dot_v1_dot_contribution__pb2.GetCheckpointResponse.FromString,
+                _registered_method=True)
 
 
 class ContributionServiceServicer:
@@ -89,6 +94,13 @@ class ContributionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCheckpoint(self, request, context):
+        """The caller's own newest header: how far its privacy ledger has been seen.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ContributionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +123,11 @@ def add_ContributionServiceServicer_to_server(servicer, server):
                     servicer.CommitContribution,
                     request_deserializer=veilsum_dot_v1_dot_contribution__pb2.CommitContributionRequest.FromString,
                     response_serializer=veilsum_dot_v1_dot_contribution__pb2.CommitContributionResponse.SerializeToString,
+            ),
+            'GetCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCheckpoint,
+                    request_deserializer=veilsum_dot_v1_dot_contribution__pb2.GetCheckpointRequest.FromString,
+                    response_serializer=veilsum_dot_v1_dot_contribution__pb2.GetCheckpointResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +239,33 @@ class ContributionService:
             '/veilsum.v1.ContributionService/CommitContribution',
             veilsum_dot_v1_dot_contribution__pb2.CommitContributionRequest.SerializeToString,
             veilsum_dot_v1_dot_contribution__pb2.CommitContributionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/veilsum.v1.ContributionService/GetCheckpoint',
+            veilsum_dot_v1_dot_contribution__pb2.GetCheckpointRequest.SerializeToString,
+            veilsum_dot_v1_dot_contribution__pb2.GetCheckpointResponse.FromString,
             options,
             channel_credentials,
             insecure,

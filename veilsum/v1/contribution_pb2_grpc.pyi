@@ -41,6 +41,8 @@ class ContributionServiceStub:
     """Chunks in order; each is answered when it is durable."""
     CommitContribution: _grpc.UnaryUnaryMultiCallable[_contribution_pb2.CommitContributionRequest, _contribution_pb2.CommitContributionResponse]
     """Freezes the contribution; nothing that is not committed is ever added."""
+    GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_contribution_pb2.GetCheckpointRequest, _contribution_pb2.GetCheckpointResponse]
+    """The caller's own newest header: how far its privacy ledger has been seen."""
 
 @_typing.type_check_only
 class ContributionServiceAsyncStub(ContributionServiceStub):
@@ -55,6 +57,8 @@ class ContributionServiceAsyncStub(ContributionServiceStub):
     """Chunks in order; each is answered when it is durable."""
     CommitContribution: _aio.UnaryUnaryMultiCallable[_contribution_pb2.CommitContributionRequest, _contribution_pb2.CommitContributionResponse]  # type: ignore[assignment]
     """Freezes the contribution; nothing that is not committed is ever added."""
+    GetCheckpoint: _aio.UnaryUnaryMultiCallable[_contribution_pb2.GetCheckpointRequest, _contribution_pb2.GetCheckpointResponse]  # type: ignore[assignment]
+    """The caller's own newest header: how far its privacy ledger has been seen."""
 
 class ContributionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Uploads that resume where they stopped and count once."""
@@ -90,5 +94,13 @@ class ContributionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_contribution_pb2.CommitContributionResponse, _abc.Awaitable[_contribution_pb2.CommitContributionResponse]]:
         """Freezes the contribution; nothing that is not committed is ever added."""
+
+    @_abc_1.abstractmethod
+    def GetCheckpoint(
+        self,
+        request: _contribution_pb2.GetCheckpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_contribution_pb2.GetCheckpointResponse, _abc.Awaitable[_contribution_pb2.GetCheckpointResponse]]:
+        """The caller's own newest header: how far its privacy ledger has been seen."""
 
 def add_ContributionServiceServicer_to_server(servicer: ContributionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

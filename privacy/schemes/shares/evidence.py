@@ -1,7 +1,7 @@
 """What a seat shows of one component, to find where two holders differ and who is right there.
 
 A seat signs the root of each of its two sums, a site that of each of its three components.
-Under it is a tree over the roots of chunks, and under each of those a tree over 512 words a
+Under it is a tree over the roots of chunks, and under each of those a tree over 1,024 words a
 leaf. Two lists of hashes, of all chunks and then of all leaves of one chunk, give the first
 leaf in which two holders differ; then each shows that leaf with the path to the signed root.
 
@@ -27,7 +27,7 @@ from privacy.merkle import (
 
 from .layout import MOST_LEAVES, WORD_BYTES, WORDS_PER_LEAF, Words
 
-# As many as fit into a document of 1 MiB; with full chunks of 64 leaves, 532 million words.
+# As many as fit into a document of 1 MiB; with full chunks of 32 leaves, 534 million words.
 MOST_CHUNKS: Final = 1 << 14
 
 _LEAF_BYTES: Final = WORDS_PER_LEAF * WORD_BYTES
@@ -40,7 +40,7 @@ Node = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 """A hash of a Merkle tree."""
 
 LeafWords = Annotated[bytes, msgspec.Meta(min_length=_LEAF_BYTES, max_length=_LEAF_BYTES)]
-"""The 512 words of a leaf, little-endian."""
+"""The 1,024 words of a leaf, little-endian."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class ShownLeaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The words of one leaf, and how they lead to the root of their component.
 
     Attributes:
-        words: 512 words.
+        words: 1,024 words.
         leaf_path: from the leaf to the root of its chunk, lowest step first.
         chunk_root: that root.
         chunk_path: from there to the root of the component, lowest step first.
@@ -120,7 +120,7 @@ class ShownLeaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def leaf_hashes(chunk: int, block: Words) -> LeafHashes:
-    """Return the hashes of all leaves of one chunk of a component, shape (leaves, 512)."""
+    """Return the hashes of all leaves of one chunk of a component, shape (leaves, 1024)."""
     return LeafHashes(tuple(chunk_leaves(chunk, block.reshape(1, 1, -1), WORDS_PER_LEAF)))
 
 
@@ -141,7 +141,7 @@ def show(roots: ChunkRoots, chunk: int, block: Words, leaf: int) -> ShownLeaf:
 
     Args:
         roots: those of all chunks of the component.
-        block: the chunk's words, shape (leaves, 512).
+        block: the chunk's words, shape (leaves, 1024).
 
     Raises:
         MalformedMessage: there is no such chunk or leaf.

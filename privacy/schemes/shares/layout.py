@@ -8,7 +8,7 @@ the sum of three components, and each of three seats holds two of them:
     seat 1   components 1 and 2
     seat 2   components 2 and 0
 
-One chunk of one component is a block of leaves of 512 words: 508 that belong to values and 4
+One chunk of one component is a block of leaves of 1,024 words: 1,020 that belong to values and 4
 that blind the leaf. A leaf's hash would otherwise be a commitment that the third seat can
 test guesses against: it knows the two other components, so the vector it guesses gives the
 component it lacks. Blinding words are uniform, both holders expand them from their seeds,
@@ -32,16 +32,16 @@ COMPONENTS: Final = 3
 WORD_BITS: Final = 64
 WORD_BYTES: Final = 8
 
-# A hash of two kilobytes costs as much to begin and end as to compute: leaves are longer here
-# than those of ciphertexts.
-WORDS_PER_LEAF: Final = 512
+# A hash of two kilobytes costs as much to begin and end as to compute: leaves are four times
+# as long here as those of ciphertexts.
+WORDS_PER_LEAF: Final = 1024
 BLINDING_WORDS: Final = 4
 VALUE_WORDS: Final = WORDS_PER_LEAF - BLINDING_WORDS
 MOST_PER_WORD: Final = 4
-# 260 kB travel for a chunk; its three blocks stay in a core's own cache while it is split.
-LEAVES_PER_CHUNK: Final = 64
+# 261 kB travel for a chunk; its three blocks stay in a core's own cache while it is split.
+LEAVES_PER_CHUNK: Final = 32
 # A chunk of a seat's sum, sealed, stays below a mebibyte.
-MOST_LEAVES: Final = 255
+MOST_LEAVES: Final = 127
 
 Words = NDArray[np.uint64]
 
@@ -79,7 +79,7 @@ class SharesParameters:
         value_bits: bits of a signed grid integer.
         cohort_max: most updates in one sum, two or more.
         values_per_word: grid integers side by side in a word; scores need 1.
-        leaves_per_chunk: leaves of a full chunk, 508 words each.
+        leaves_per_chunk: leaves of a full chunk, 1,020 words each.
 
     Raises:
         UnsafeParameters: a number out of its range, or words that would not hold the sum.
@@ -186,7 +186,7 @@ def fitting(*, value_bits: int, cohort_max: int, scored: bool) -> SharesParamete
 
 
 def values_of(block: Words) -> Words:
-    """Return the words of a block that belong to values, shape (…, leaves, 508); a view."""
+    """Return the words of a block that belong to values, shape (…, leaves, 1020); a view."""
     return block[..., :VALUE_WORDS]
 
 
@@ -227,7 +227,7 @@ def clear_tail(block: Words, count: int) -> None:
 
 
 def block_root(chunk: int, block: Words) -> bytes:
-    """Return the Merkle root of one chunk of one component, shape (leaves, 512)."""
+    """Return the Merkle root of one chunk of one component, shape (leaves, 1024)."""
     return chunk_root(chunk, block.reshape(1, 1, -1), WORDS_PER_LEAF)
 
 

@@ -43,7 +43,7 @@ SLACK: Final = 8
 LARGEST_BOUND: Final = 1 << 24
 
 # Leaves whose coefficients are drawn and held together: about a megabyte of them as float64.
-LEAVES_IN_GROUP: Final = 4
+LEAVES_IN_GROUP: Final = 2
 
 # Columns of one product of matrices. The product of its sides stays below what OpenBLAS
 # spreads over threads, which cost more than they give on cores that others use.
@@ -105,7 +105,7 @@ class Projections:
         Drawing the coefficients costs more than using them once; sites share them.
 
         Args:
-            blocks: one component each, shape (leaves, 512).
+            blocks: one component each, shape (leaves, 1024).
 
         Returns:
             Shape (len(blocks), 64), modulo 2^64; parts of all chunks add up.
@@ -119,7 +119,7 @@ class Projections:
         return total
 
     def coefficients(self, chunk: int, group: int, leaves: int) -> Coefficients:
-        """Return the coefficients of one group of leaves, shape (leaves·508, 64): 0, 1 or -1.
+        """Return the coefficients of one group of leaves, shape (leaves·1020, 64): 0, 1 or -1.
 
         Bit r of a word's two words of the stream decides over row r: 1, 0 is plus, 0, 1 minus.
         """

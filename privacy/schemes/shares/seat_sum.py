@@ -14,7 +14,7 @@ from .seat_total import SeatTotal
 from .sharing import SENT, SeatSecrets, ThirdComponent, component_stream, expand
 
 Blocks = tuple[Words, Words]
-"""One chunk of a seat's two components, in the order of `held_by`, each (leaves, 512)."""
+"""One chunk of a seat's two components, in the order of `held_by`, each (leaves, 1024)."""
 
 Roots = tuple[bytes, bytes]
 """Their Merkle roots."""

@@ -11,7 +11,7 @@ All integers of the header are big-endian:
     leaves       u32       leaves of a block
     roots        2·32      of the seat's two components, in its order
 
-Then for each component given, in the seat's order, 512 words of 8 bytes, little-endian, for
+Then for each component given, in the seat's order, 1,024 words of 8 bytes, little-endian, for
 each leaf. Two seats show the same component: one of them may give its root alone.
 """
 
@@ -39,7 +39,7 @@ class SeatTotal:
         seat: which one.
         chunk: index of the chunk.
         roots: Merkle roots of its two components' sums, in the order of `held_by`.
-        blocks: the sums themselves that it gives, shape (leaves, 512), by component.
+        blocks: the sums themselves that it gives, shape (leaves, 1024), by component.
     """
 
     seat: int

@@ -277,7 +277,7 @@ def component_stream(context: UpdateContext, component: int, secret: bytes) -> W
 def expand(
     stream: WordStream, chunk: int, leaves: int, count: int, out: Words | None = None
 ) -> Words:
-    """Return one chunk's block of a component that is a stream, shape (leaves, 512).
+    """Return one chunk's block of a component that is a stream, shape (leaves, 1024).
 
     Args:
         count: words of it that belong to values; places after them are zero.

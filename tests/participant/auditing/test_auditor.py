@@ -16,6 +16,7 @@ from privacy.errors import (
     MalformedMessage,
     NotYet,
     OpeningRefused,
+    PeerLedgerRolledBack,
     PeerUnreachable,
     PolicyRefusal,
     RootMismatch,
@@ -56,6 +57,32 @@ def shown():
 @pytest.fixture
 def watch(tmp_path, shown):
     return work.auditor(tmp_path, shown)
+
+
+async def test_a_sum_with_an_older_ledger_than_was_seen_is_not_signed(tmp_path, shown, watch):
+    """An old backup was put back at that site, which is named; a restart forgets nothing."""
+    header = made.header_of(PLAN, "cedar")
+    before = msgspec.structs.replace(header, round=0)
+    _, memory = watch
+    memory.sees_ledgers([before])
+    memory.close()
+
+    at_work, memory = work.auditor(tmp_path, shown)
+    with pytest.raises(PeerLedgerRolledBack, match=r"^cedar: "):
+        await at_work.sign(1, memory)
+
+    assert shown.countersigned == {}
+    assert at_work.reports.of(1)[0].report.code == "peer_ledger_rolled_back"
+
+
+async def test_an_auditor_remembers_the_ledgers_of_what_it_signs(watch):
+    """And signs the same round again, as after a restart."""
+    at_work, memory = watch
+
+    for _ in range(2):
+        await at_work.sign(1, memory)
+
+    assert set(memory.ledgers_seen()) == set(made.TRAINERS)
 
 
 def false_chunks(chunk=1, where=(0, 1, 0, 99)):
@@ -470,9 +497,9 @@ async def test_checking_records_and_signs_nothing(shown, watch):
     """An operator may look at any time."""
     auditor, memory = watch
 
-    report = await auditor.check(1)
+    report = await auditor.check(1, {})
     shows_sum(shown, false_chunks())
-    false = await auditor.check(1)
+    false = await auditor.check(1, {})
 
     assert (report.code, false.code) == ("", "false_sum")
     assert auditor.reports.of(1) == ()

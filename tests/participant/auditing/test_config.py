@@ -1,67 +1,14 @@
-"""An auditor's file: what it must say, and what it may not."""
-
-from pathlib import Path
+"""An auditor's file: which schemes it may accept."""
 
 import pytest
 
 from participant.auditing.config import read
-from privacy.errors import ConfigError
-
-TEXT = """
-federation = "oncology"
-participant = "watch"
-state = "/var/lib/veilsum/watch"
-
-[coordinator]
-address = "veilsum.example.org:8443"
-authority = "/etc/veilsum/authority.pem"
-certificate = "/etc/veilsum/certificate.pem"
-
-[policy]
-roster = "5a10d721240d638a00c470c5ed1fcfa9d11d606b4713d76418b6ae666cf5d712"
-schemes = ["ckks/1"]
-smallest_cohort = 3
-"""
+from tests.participant.test_member_config import TEXT, written
 
 
-def written(folder, text=TEXT):
-    path = folder / "auditor.toml"
-    path.write_text(text)
-    return path
+@pytest.mark.parametrize("scheme", ["ckks/1", "shares/1"])
+def test_an_auditor_may_accept_any_scheme(tmp_path, scheme):
+    """It adds again what a coordinator has added, and settles what seats dispute."""
+    config = read(written(tmp_path, TEXT.replace("shares/1", scheme)))
 
-
-def test_a_file_is_read(tmp_path):
-    """Paths are paths, names are names."""
-    config = read(written(tmp_path))
-
-    assert config.state == Path("/var/lib/veilsum/watch")
-    assert (config.participant, config.policy.smallest_cohort) == ("watch", 3)
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("smallest_cohort = 3", "smallest_cohort = 1"),
-        ("smallest_cohort = 3", ""),
-        ("smallest_cohort = 3", "smallest_cohort = 3\nwithout_auditor = true"),
-        ('"watch"', '"Watch Office"'),
-        ("[policy]", '[dataset]\nid = "x"\n\n[policy]'),
-        ('roster = "5a', 'roster = "5A'),
-        ("[policy]", "[policy"),
-    ],
-)
-def test_what_is_unknown_missing_or_out_of_range_is_refused(tmp_path, old, new):
-    """An auditor has no data, and a key that is spelt wrong is not a default."""
-    with pytest.raises(ConfigError, match=r"auditor\.toml"):
-        read(written(tmp_path, TEXT.replace(old, new)))
-
-
-def test_a_file_that_is_no_text_or_not_there_is_named(tmp_path):
-    """By its path, and what is wrong."""
-    path = tmp_path / "auditor.toml"
-    with pytest.raises(ConfigError, match="No such file"):
-        read(path)
-
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match="at byte 0"):
-        read(path)
+    assert config.policy.schemes == (scheme,)

@@ -37,7 +37,7 @@ from tests.participant.seat.table import FEDERATION, roster
 from tests.participant.seat.table import SEATS as NAMES
 from tests.privacy.mpc.trio import at_once, pair_secrets, three_links
 
-LEAVES = 4
+LEAVES = 2
 BOUND = 1000
 
 
@@ -70,6 +70,7 @@ def plan(dimension: int, *, leaves: int = LEAVES, **scheme: Any) -> Plan:
         deadline=DeadlinePolicy("20", "60"),
         openers=("amber", "birch"),
         agreement=2,
+        rounds_left=1,
         seats=NAMES,
     )
     chunks = -(-dimension // (VALUE_WORDS * leaves))

@@ -45,7 +45,7 @@ from privacy.records import (
 )
 from privacy.roster import Roster, SignedRoster
 from privacy.schemes.keystream import UpdateContext
-from privacy.schemes.shares.layout import SharesParameters
+from privacy.schemes.shares.layout import VALUE_WORDS, SharesParameters
 from privacy.schemes.shares.payload import payload_root
 from privacy.schemes.shares.sharing import SharesProtector, UpdateSecrets, seal_for_seats
 from privacy.signing import Purpose, public_bytes, sign
@@ -56,7 +56,7 @@ NAMES = ("east", "north", "south")
 STARTS = ("ea" * 32, "aa" * 32, "50" * 32)
 """What each seat drew when the process started that the plan is for."""
 
-DIMENSION = 2600
+DIMENSION = 5 * VALUE_WORDS + 100
 PARAMETERS = SharesParameters(value_bits=16, cohort_max=4, values_per_word=1, leaves_per_chunk=2)
 CHUNKS = 3
 
@@ -150,7 +150,8 @@ def contributed(of: Plan, name: str, secrets: UpdateSecrets | None = None) -> Co
     length = sum(map(len, payloads))
     piece = Piece(SEATS, SHARES, tree_root(leaves).hex(), len(payloads), length)
     seals = seals_of(of, name, secrets)
-    header = shared_contribution(of, name, piece, (first, second, third), seals)
+    ledger = made.ledger_of(name, of.terms.round)
+    header = shared_contribution(of, name, piece, (first, second, third), seals, ledger)
     return Contributed(made.signed_by(header, name), seals, payloads)
 
 

@@ -9,10 +9,13 @@ from participant.seat.acceptance import Acceptance
 from participant.seat.holding import Held
 from participant.seat.judging import judge
 from privacy.errors import IllegalEvent, StoreUnavailable
+from privacy.growth import LastSeen
 from privacy.records import Refused
 from tests.participant.seat import seated as work
 
 PLAN = work.plan()
+FIRST = 8 * PLAN.arithmetic.values_per_chunk + 16
+"""Bytes of the first chunk of a payload."""
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ async def test_what_another_process_took_is_not_fetched_again(tmp_path, desk):
     assert desk.streams == streams
 
 
-@pytest.mark.parametrize(("length", "from_chunk"), [(8200, 1), (100, 0), (0, 0)])
+@pytest.mark.parametrize(("length", "from_chunk"), [(FIRST + 56, 1), (100, 0), (0, 0)])
 async def test_a_payload_that_was_cut_goes_on_where_it_stopped(tmp_path, desk, length, from_chunk):
     """At a whole chunk; what a crash left of one is cut off."""
     await (await acceptance(tmp_path, desk)).accept("amber")
@@ -85,7 +88,7 @@ async def test_blocks_that_do_not_open_any_more_say_so(tmp_path, desk):
     held = await accepting.accept("amber")
     before = held.blocks(1)
     body = bytearray(payload(tmp_path).read_bytes())
-    body[8200] ^= 1
+    body[FIRST + 56] ^= 1
     payload(tmp_path).write_bytes(body)
 
     with pytest.raises(StoreUnavailable, match="damaged"):
@@ -149,6 +152,30 @@ async def test_another_contribution_than_the_candidates_name_is_fetched_again(tm
     assert work.refused_by(desk) == {"north": []}
     held = await sits.acceptance.accept("birch")
     assert held.digest == desk.parts["birch"].entry.contribution
+
+
+@pytest.mark.parametrize(("rows", "code"), [(0, "peer_ledger_rolled_back"), (-1, None)])
+async def test_a_site_with_an_older_ledger_than_was_seen_is_left_out(tmp_path, desk, rows, code):
+    """It alone, and by name: the others' round goes on. The control is one row shorter."""
+    at_work = work.seat(tmp_path, desk)
+    size = work.made.ledger_of("birch", PLAN.terms.round).size + rows
+    before = LastSeen(0, "0" * 64, work.made.ledger_of("birch", 0, size))
+    at_work.memory.sees_ledger("birch", before)
+
+    await judge(at_work, await work.sitting(at_work))
+
+    assert work.refused_by(desk) == {"north": [("birch", code)] if code else []}
+    newest = at_work.memory.ledger_seen("birch")
+    at_work.memory.close()
+    assert (newest == before) == bool(code)
+
+
+async def test_a_round_taken_again_is_no_older_ledger(tmp_path, desk):
+    """After a restart a seat sees the same headers again."""
+    for _ in range(2):
+        found = await (await acceptance(tmp_path, desk)).accept("amber")
+
+        assert isinstance(found, Held)
 
 
 async def test_the_sum_of_a_holding_is_the_sum_of_its_updates(tmp_path, desk):

@@ -198,3 +198,18 @@ async def test_a_cohort_the_coordinator_has_not_signed_is_refused(tmp_path, desk
     desk.cohort = unsigned
     with pytest.raises(InvalidSignature):
         await certified(tmp_path, desk)
+
+
+@pytest.mark.parametrize("names", [work.SITES[:3], work.SITES])
+async def test_a_sum_with_less_noise_than_was_accounted_is_not_certified(tmp_path, names):
+    """Two honest sites and two colluders are four: of three no seat adds anything."""
+    noise = made.shared_noise("2", units_cap=1, noise_multiplier="0.5", honest=2, colluders=2)
+    desk = work.Desk.of(work.plan(**noise, cohort_minimum=4, quorum=4))
+    desk.names = names
+
+    if len(names) == 4:
+        await certified(tmp_path, desk)
+    else:
+        with pytest.raises(CohortTooSmall):
+            await certified(tmp_path, desk)
+    assert bool(desk.certificate) == (len(names) == 4)

@@ -30,7 +30,7 @@ from tests.participant import signed_round as made
 from tests.participant.seat.table import Relay
 
 LIED = at.lied_about(1)
-LEAF = Wanted(1, 2)
+LEAF = Wanted(1, 1)
 
 
 @pytest.fixture(autouse=True)

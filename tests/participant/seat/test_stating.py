@@ -22,6 +22,7 @@ from privacy.errors import (
 )
 from privacy.merkle import tree_root
 from privacy.records import SeatSum, digest_of
+from privacy.schemes.shares.layout import VALUE_WORDS, WORDS_PER_LEAF
 from privacy.schemes.shares.opening import SharesRevealer
 from privacy.sealing import ciphertext_digest, open_sealed, open_stream
 from privacy.signing import Purpose
@@ -29,6 +30,7 @@ from tests.participant import signed_round as made
 from tests.participant.seat import seated as work
 
 PLAN = work.plan()
+PER_CHUNK = PLAN.arithmetic.values_per_chunk
 
 
 def frozen(plan=PLAN, **instead):
@@ -223,7 +225,7 @@ async def test_a_part_that_the_disk_has_changed_is_found_before_the_sum_counts(t
     await judge(at_work, sits)
     path = tmp_path / "north" / "parts" / "000001" / "cedar" / "payload"
     body = bytearray(path.read_bytes())
-    body[10000] ^= 1
+    body[24 * VALUE_WORDS] ^= 1
     path.write_bytes(body)
 
     with pytest.raises(StoreUnavailable, match="the part of cedar is damaged"):
@@ -318,8 +320,8 @@ async def test_memory_does_not_grow_with_the_model(tmp_path):
         for _ in chunks:
             pass
 
-    await peak(1016)  # what is loaded once
-    small, large = await peak(5 * 1016), await peak(50 * 1016)
+    await peak(PER_CHUNK)  # what is loaded once
+    small, large = await peak(5 * PER_CHUNK), await peak(50 * PER_CHUNK)
 
     assert large < small + 100_000
 
@@ -329,8 +331,9 @@ def test_sealed_chunks_have_the_length_that_is_read(tmp_path):
     outbox = SumOutbox(tmp_path, PLAN)
 
     assert [outbox.length_of(chunk) for chunk in range(3)] == [
-        80 + 2 * 4096 + 16,
-        80 + 2 * 4096 + 16,
-        80 + 2 * 4096 + 16,
+        80 + 2 * 8 * WORDS_PER_LEAF + 16,
+        80 + 2 * 8 * WORDS_PER_LEAF + 16,
+        80 + 2 * 8 * WORDS_PER_LEAF + 16,
     ]
-    assert SumOutbox(tmp_path, work.plan(1016 + 10)).length_of(1) == 80 + 4096 + 16
+    shorter = SumOutbox(tmp_path, work.plan(PER_CHUNK + 10))
+    assert shorter.length_of(1) == 80 + 8 * WORDS_PER_LEAF + 16

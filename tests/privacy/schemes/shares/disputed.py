@@ -18,12 +18,12 @@ from privacy.schemes.shares.evidence import (
     leaf_hashes,
     show,
 )
-from privacy.schemes.shares.layout import SharesParameters, Words, block_root
+from privacy.schemes.shares.layout import VALUE_WORDS, SharesParameters, Words, block_root
 from privacy.schemes.shares.seat_sum import takes_payload
 from tests.privacy.schemes.shares.three_seats import Sent, drawn, send
 
 PARAMETERS = SharesParameters(24, 8, leaves_per_chunk=4)
-DIMENSION = 2 * 4 * 508 + 600
+DIMENSION = 2 * 4 * VALUE_WORDS + 1200
 LEAVES = (4, 4, 2)
 SITES = ("amber", "birch", "cedar")
 
@@ -121,5 +121,5 @@ def settled(component: int, sums: dict[int, Component]):
 
 
 def forged(shown: ShownLeaf, words: Words) -> ShownLeaf:
-    """The same path with other words, shape (512,)."""
+    """The same path with other words, shape (1024,)."""
     return replace(shown, words=words.astype("<u8").tobytes())

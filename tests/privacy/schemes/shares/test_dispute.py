@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from privacy.errors import MalformedMessage, NotYet, RootMismatch, UnsafeParameters
 from privacy.schemes.shares.dispute import Evidence, holders_of, judge
 from privacy.schemes.shares.evidence import ChunkRoots, LeafHashes, Place
-from privacy.schemes.shares.layout import held_by
+from privacy.schemes.shares.layout import WORDS_PER_LEAF, held_by
 from tests.privacy.schemes.shares import disputed
 from tests.privacy.schemes.shares.disputed import LEAVES, SITES, honest
 
@@ -22,7 +22,9 @@ SIDES = [
 sides = pytest.mark.parametrize(("component", "liar", "other"), SIDES)
 
 places = st.integers(0, 2).flatmap(
-    lambda chunk: st.tuples(st.just(chunk), st.integers(0, LEAVES[chunk] - 1), st.integers(0, 511))
+    lambda chunk: st.tuples(
+        st.just(chunk), st.integers(0, LEAVES[chunk] - 1), st.integers(0, WORDS_PER_LEAF - 1)
+    )
 )
 amounts = st.integers(1, 2**64 - 1)
 
@@ -93,7 +95,7 @@ def test_who_refuses_is_named_where_the_other_is_right(component, liar, other):
 @sides
 def test_a_liar_is_named_though_the_other_does_not_answer(component, liar, other):
     """Its own leaves of the sites lead to their signed roots, and against it."""
-    sums = {liar: honest(component).changed(2, 1, 511), other: honest(component)}
+    sums = {liar: honest(component).changed(2, 1, WORDS_PER_LEAF - 1), other: honest(component)}
     opened = disputed.dispute(component, sums)
     place = disputed.find(opened, sums)
 

@@ -19,7 +19,7 @@ from privacy.schemes.shares.evidence import (
     first_difference,
     show,
 )
-from privacy.schemes.shares.layout import MOST_LEAVES
+from privacy.schemes.shares.layout import MOST_LEAVES, WORDS_PER_LEAF
 from tests.privacy.schemes.shares.disputed import LEAVES, honest
 
 SUM = honest(2)
@@ -44,7 +44,7 @@ def test_a_leaf_that_is_shown_stands_at_its_place_and_at_no_other(chunk, leaf):
 @pytest.mark.parametrize(
     "changed",
     [
-        replace(LEAF, words=bytes(4096)),
+        replace(LEAF, words=bytes(8 * WORDS_PER_LEAF)),
         replace(LEAF, words=LEAF.words[:-8]),
         replace(LEAF, leaf_path=LEAF.leaf_path[::-1]),
         replace(LEAF, leaf_path=LEAF.leaf_path[:-1]),
@@ -62,7 +62,7 @@ def test_anything_else_is_refused_by_name(changed):
         check_shown(changed, AT, SUM.root, "seat 2")
 
 
-@given(st.integers(0, 4095), st.integers(0, 7))
+@given(st.integers(0, 8 * WORDS_PER_LEAF - 1), st.integers(0, 7))
 @settings(deadline=None, max_examples=50)
 def test_no_bit_of_the_words_can_be_changed(at, bit):
     """Blinding words are words."""
@@ -164,7 +164,7 @@ def test_what_is_written_is_read(value):
         LeafHashes((DIGEST,) * (MOST_LEAVES + 1)),
         replace(LEAF, words=LEAF.words + bytes(8)),
         replace(LEAF, words=LEAF.words[8:]),
-        replace(LEAF, leaf_path=(DIGEST,) * 9),
+        replace(LEAF, leaf_path=(DIGEST,) * 8),
         replace(LEAF, chunk_path=(DIGEST,) * 15),
         replace(LEAF, chunk_root=b""),
     ],
@@ -180,7 +180,7 @@ def test_no_other_size_is_read(value):
     [
         ChunkRoots((DIGEST,) * MOST_CHUNKS),
         LeafHashes((DIGEST,) * MOST_LEAVES),
-        ShownLeaf(bytes(4096), (DIGEST,) * 8, DIGEST, (DIGEST,) * 14),
+        ShownLeaf(bytes(8 * WORDS_PER_LEAF), (DIGEST,) * 7, DIGEST, (DIGEST,) * 14),
     ],
     ids=["roots", "hashes", "leaf"],
 )

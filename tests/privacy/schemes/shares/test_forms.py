@@ -10,7 +10,7 @@ import pytest
 from privacy import canonical
 from privacy.schemes.keystream import UpdateContext
 from privacy.schemes.shares.evidence import ChunkRoots, Place, check_shown, leaf_hashes, show
-from privacy.schemes.shares.layout import SharesParameters, block_root
+from privacy.schemes.shares.layout import VALUE_WORDS, SharesParameters, block_root
 from privacy.schemes.shares.seat_sum import HeldShares, SeatCombiner, takes_payload
 from privacy.schemes.shares.seat_total import decode_totals
 from privacy.schemes.shares.sharing import SharesProtector, UpdateSecrets
@@ -96,7 +96,7 @@ def test_seats_hold_the_words_of_the_file(of, seat):
             words = block.astype("<u8").tobytes()
             assert sha256(words).hexdigest() == expected["sha256_of_components"][component]
             assert [str(each) for each in block[0, :2]] == expected["first_words"][component]
-            blinding = [str(each) for each in block[0, 508:]]
+            blinding = [str(each) for each in block[0, VALUE_WORDS:]]
             assert blinding == expected["blinding_of_leaf_0"][component]
 
 

@@ -51,7 +51,7 @@ def test_there_are_three_seats_and_each_is_one(seats: tuple[int, int]) -> None:
         ((16, 8, 0), "values in a word 0"),
         ((16, 8, 5), "values in a word 5"),
         ((16, 8, 1, 0), "leaves in a chunk 0"),
-        ((16, 8, 1, 256), "leaves in a chunk 256"),
+        ((16, 8, 1, 128), "leaves in a chunk 128"),
         ((16, 8, 4), "need 76 bits"),
         ((24, 1000, 2), "need 68 bits"),
     ],
@@ -93,19 +93,19 @@ def test_a_sum_that_no_cohort_reaches_is_refused() -> None:
             parameters.from_words(parameters.to_words(beyond), 7, 2)
 
 
-@pytest.mark.parametrize("count", [1, 507, 508, 509, 1016, 1200])
+@pytest.mark.parametrize("count", [1, 1019, 1020, 1021, 2040, 2200])
 def test_a_block_gives_back_its_words_and_holds_zero_after_them(count: int) -> None:
     """Zeros add nothing to norms and dot products."""
     words = np.arange(1, count + 1, dtype=np.uint64)
-    leaves = -(-count // 508)
+    leaves = -(-count // 1020)
     blinding = np.full((leaves, 4), 9, np.uint64)
 
     block = block_of(words, blinding)
-    full = np.ones((leaves, 512), np.uint64)
+    full = np.ones((leaves, 1024), np.uint64)
     clear_tail(full, count)
 
     assert np.array_equal(flat(block, count), words)
-    assert int(block[:, :508].sum()) == int(words.sum())
-    assert np.array_equal(block[:, 508:], blinding)
-    assert int(full[:, :508].sum()) == count
-    assert np.all(full[:, 508:] == 1)
+    assert int(block[:, :1020].sum()) == int(words.sum())
+    assert np.array_equal(block[:, 1020:], blinding)
+    assert int(full[:, :1020].sum()) == count
+    assert np.all(full[:, 1020:] == 1)

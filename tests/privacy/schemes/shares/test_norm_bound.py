@@ -7,7 +7,7 @@ import pytest
 
 from privacy.errors import UnsafeParameters
 from privacy.schemes.shares import norm_bound
-from privacy.schemes.shares.layout import SharesParameters, block_of
+from privacy.schemes.shares.layout import VALUE_WORDS, WORDS_PER_LEAF, SharesParameters, block_of
 from privacy.schemes.shares.norm_bound import LEAVES_IN_GROUP, PROJECTIONS, NormBound, Projections
 from tests.privacy.schemes.shares.three_seats import drawn, send
 
@@ -20,7 +20,7 @@ def block(vector):
     """Words of a vector that no site's grid would hold, in one block."""
     words = np.zeros(DIMENSION, np.uint64)
     words[: len(vector)] = np.array(vector, np.uint64)
-    return block_of(words, np.zeros((-(-DIMENSION // 508), 4), np.uint64))
+    return block_of(words, np.zeros((-(-DIMENSION // VALUE_WORDS), 4), np.uint64))
 
 
 def squared_norm(vector):
@@ -119,7 +119,7 @@ def test_a_single_row_lets_half_of_them_through():
 def test_projections_of_components_add_up_to_those_of_the_update():
     """Each seat projects its own, over several chunks and groups of leaves."""
     parameters = SharesParameters(24, 4, leaves_per_chunk=LEAVES_IN_GROUP + 3)
-    dimension = 2 * 508 * (LEAVES_IN_GROUP + 3) + 800
+    dimension = 2 * VALUE_WORDS * (LEAVES_IN_GROUP + 3) + 1600
     update = drawn(parameters, dimension, 1)
     sent, rows = send(parameters, update), Projections(bytes(32))
     total = np.zeros(PROJECTIONS, np.uint64)
@@ -132,9 +132,9 @@ def test_projections_of_components_add_up_to_those_of_the_update():
     geometry = parameters.geometry(dimension)
     for chunk in range(3):
         part = update[geometry.span(chunk)]
-        for group, start in enumerate(range(0, part.size, 508 * LEAVES_IN_GROUP)):
-            values = part[start : start + 508 * LEAVES_IN_GROUP]
-            coefficients = rows.coefficients(chunk, group, -(-values.size // 508))
+        for group, start in enumerate(range(0, part.size, VALUE_WORDS * LEAVES_IN_GROUP)):
+            values = part[start : start + VALUE_WORDS * LEAVES_IN_GROUP]
+            coefficients = rows.coefficients(chunk, group, -(-values.size // VALUE_WORDS))
             expected += values @ coefficients[: values.size].astype(np.int64)
     assert np.array_equal(total.view(np.int64), expected)
 
@@ -154,22 +154,23 @@ def test_sites_are_projected_alike_together_and_alone(monkeypatch, largest):
 
 def test_the_largest_words_are_projected_exactly():
     """All at 2^64 - 1, which is -1: the projection is minus the row's sum."""
-    rows, words = Projections(bytes(32)), np.full((4, 512), 2**64 - 1, np.uint64)
+    rows = Projections(bytes(32))
+    words = np.full((LEAVES_IN_GROUP, WORDS_PER_LEAF), 2**64 - 1, np.uint64)
 
     (found,) = rows.project(0, [words])
 
-    sums = rows.coefficients(0, 0, 4).sum(axis=0).astype(np.int64)
+    sums = rows.coefficients(0, 0, LEAVES_IN_GROUP).sum(axis=0).astype(np.int64)
     assert np.array_equal(found.view(np.int64), -sums)
 
 
 def test_coefficients_are_zero_half_of_the_time_and_balanced():
     """Within six deviations; and each row, chunk, group and seed has its own."""
     rows = Projections(bytes(32))
-    drawn_ = rows.coefficients(0, 0, 4)
+    drawn_ = rows.coefficients(0, 0, LEAVES_IN_GROUP)
 
     shares = [float((drawn_ == value).mean()) for value in (-1, 0, 1)]
-    others = [rows.coefficients(1, 0, 4), rows.coefficients(0, 1, 4)]
-    others.append(Projections(bytes([1]) + bytes(31)).coefficients(0, 0, 4))
+    others = [rows.coefficients(1, 0, LEAVES_IN_GROUP), rows.coefficients(0, 1, LEAVES_IN_GROUP)]
+    others.append(Projections(bytes([1]) + bytes(31)).coefficients(0, 0, LEAVES_IN_GROUP))
 
     assert np.allclose(shares, [0.25, 0.5, 0.25], atol=0.008)
     assert abs(np.corrcoef(drawn_.T) - np.eye(PROJECTIONS)).max() < 0.15
@@ -181,7 +182,9 @@ def test_a_smaller_group_has_the_first_rows_of_a_larger():
     """So that a short last chunk asks for no more than it needs."""
     rows = Projections(bytes(32))
 
-    assert np.array_equal(rows.coefficients(0, 0, 3), rows.coefficients(0, 0, 4)[: 3 * 508])
+    smaller, larger = rows.coefficients(0, 0, 1), rows.coefficients(0, 0, LEAVES_IN_GROUP)
+
+    assert np.array_equal(smaller, larger[:VALUE_WORDS])
 
 
 @pytest.mark.parametrize("norm", [0, -1, (1 << 24) + 1])

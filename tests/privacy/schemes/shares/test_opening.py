@@ -13,7 +13,13 @@ from privacy.schemes.ckks import make_cohort_key
 from privacy.schemes.ckks_parameters import fitting
 from privacy.schemes.ckks_sum import CkksCombiner
 from privacy.schemes.plain import PlainCombiner, PlainProtector, PlainRevealer
-from privacy.schemes.shares.layout import SharesParameters, block_root, held_by
+from privacy.schemes.shares.layout import (
+    VALUE_WORDS,
+    WORDS_PER_LEAF,
+    SharesParameters,
+    block_root,
+    held_by,
+)
 from privacy.schemes.shares.opening import (
     SharesRevealer,
     require_agreement,
@@ -24,7 +30,7 @@ from tests.privacy.schemes import masked
 from tests.privacy.schemes.shares.three_seats import drawn, send, totals
 
 PARAMETERS = SharesParameters(16, 8, leaves_per_chunk=4)
-DIMENSION = 1600
+DIMENSION = 3 * VALUE_WORDS + 100
 PAIRS = list(combinations(range(3), 2))
 
 
@@ -165,9 +171,9 @@ def test_the_root_of_a_sum_is_that_of_its_three_components_in_order():
     assert sum_root(roots[::-1]) != sum_root(roots)
 
 
-@pytest.mark.parametrize("dimension", [1, 508, 509, 1600, 2032, 2033, 10000])
+@pytest.mark.parametrize("dimension", [1, 1020, 1021, 3160, 4080, 4081, 20000])
 def test_a_sum_is_as_long_as_the_words_of_its_leaves(dimension):
     geometry = PARAMETERS.geometry(dimension)
-    leaves = sum(-(-geometry.values_in(at) // 508) for at in range(geometry.chunks))
+    leaves = sum(-(-geometry.values_in(at) // VALUE_WORDS) for at in range(geometry.chunks))
 
-    assert sum_length(PARAMETERS, dimension) == 3 * 8 * 512 * leaves
+    assert sum_length(PARAMETERS, dimension) == 3 * 8 * WORDS_PER_LEAF * leaves

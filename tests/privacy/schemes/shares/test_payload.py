@@ -6,12 +6,12 @@ import pytest
 
 from privacy.errors import MalformedMessage
 from privacy.merkle import tree_root
-from privacy.schemes.shares.layout import SharesParameters
+from privacy.schemes.shares.layout import VALUE_WORDS, SharesParameters
 from privacy.schemes.shares.payload import PayloadCheck, payload_root
 from tests.privacy.schemes.shares.three_seats import drawn, send
 
 PARAMETERS = SharesParameters(24, 8, leaves_per_chunk=4)
-DIMENSION = 4 * 508 + 600
+DIMENSION = 4 * VALUE_WORDS + 1200
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def test_the_root_is_that_of_the_documented_bytes(check, payloads):
 @pytest.mark.parametrize("per_word", [1, 2])
 def test_lengths_are_those_of_what_a_site_sends(per_word):
     parameters = SharesParameters(24, 8, per_word, leaves_per_chunk=4)
-    check = PayloadCheck(parameters, 6000)
-    sent = send(parameters, drawn(parameters, 6000, 1)).payloads
+    check = PayloadCheck(parameters, 12 * VALUE_WORDS - 96)
+    sent = send(parameters, drawn(parameters, 12 * VALUE_WORDS - 96, 1)).payloads
 
     assert [check.length_of(at) for at in range(len(sent))] == [len(each) for each in sent]
     assert check.length() == sum(map(len, sent))

@@ -7,7 +7,7 @@ import pytest
 
 from privacy.errors import MalformedMessage, NotYet, UnsafeParameters
 from privacy.schemes.keystream import UpdateContext
-from privacy.schemes.shares.layout import SharesParameters, held_by
+from privacy.schemes.shares.layout import VALUE_WORDS, SharesParameters, held_by
 from privacy.schemes.shares.replicated import (
     PairSecrets,
     ProductShare,
@@ -19,7 +19,7 @@ from privacy.schemes.shares.seat_sum import SeatCombiner, takes_payload
 from tests.privacy.schemes.shares.three_seats import CONTEXT, drawn, send
 
 PARAMETERS = SharesParameters(24, 4, leaves_per_chunk=4)
-DIMENSION = 2 * 2032 + 600
+DIMENSION = 2 * 4 * VALUE_WORDS + 1200
 CHUNKS = 3
 
 

@@ -7,12 +7,12 @@ import pytest
 
 from privacy.errors import CohortTooSmall, MalformedMessage, UnsafeParameters
 from privacy.schemes.shares import seat_sum
-from privacy.schemes.shares.layout import SharesParameters
+from privacy.schemes.shares.layout import VALUE_WORDS, SharesParameters
 from privacy.schemes.shares.seat_sum import SeatCombiner, takes_payload
 from tests.privacy.schemes.shares.three_seats import drawn, send
 
 PARAMETERS = SharesParameters(24, 3, leaves_per_chunk=4)
-DIMENSION = 4 * 508 + 600
+DIMENSION = 4 * VALUE_WORDS + 1200
 
 
 @pytest.fixture(scope="module")

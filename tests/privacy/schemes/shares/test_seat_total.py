@@ -4,12 +4,18 @@ import numpy as np
 import pytest
 
 from privacy.errors import MalformedMessage, RootMismatch
-from privacy.schemes.shares.layout import SharesParameters
-from privacy.schemes.shares.seat_total import decode_totals
+from privacy.schemes.shares.layout import (
+    MOST_LEAVES,
+    VALUE_WORDS,
+    WORDS_PER_LEAF,
+    SharesParameters,
+)
+from privacy.schemes.shares.seat_total import SeatTotal, decode_totals
+from privacy.sealing import CHUNK_OVERHEAD
 from tests.privacy.schemes.shares.three_seats import drawn, send, totals
 
 PARAMETERS = SharesParameters(24, 3, leaves_per_chunk=4)
-DIMENSION = 600
+DIMENSION = VALUE_WORDS + 100
 LEAVES = 2
 HEADER = 4 + 4 + 4 + 4 + 64
 
@@ -30,7 +36,7 @@ def test_what_is_written_is_read(statements, components):
     assert set(read.blocks) == set(components)
     assert all(np.array_equal(read.blocks[c], said.blocks[c]) for c in components)
     assert read.encode() == said.encode()
-    assert len(said.encode()) == HEADER + len(components) * LEAVES * 4096
+    assert len(said.encode()) == HEADER + len(components) * LEAVES * 8 * WORDS_PER_LEAF
 
 
 def test_several_follow_each_other(statements):
@@ -49,7 +55,7 @@ def test_no_other_header_is_read(statements, at):
         decode_totals(bytes(payload), 0, LEAVES)
 
 
-@pytest.mark.parametrize("length", [1, HEADER - 1, HEADER, HEADER + 4096, -1])
+@pytest.mark.parametrize("length", [1, HEADER - 1, HEADER, HEADER + 8 * WORDS_PER_LEAF, -1])
 def test_a_cut_form_is_refused(statements, length):
     with pytest.raises(MalformedMessage):
         decode_totals(statements[0].encode()[:length], 0, LEAVES)
@@ -68,3 +74,14 @@ def test_words_that_are_not_those_of_the_roots_are_refused(statements, at):
 
 def test_sums_do_not_print(statements):
     assert str(statements[0].blocks[0][0, 0]) not in repr(statements[0])
+
+
+def test_the_largest_chunk_of_a_plan_is_below_a_mebibyte_when_sealed():
+    """What travels as one message; a leaf more would not be."""
+    sizes = [
+        len(SeatTotal(0, 0, (bytes(32), bytes(32)), {0: block}).encode()) + CHUNK_OVERHEAD
+        for leaves in (MOST_LEAVES, MOST_LEAVES + 1)
+        for block in [np.zeros((leaves, WORDS_PER_LEAF), np.uint64)]
+    ]
+
+    assert sizes[0] < 1 << 20 < sizes[1]

@@ -11,7 +11,7 @@ from Crypto.Protocol.KDF import HKDF
 
 from privacy.errors import MalformedMessage, UnsafeParameters
 from privacy.schemes.keystream import UpdateContext
-from privacy.schemes.shares.layout import SharesParameters, flat
+from privacy.schemes.shares.layout import VALUE_WORDS, SharesParameters, flat
 from privacy.schemes.shares.seat_sum import HeldShares
 from privacy.schemes.shares.sharing import (
     SeatSecrets,
@@ -25,7 +25,8 @@ from privacy.signing import transcript
 from tests.privacy.schemes.shares.three_seats import CONTEXT, drawn, send
 
 PARAMETERS = SharesParameters(24, 8, leaves_per_chunk=4)
-DIMENSION = 4 * 508 + 600
+FULL, REST = 4 * VALUE_WORDS, 1200
+DIMENSION = FULL + REST
 PAIRS = [HpkeKeyPair.generate(os.urandom) for _ in range(3)]
 PUBLIC = [pair.public for pair in PAIRS]
 
@@ -74,11 +75,11 @@ def test_what_travels_is_that_of_another_implementation(sent):
     words = cipher.decrypt_and_verify(sent.payloads[1][:-16], sent.payloads[1][-16:])
 
     third, _ = sent.held(PARAMETERS, DIMENSION, 2).blocks(1, sent.payloads[1])
-    assert words == flat(third, 600).astype("<u8").tobytes()
+    assert words == flat(third, REST).astype("<u8").tobytes()
 
 
 def test_eight_bytes_a_word_and_a_tag_travel(sent):
-    assert [len(payload) for payload in sent.payloads] == [8 * 2032 + 16, 8 * 600 + 16]
+    assert [len(payload) for payload in sent.payloads] == [8 * FULL + 16, 8 * REST + 16]
 
 
 def test_two_values_in_a_word_halve_what_travels(update):
@@ -86,17 +87,17 @@ def test_two_values_in_a_word_halve_what_travels(update):
 
     lengths = [len(payload) for payload in send(packed, update).payloads]
 
-    assert lengths == [8 * (2632 // 2) + 16]
+    assert lengths == [8 * (DIMENSION // 2) + 16]
 
 
 def test_a_chunk_is_split_once(update):
     """Two payloads under the same secrets would differ by what the two updates differ."""
     secrets = UpdateSecrets.generate(os.urandom)
     protector = SharesProtector(PARAMETERS, DIMENSION, CONTEXT, secrets)
-    protector.protect(1, update[2032:])
+    protector.protect(1, update[FULL:])
 
     with pytest.raises(UnsafeParameters, match="chunk 1 has been split"):
-        protector.protect(1, update[2032:] * 0)
+        protector.protect(1, update[FULL:] * 0)
 
 
 def test_equal_updates_are_sent_as_different_words(update):
@@ -129,14 +130,14 @@ def test_what_was_sent_for_something_else_does_not_open(sent, context):
 
 
 def test_a_chunk_opens_at_its_own_place_only():
-    sent = send(PARAMETERS, drawn(PARAMETERS, 2 * 2032, 2))
-    held = sent.held(PARAMETERS, 2 * 2032, 1)
+    sent = send(PARAMETERS, drawn(PARAMETERS, 2 * FULL, 2))
+    held = sent.held(PARAMETERS, 2 * FULL, 1)
 
     with pytest.raises(MalformedMessage, match="chunk 1 of charite does not open"):
         held.blocks(1, sent.payloads[0])
 
 
-@pytest.mark.parametrize("at", [0, 16000, -1])
+@pytest.mark.parametrize("at", [0, 8 * FULL - 256, -1])
 def test_a_flipped_bit_is_refused(sent, at):
     payload = bytearray(sent.payloads[0])
     payload[at] ^= 1

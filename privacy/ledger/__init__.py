@@ -1,0 +1,118 @@
+"""The privacy ledger as a value: rows, the hash chain over them, and what they add up to.
+
+rows      what a site writes down, and which members each type has
+amounts   costs and epsilons as rows state them
+lineage   how versions of a dataset follow from each other
+officers  two persons for a higher limit
+signed    who signed a row
+state     what a chain of rows adds up to
+"""
+
+from .amounts import (
+    Charged,
+    Cumulative,
+    Divergences,
+    costs_from,
+    cumulative,
+    decimal_text,
+    divergences_of,
+    epsilon_text,
+)
+from .officers import (
+    Standing,
+    check_approval,
+    check_proposal,
+    limits_of,
+    policy_digest,
+    policy_of,
+    proposal_bytes,
+    proposal_digest,
+    sign_approval,
+    sign_proposal,
+    sign_wanted,
+)
+from .rows import (
+    MAY_HAVE,
+    MEMBERS,
+    NOTHING_SENT,
+    START,
+    Approval,
+    Audited,
+    Checkpoint,
+    Dataset,
+    KeyText,
+    Name,
+    Noise,
+    Released,
+    Result,
+    Row,
+    RowType,
+    SpendPolicy,
+    Witness,
+    check_members,
+)
+from .signed import check_signature, sign_row
+from .state import (
+    LedgerState,
+    Output,
+    Reservation,
+    check_cost,
+    check_limits,
+    check_sums,
+    follow,
+    follow_row,
+    idempotency_of,
+    read_row,
+)
+
+__all__ = [
+    "MAY_HAVE",
+    "MEMBERS",
+    "NOTHING_SENT",
+    "START",
+    "Approval",
+    "Audited",
+    "Charged",
+    "Checkpoint",
+    "Cumulative",
+    "Dataset",
+    "Divergences",
+    "KeyText",
+    "LedgerState",
+    "Name",
+    "Noise",
+    "Output",
+    "Released",
+    "Reservation",
+    "Result",
+    "Row",
+    "RowType",
+    "SpendPolicy",
+    "Standing",
+    "Witness",
+    "check_approval",
+    "check_cost",
+    "check_limits",
+    "check_members",
+    "check_proposal",
+    "check_signature",
+    "check_sums",
+    "costs_from",
+    "cumulative",
+    "decimal_text",
+    "divergences_of",
+    "epsilon_text",
+    "follow",
+    "follow_row",
+    "idempotency_of",
+    "limits_of",
+    "policy_digest",
+    "policy_of",
+    "proposal_bytes",
+    "proposal_digest",
+    "read_row",
+    "sign_approval",
+    "sign_proposal",
+    "sign_row",
+    "sign_wanted",
+]

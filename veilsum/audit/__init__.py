@@ -1,0 +1,1 @@
+"""Evidence about privacy: made, checked, explained and tested."""

@@ -1,0 +1,39 @@
+"""One round of the demo's training, without keys, network or processes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from participant.gradient_sum import gradient_sum
+from participant.privatise import privatise
+from participant.random_words import Entropy
+from participant.site import Site
+from participant.train import train
+from privacy.distributed_sum import DistributedSum
+
+from .settings import Job
+
+
+def change(
+    job: Job, sites: Sequence[Site], vector: NDArray[np.float64], entropy: Entropy
+) -> NDArray[np.float64]:
+    """Return what one round over `sites` adds to the global model, shape (d,).
+
+    The same training, clipping, noise and grid as in the demo, and the same step at the end.
+    """
+    total = np.sum([_update(job, site, vector, entropy) for site in sites], axis=0)
+    order = job.training
+    parts = order.divisor if isinstance(order, DistributedSum) else len(sites)
+    step: NDArray[np.float64] = job.grid.from_grid(total) / parts
+    return float(job.server_learning_rate) * step
+
+
+def _update(
+    job: Job, site: Site, vector: NDArray[np.float64], entropy: Entropy
+) -> NDArray[np.int64]:
+    order = job.training
+    if isinstance(order, DistributedSum):
+        return gradient_sum(site, job.shapes, vector, order, job.grid, entropy)
+    update = train(site, job.shapes, vector, order, entropy)
+    return privatise(update, float(job.clip), job.grid)
