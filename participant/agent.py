@@ -32,7 +32,7 @@ from privacy.signing import Purpose
 from privacy.vectors import Shapes
 from veilsum.files import hold
 
-from . import kept, keying, models, outcome, policy, spool
+from . import kept, keying, models, policy, spool
 from .adopt import Adopter
 from .certify import Certifier
 from .config import SiteConfig, dataset_of, ledger_of, limits_of
@@ -41,7 +41,9 @@ from .contribute import Contributor
 from .found import admitted_history, found
 from .kept import Kept
 from .keys import SiteKeys
-from .ledger import SiteLedger
+from .ledger import outcome
+from .ledger.peers import Peers, own_header, require_newest
+from .ledger.site_ledger import SiteLedger
 from .letters import Letters, Mailbox
 from .memory import Memory
 from .models import Models
@@ -49,7 +51,6 @@ from .opener import Opener, Opening
 from .outbox import Outbox, erase_until
 from .patience import Patience
 from .payout import Payouts
-from .peers import Peers, own_header, require_newest
 from .planned import check_planned
 from .seat import recall
 from .send import Sender

@@ -21,8 +21,8 @@ from . import policy as policies
 from .config import Policy
 from .coordinator import Coordinator
 from .frozen import check_frozen_cohort
+from .ledger.peers import Peers
 from .memory import Memory
-from .peers import Peers
 from .planned import planned
 from .seat_calls import SeatCalls
 

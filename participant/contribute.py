@@ -26,7 +26,7 @@ from veilsum.files import make_folder, write_durably
 
 from .frozen import header_kind
 from .kept import Kept
-from .ledger import SiteLedger
+from .ledger.site_ledger import SiteLedger
 from .masking import seal_mask
 from .outbox import Outbox
 from .send import Sender

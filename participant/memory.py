@@ -18,7 +18,7 @@ from privacy.growth import LastSeen, SeenOf
 from privacy.ledger import Checkpoint
 from veilsum.files import disk_errors
 
-from .ledger_store import open_to_read
+from .ledger.store import open_to_read
 from .models import Models
 
 _SCHEMA = """

@@ -38,10 +38,10 @@ from .coordinator import Coordinator
 from .fetch import fetch_model, fetch_sum
 from .frozen import Frozen
 from .keys import SiteKeys
+from .ledger.peers import Peers
 from .masking import open_masks
 from .memory import Memory
 from .models import Models
-from .peers import Peers
 from .planned import planned
 from .seat_calls import SeatCalls
 from .seat_sums import SeatSums, agreeing

@@ -31,7 +31,7 @@ ALLOWED = {
     "participant/auditing/run.py": {"connect"},
     "participant/coordinator.py": {"write"},
     "participant/keys.py": {"open", "fdopen", "write"},
-    "participant/ledger_store.py": {"open_descriptor", "connect", "copyfile"},
+    "participant/ledger/store.py": {"open_descriptor", "connect", "copyfile"},
     "participant/memory.py": {"connect", "touch"},
     "participant/models.py": {"open"},
     "participant/payout.py": {"connect"},

@@ -12,7 +12,7 @@ import pytest
 
 from participant.contribute import Contributor
 from participant.kept import Kept
-from participant.ledger import SiteLedger
+from participant.ledger.site_ledger import SiteLedger
 from participant.outbox import Outbox
 from privacy import ledger as ledgers
 from privacy.accounting import NeighbouringRelation, UnitOfPrivacy, epsilon_of

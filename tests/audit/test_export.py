@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from coordinator.adapters.store import open_store
-from participant import ledger_store
+from participant.ledger import store
 from privacy.errors import ConfigError, MissingDependency, StoreUnavailable
 from privacy.evidence.bundle import LARGEST_BUNDLE, Document, Head, RowLine
 from privacy.evidence.finding import Outcome
@@ -85,7 +85,7 @@ def test_an_export_marks_the_ledger_while_its_site_is_at_work(tmp_path):
 def test_a_ledger_that_another_process_holds_is_exported_as_it_is(tmp_path, monkeypatch):
     """Evidence does not wait for a process that hangs; only the new CHECKPOINT is missing."""
     state_folder.make(tmp_path)
-    monkeypatch.setattr(ledger_store, "_LOCK_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(store, "_LOCK_TIMEOUT_SECONDS", 0.05)
     other = sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 

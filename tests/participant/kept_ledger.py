@@ -7,9 +7,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from participant.ledger import SiteLedger
+from participant.ledger.peers import Peers
+from participant.ledger.site_ledger import SiteLedger
 from participant.memory import Memory
-from participant.peers import Peers
 from privacy.accounting import NeighbouringRelation, UnitOfPrivacy
 from privacy.budget import SpendLimits
 from privacy.events import DpEvent, Events, Gaussian, PoissonSampled, SelfComposed

@@ -15,11 +15,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from participant import outcome
 from participant.contribute import Contributor
 from participant.kept import Kept
 from participant.keys import SiteKeys, load_keys
-from participant.ledger import SiteLedger
+from participant.ledger import outcome
+from participant.ledger.site_ledger import SiteLedger
 from participant.memory import Memory
 from participant.outbox import Outbox
 from privacy import canonical

@@ -13,7 +13,7 @@ import pytest
 from participant.contribute import Contributor
 from participant.kept import Kept
 from participant.keys import make_keys
-from participant.ledger import SiteLedger
+from participant.ledger.site_ledger import SiteLedger
 from participant.masking import open_masks
 from participant.outbox import Outbox
 from participant.sign import read_header

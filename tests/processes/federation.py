@@ -17,7 +17,7 @@ from coordinator.state import Phase, Round
 from participant.config import limits_of, read
 from participant.init import init
 from participant.keys import load_keys
-from participant.ledger import SiteLedger
+from participant.ledger.site_ledger import SiteLedger
 from participant.memory import Memory
 from privacy import canonical
 from privacy.documents import unpack

@@ -16,7 +16,7 @@ import pytest
 
 from participant.config import limits_of, read
 from participant.keys import load_keys
-from participant.ledger import SiteLedger
+from participant.ledger.site_ledger import SiteLedger
 from privacy.ledger import RowType
 from tests.processes.federation import Federation, federation
 

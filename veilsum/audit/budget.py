@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from coordinator.keys import load_signing_key, make_signing_key
 from participant.config import SiteConfig, dataset_of
 from participant.keys import load_keys
-from participant.ledger import SiteLedger
-from participant.ledger_reading import LedgerReading
+from participant.ledger.reading import LedgerReading
+from participant.ledger.site_ledger import SiteLedger
 from privacy.budget import Costs, SpendLimits, costs_of
 from privacy.errors import (
     ConfigError,

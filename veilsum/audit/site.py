@@ -9,7 +9,7 @@ import structlog
 from participant.config import SiteConfig, ledger_of, limits_of
 from participant.kept import FOLDER, Kept
 from participant.keys import SiteKeys
-from participant.ledger_store import LedgerStore, store_errors
+from participant.ledger.store import LedgerStore, store_errors
 from privacy.documents import Signed
 from privacy.errors import IllegalEvent, StoreUnavailable
 from privacy.evidence.bundle import Config, Document, RowLine

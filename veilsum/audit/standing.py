@@ -8,7 +8,7 @@ import msgspec
 from coordinator.config import Settings
 from participant.config import SiteConfig, ledger_of, limits_of
 from participant.keys import load_keys
-from participant.ledger_reading import LedgerReading, ViewStatus
+from participant.ledger.reading import LedgerReading, ViewStatus
 from participant.memory import recall_ledger
 from privacy.budget import SpendLimits
 from privacy.evidence.verify import Mirror, verify

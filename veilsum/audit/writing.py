@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from participant.config import SiteConfig, ledger_of, limits_of
-from participant.ledger import SiteLedger
+from participant.ledger.site_ledger import SiteLedger
 from participant.memory import Memory
 
 

@@ -11,7 +11,7 @@ from coordinator.seated import ENOUGH
 from coordinator.state import Phase, Round
 from participant.config import ledger_of, limits_of, read
 from participant.keys import load_keys
-from participant.ledger_reading import LedgerReading, Status
+from participant.ledger.reading import LedgerReading, Status
 from participant.memory import Memory
 from participant.models import FOLDER as FOLDER_OF_MODELS
 from participant.models import Models

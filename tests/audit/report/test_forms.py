@@ -17,7 +17,7 @@ from veilsum.audit.report.contents import Report, State
 from veilsum.audit.report.drawings import drawings_of
 from veilsum.audit.report.page import page_of
 from veilsum.audit.report.paper import pages_of, pdf_of
-from veilsum.audit.report.parts import layout_of
+from veilsum.audit.report.parts.layout import layout_of
 from veilsum.audit.report.registry import registry_form
 from veilsum.audit.report.write import write_report
 

@@ -19,7 +19,8 @@ from veilsum.audit.report.contents import ReleaseFacts, State
 from veilsum.audit.report.drawings import drawings_of
 from veilsum.audit.report.evidence import read_evidence
 from veilsum.audit.report.gather import report_of
-from veilsum.audit.report.parts import claim_of, layout_of
+from veilsum.audit.report.parts.claim import claim_of
+from veilsum.audit.report.parts.layout import layout_of
 from veilsum.audit.report.registry import registry_form
 from veilsum.audit.report.release import countersigned_of
 

@@ -13,7 +13,9 @@ from veilsum.audit.report.blocks import Absent, Drawing, Table
 from veilsum.audit.report.contents import State
 from veilsum.audit.report.drawings import drawings_of, figure_of
 from veilsum.audit.report.mechanism import mechanism_of
-from veilsum.audit.report.parts import NO_EVIDENCE, claim_of, epsilon, layout_of
+from veilsum.audit.report.parts.claim import claim_of
+from veilsum.audit.report.parts.layout import layout_of
+from veilsum.audit.report.parts.wording import NO_EVIDENCE, epsilon
 from veilsum.audit.report.risk import posterior, risks_of
 
 TITLES = (

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 from msgspec.structs import replace
 
-from participant.ledger import SiteLedger
+from participant.ledger.site_ledger import SiteLedger
 from privacy import canonical
 from privacy import plan as plans
 from privacy.accounting import NeighbouringRelation, UnitOfPrivacy

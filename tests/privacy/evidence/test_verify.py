@@ -742,7 +742,7 @@ def rewritten(change):
 def test_a_site_that_states_a_cheaper_cost_is_a_mismatch(tmp_path, monkeypatch):
     """Every signature holds, and every epsilon is the sum of what is stated; events say more."""
     cheap = costs_of(Events(Gaussian("50"), Gaussian("50")))
-    monkeypatch.setattr("participant.ledger.costs_of", lambda events: cheap)
+    monkeypatch.setattr("participant.ledger.site_ledger.costs_of", lambda events: cheap)
     ledger = made.open_ledger(tmp_path)
     made.begin(ledger)
     made.spend(ledger, 1)
@@ -1247,7 +1247,9 @@ def test_a_site_that_registers_a_new_name_without_its_officers_is_found(tmp_path
     def forces(ledger):
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr("privacy.ledger.officers.Standing.check_dataset", lambda *_: None)
-            patched.setattr("participant.ledger.SiteLedger._check_name", lambda *_, **__: None)
+            patched.setattr(
+                "participant.ledger.site_ledger.SiteLedger._check_name", lambda *_, **__: None
+            )
             ledger.register(changed(made.DATASET, id="ward2"))
 
     text, policy, keys = spent_by(tmp_path, forces)
@@ -1269,7 +1271,7 @@ def test_rounds_committed_under_a_limit_that_was_lowered_before_are_a_breach(tmp
         with pytest.raises(BudgetExhausted):
             rounds_of(ledger, "ward", 1, held)
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr("participant.ledger.check_limits", lambda *_: None)
+            patched.setattr("participant.ledger.site_ledger.check_limits", lambda *_: None)
             rounds_of(ledger, "ward", 3, held)
 
     text, policy, keys = spent_by(tmp_path, lowers)

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from participant.ledger import SiteLedger
+from participant.ledger.site_ledger import SiteLedger
 from privacy.accounting import NeighbouringRelation, UnitOfPrivacy
 from privacy.budget import SpendLimits
 from privacy.errors import ConflictingContribution, LedgerRolledBack

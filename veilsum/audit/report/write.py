@@ -12,7 +12,7 @@ from .contents import Report
 from .drawings import drawings_of
 from .page import page_of
 from .paper import pdf_of
-from .parts import layout_of
+from .parts.layout import layout_of
 from .registry import registry_form
 
 PAGE, PAPER, NUMBERS, REGISTRY = "report.html", "report.pdf", "report.json", "registry.json"

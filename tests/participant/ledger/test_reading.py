@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from participant.ledger_reading import LedgerReading
+from participant.ledger.reading import LedgerReading
 from privacy.errors import IllegalEvent, LedgerRolledBack, RootMismatch
 from privacy.ledger import Checkpoint
 from privacy.log_tree import check_consistency, leaf_hash, prove_consistency

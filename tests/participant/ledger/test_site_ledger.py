@@ -16,7 +16,7 @@ import msgspec
 import pytest
 import rfc8785
 
-from participant.ledger import SiteLedger
+from participant.ledger.site_ledger import SiteLedger
 from privacy.accounting import UnitOfPrivacy, epsilon_of
 from privacy.budget import SpendLimits, spend_of, total
 from privacy.errors import (
@@ -64,7 +64,7 @@ from tests.participant.kept_ledger import (
     without_triggers,
 )
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LARGE = Gaussian("1")
 PREAMBLE = """
 import os, signal, sys, time

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from participant.ledger_store import LedgerStore
+from participant.ledger.store import LedgerStore
 from privacy.errors import SchemaMismatch, StoreUnavailable
 
 

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from participant.memory import Memory
+from participant.sign import read_header
 from privacy.documents import Signed
 from privacy.errors import InvalidSignature, LedgerRolledBack, WrongContext
 from privacy.growth import SeenOf, seen_in
@@ -17,9 +19,7 @@ from privacy.records import PURPOSES, Header, digest_of
 from privacy.roster import Roster
 from privacy.signing import Purpose, verify
 
-from .ledger import SiteLedger
-from .memory import Memory
-from .sign import read_header
+from .site_ledger import SiteLedger
 
 
 @dataclass(frozen=True)

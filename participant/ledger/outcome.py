@@ -8,7 +8,7 @@ from privacy.ledger import Released, Result
 from privacy.plan import Plan
 from privacy.records import Cohort, Release, digest_of
 
-from .ledger import SiteLedger
+from .site_ledger import SiteLedger
 
 
 def record(ledger: SiteLedger, dataset: str, plan: Plan, release: Release, cohort: Signed) -> None:

@@ -15,7 +15,7 @@ from privacy.events import SelfComposed
 from tests.participant import signed_round as made
 from tests.participant.paying_site import EVENTS, ROUNDS, PayingSite
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def killed(folder: Path, place: str) -> int:

@@ -30,7 +30,7 @@ from privacy.ledger import (
 )
 from privacy.log_tree import log_of
 
-from .ledger_store import LedgerStore, store_errors
+from .store import LedgerStore, store_errors
 
 View = Literal["sums", "vector"]
 """Towards whom: those who see sums only, or the coalition that can open one update."""

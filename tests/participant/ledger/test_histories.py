@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from participant.ledger import SiteLedger
+from participant.ledger.site_ledger import SiteLedger
 from privacy.budget import NO_COSTS, Costs, costs_of
 from privacy.errors import BudgetExhausted, ConflictingContribution, IllegalEvent
 from privacy.events import Events, Gaussian

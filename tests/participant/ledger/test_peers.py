@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
+from participant.ledger.peers import own_header
 from participant.memory import Memory
-from participant.peers import own_header
 from privacy.documents import Signed
 from privacy.errors import InvalidSignature, WrongContext
 from privacy.growth import seen_in

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from participant.contribute import noise_of
-from participant.outcome import honest_of, record, result_of
+from participant.ledger.outcome import honest_of, record, result_of
 from privacy.errors import IllegalEvent, WrongContext
 from privacy.ledger import Noise, Released, Result
 from privacy.mechanism import events_of

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from participant.ledger import SiteLedger
+from participant.ledger.site_ledger import SiteLedger
 from privacy.budget import SpendLimits
 from privacy.errors import (
     BudgetExhausted,
