@@ -31,7 +31,7 @@ setup: $(INSTALLED) ## Make .venv with the locked dependencies and the project
 demo: $(INSTALLED) ## Run a whole federation on this machine
 	$(BIN)/veilsum demo
 
-test: $(INSTALLED) ## Unit, law and process tests: pip's packages alone, about ten minutes
+test: $(INSTALLED) ## Unit, law and process tests: pip's packages alone, about twenty minutes
 	$(BIN)/python -m pytest -m "not integration and not deep and not fuzz" $(PYTEST_ARGS)
 
 integration: $(INSTALLED) ## Tests that need tools from outside pip

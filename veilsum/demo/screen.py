@@ -158,9 +158,9 @@ def _evidence(report: Report) -> list[str]:
     words = ", ".join(f"{name} {word}" for name, word in found.verdicts.items())
     return [
         f"Evidence     audit verify: {words}",
-        f"             report: {', '.join(found.report)}",
-        f"             again, there: {found.command}",
         f"             in {found.folder}",
+        f"             {', '.join(found.report)}",
+        f"             again: {found.command}",
     ]
 
 
