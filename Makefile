@@ -107,7 +107,8 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-e
 
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements/*.txt
 	$(COMPILE) --all-extras $(LOCK_ARGS) --output-file requirements/lock.txt
-	$(COMPILE) --constraints requirements/lock.txt --output-file requirements/coordinator.txt
+	$(COMPILE) --extra postgres --extra s3 --constraints requirements/lock.txt \
+	    --output-file requirements/coordinator.txt
 	$(COMPILE) --extra audit --extra ckks --extra training --extra chain \
 	    --constraints requirements/lock.txt --output-file requirements/participant.txt
 
