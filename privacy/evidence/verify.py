@@ -189,8 +189,10 @@ def check_whole(text: bytes, bundle: Bundle, keys: Keys | None) -> Checked:
     except VeilsumError as error:
         nobody = Trust((), {})
         finding = Finding(Outcome.TAMPERED, at, f"whose keys count: {error}")
-        return Checked(bundle, nobody, replay(bundle, nobody), papers, (finding,))
-    replayed = replay(bundle, trust)
+        unpriced = replay(bundle, nobody, amounts=False)
+        return Checked(bundle, nobody, unpriced, papers, (finding,))
+    # Where the seal is broken, what rows cost is no question any more: which byte, and soon.
+    replayed = replay(bundle, trust, amounts=_is_sealed(text, bundle))
     found = [*replayed.findings, *read_papers(bundle, trust, papers)]
     missing = missing_rosters(bundle)
     if missing:
@@ -199,6 +201,14 @@ def check_whole(text: bytes, bundle: Bundle, keys: Keys | None) -> Checked:
         # Last, because what stands above names the entry, and this cannot.
         found += _sealed(text, bundle, replayed)
     return Checked(bundle, trust, replayed, papers, tuple(found))
+
+
+def _is_sealed(text: bytes, bundle: Bundle) -> bool:
+    try:
+        check_sealed(text, bundle)
+    except VeilsumError:
+        return False
+    return True
 
 
 def _sealed(text: bytes, bundle: Bundle, replayed: Replayed) -> Iterator[Finding]:
