@@ -31,13 +31,38 @@ class ChunkTask:
 def add_chunk(task: ChunkTask, objects: ObjectStore) -> SumChunk:
     """Store one chunk of a sum, durably, and return what its row must say.
 
+    Raises:
+        ConflictingContribution: another sum is stored in its place.
+        RootMismatch, NotYet, MalformedMessage, StoreUnavailable: as for `sum_chunk`.
+    """
+    made, total = sum_chunk(task, objects)
+    objects.put(names.sum_chunk(task.round, task.chunk), total)
+    return made
+
+
+def add_again(task: ChunkTask, objects: ObjectStore) -> SumChunk:
+    """Store one chunk of a sum, durably, in the place of what is damaged there, or is not one.
+
+    Addition gives the same bytes, whoever adds and when: nothing is lost if it was whole.
+
+    Raises:
+        RootMismatch, NotYet, MalformedMessage, StoreUnavailable: as for `sum_chunk`; what is
+            there stays.
+    """
+    made, total = sum_chunk(task, objects)
+    objects.mend(names.sum_chunk(task.round, task.chunk), total)
+    return made
+
+
+def sum_chunk(task: ChunkTask, objects: ObjectStore) -> tuple[SumChunk, bytes]:
+    """Return what the row of one chunk of a sum must say, and the chunk; nothing is stored.
+
     One contribution is held at a time.
 
     Raises:
         RootMismatch, NotYet: a contribution's chunk is not what was verified when it came in,
             or is gone.
         MalformedMessage: the sum hides nothing; someone contributed what cancels the others.
-        ConflictingContribution: another sum is stored in its place.
         StoreUnavailable: the disk fails; the task can be done again.
     """
     combiner = CkksCombiner(task.parameters, task.dimension)
@@ -52,8 +77,7 @@ def add_chunk(task: ChunkTask, objects: ObjectStore) -> SumChunk:
     total = addition.finish()
     # Read as its openers will read it, before it is written.
     root = combiner.check(task.chunk, total)
-    objects.put(names.sum_chunk(task.round, task.chunk), total)
-    return SumChunk(task.chunk, root, len(total), len(task.inputs))
+    return SumChunk(task.chunk, root, len(total), len(task.inputs)), total
 
 
 def _add(addition: Addition, part: bytes) -> bytes:

@@ -7,11 +7,11 @@ deterministic: a fold that was stopped goes on with the chunks that have no row,
 does twice gives the same bytes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from privacy.errors import InternalError
+from privacy.errors import DistrustedSum
 from privacy.failpoints import Failpoints
 from privacy.merkle import tree_root
 from privacy.plan import Plan
@@ -20,18 +20,25 @@ from privacy.records import Cohort
 from . import object_names as names
 from .addition import ChunkTask
 from .engine import Engine, Stop
-from .ports import ObjectStore, Store, SumChunk
+from .invariants import check_rows
+from .ports import ObjectStore, Store
 
 
 @dataclass(frozen=True)
 class Fold:
-    """What a fold works with; `stop` tells it to end between two chunks."""
+    """What a fold works with.
+
+    Attributes:
+        stop: tells it to end between two chunks.
+        moved: is told of each chunk that is recorded.
+    """
 
     store: Store
     objects: ObjectStore
     engine: Engine
     stop: Stop
     failpoints: Failpoints
+    moved: Callable[[], None] = lambda: None
 
     def aggregate(self, plan: Plan, cohort: Cohort) -> tuple[bytes, int]:
         """Store the sum of the cohort's contributions.
@@ -42,10 +49,22 @@ class Fold:
         Raises:
             RootMismatch, NotYet, MalformedMessage, ConflictingContribution: a stored chunk is
                 not what it was, or is gone; the coordinator's disk must be looked at.
-            InternalError: not every chunk was made, or one not from the whole cohort.
+            InvariantBroken: not every chunk was made, or one not from the whole cohort.
             FoldInterrupted, StoreUnavailable: it was stopped, or the disk fails; what is
                 recorded stays, and the fold can go on.
+            DistrustedSum: an engine cannot be believed; nothing that was recorded stays.
         """
+        try:
+            self._make(plan, cohort)
+        except DistrustedSum:
+            self.store.forget_sum(cohort.round)
+            self.objects.delete_prefix(names.sums(cohort.round))
+            raise
+        rows = self.store.sum_chunks(cohort.round)
+        check_rows(rows, cohort, plan.arithmetic.chunks)
+        return tree_root([row.root for row in rows]), sum(row.length for row in rows)
+
+    def _make(self, plan: Plan, cohort: Cohort) -> None:
         tasks = self._tasks(plan, cohort)
         # Closed however this ends: an engine's processes must not outlive their fold.
         with closing(self.engine.run(tasks, self.stop)) as made:
@@ -53,9 +72,7 @@ class Fold:
                 self.failpoints.hit("fold.before_row")
                 self.store.record_sum_chunk(cohort.round, each)
                 self.failpoints.hit("fold.after_row")
-        rows = self.store.sum_chunks(cohort.round)
-        require_whole(rows, cohort, plan.arithmetic.chunks)
-        return tree_root([row.root for row in rows]), sum(row.length for row in rows)
+                self.moved()
 
     def _tasks(self, plan: Plan, cohort: Cohort) -> Iterator[ChunkTask]:
         number = cohort.round
@@ -68,24 +85,3 @@ class Fold:
             members = (each.participant for each in cohort.entries)
             inputs = tuple((member, roots.get(member, b"")) for member in members)
             yield ChunkTask(number, chunk, inputs, plan.parameters(), plan.arithmetic.dimension)
-
-
-def require_whole(rows: Sequence[SumChunk], cohort: Cohort, chunks: int) -> None:
-    """Refuse a sum that is not the whole cohort's in every chunk; asked before it is signed.
-
-    Raises:
-        InternalError: a chunk has no row, or was made from more or fewer contributions than
-            the cohort has; our own code has failed, and there must be no manifest.
-    """
-    number, size = cohort.round, len(cohort.entries)
-    if [row.chunk for row in rows] != list(range(chunks)):
-        raise InternalError(
-            f"round {number}: {len(rows)} chunks of the sum are recorded, not each of {chunks} "
-            "once; nothing is signed"
-        )
-    for row in rows:
-        if row.inputs != size:
-            raise InternalError(
-                f"round {number}: chunk {row.chunk} of the sum was made from {row.inputs} "
-                f"contributions, the cohort has {size}; nothing is signed"
-            )

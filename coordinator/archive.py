@@ -1,27 +1,62 @@
-"""The documents that were signed, by digest, and the coordinator's own signature."""
+"""The documents that were signed, by digest, and the coordinator's own signature.
 
+What a round's state names by its digest is compared with it whenever it is read: nothing is
+signed, or follows, from a document that was changed where it is stored.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from privacy import canonical
 from privacy import plan as plans
 from privacy.documents import Signed, pack, unpack
-from privacy.errors import MalformedMessage, SchemaMismatch, UnsafeParameters
+from privacy.errors import (
+    ConfigError,
+    InvalidSignature,
+    MalformedMessage,
+    NotYet,
+    SchemaMismatch,
+    UnsafeParameters,
+)
 from privacy.identifiers import COORDINATOR
 from privacy.plan import Plan
 from privacy.records import PURPOSES, Record, digest_of
-from privacy.signing import Purpose, sign
+from privacy.signing import Purpose, digest, public_bytes, sign, verify
 
 from .ports import Store
+
+NAMED_BY_DIGEST: Final[Mapping[str, Purpose]] = {
+    "key": Purpose.KEY_RECORD,
+    "candidates": Purpose.CANDIDATES,
+    "verdict": Purpose.VERDICT,
+    "cohort": Purpose.COHORT,
+    "sum": Purpose.SUM,
+    "model": Purpose.SEALED_MODEL,
+    "release": Purpose.RELEASE,
+}
+"""Kinds of documents that are kept under the digest of what they say."""
+
+_PLAN_SIGNATURE: Final = "plan-signature"
+
+
+def names_none(_: int) -> str:
+    """Return that a round names no plan yet."""
+    return ""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """Keeps each document once, and the signatures on it one by one as they come."""
+    """Keeps each document once, and the signatures on it one by one as they come.
+
+    `named_plan` returns the digest of the plan that a round's state names, or nothing yet.
+    """
 
     store: Store
     signing_key: Ed25519PrivateKey = field(repr=False)
+    named_plan: Callable[[int], str] = names_none
 
     def keep(self, kind: str, name: str, signed: Signed) -> None:
         """Keep a document with the signatures it came with."""
@@ -36,8 +71,9 @@ class Archive:
 
         Raises:
             NotYet: it is not kept.
+            ConfigError: it is not the one of that name; the database was changed, or is damaged.
         """
-        return unpack(self.store.document(kind, name))
+        return _named(kind, name, unpack(self.store.document(kind, name)))
 
     def all_of(self, kind: str) -> list[Signed]:
         """Return every document of a kind, in the order of their names."""
@@ -48,6 +84,7 @@ class Archive:
 
         Raises:
             NotYet: it is not kept.
+            ConfigError: as for `document`.
         """
         return with_signatures(self.store, kind, name)
 
@@ -69,10 +106,12 @@ class Archive:
 
         Raises:
             NotYet: it has none.
+            ConfigError: it is not the one that the round's state names.
             SchemaMismatch: another version of the coordinator made it; no peer is to blame.
         """
+        body = self._plan(number)
         try:
-            return plans.unpack(self.store.document("plan", str(number)))
+            return plans.unpack(body)
         except (MalformedMessage, UnsafeParameters) as error:
             raise SchemaMismatch(
                 f"round {number}: its plan is of another version of the coordinator: {error}"
@@ -83,16 +122,44 @@ class Archive:
 
         Raises:
             NotYet: it has none.
+            ConfigError: it is not the one that the round's state names.
         """
-        return plans.parts(self.store.document("plan", str(number)))
+        return plans.parts(self._plan(number))
 
     def has_plan(self, number: int) -> bool:
         """Return whether a plan is kept for a round, which sites may have seen."""
-        return str(number) in dict(self.store.documents("plan"))
+        try:
+            self.store.document("plan", str(number))
+        except NotYet:
+            return False
+        return True
 
     def keep_plan(self, number: int, plan: Plan) -> None:
-        """Keep the one plan of a round."""
+        """Keep the one plan of a round, and that this coordinator made it."""
+        # Its signature first: a plan without one is nobody's, see `made_plan`.
+        made = self.sign(Purpose.PLAN, bytes.fromhex(plan.digest()))
+        self.store.put_document(f"{_PLAN_SIGNATURE}-{number}", plan.digest(), made)
         self.store.put_document("plan", str(number), plans.pack(plan))
+
+    def made_plan(self, number: int) -> bool:
+        """Return whether this coordinator made the plan that is kept for a round.
+
+        Asked before the round's state names it: after that the state says which it is.
+        """
+        name = plans.digest_of(*self.plan_parts(number))
+        own = public_bytes(self.signing_key)
+        try:
+            made = self.store.document(f"{_PLAN_SIGNATURE}-{number}", name)
+            verify(own, Purpose.PLAN, bytes.fromhex(name), made)
+        except (NotYet, InvalidSignature):
+            return False
+        return True
+
+    def _plan(self, number: int) -> bytes:
+        body, named = self.store.document("plan", str(number)), self.named_plan(number)
+        if named and plans.digest_of(*plans.parts(body)) != named:
+            raise _changed(f"the plan of round {number} is not the one that the round names")
+        return body
 
 
 def with_signatures(store: Store, kind: str, name: str) -> Signed:
@@ -100,7 +167,22 @@ def with_signatures(store: Store, kind: str, name: str) -> Signed:
 
     Raises:
         NotYet: it is not kept.
+        ConfigError: it is not the one of that name; the database was changed, or is damaged.
     """
-    signed = unpack(store.document(kind, name))
+    signed = _named(kind, name, unpack(store.document(kind, name)))
     later = dict(store.documents(f"{kind}-signature-{name}"))
     return Signed(signed.body, {**signed.signatures, **later})
+
+
+def _named(kind: str, name: str, signed: Signed) -> Signed:
+    purpose = NAMED_BY_DIGEST.get(kind)
+    if purpose is not None and digest(purpose, signed.body) != name:
+        raise _changed(f"the {kind} {name[:16]}… says something else")
+    return signed
+
+
+def _changed(what: str) -> ConfigError:
+    return ConfigError(
+        f"the coordinator's database was changed, or is damaged: {what}; nothing is signed from "
+        "it: stop the coordinator, find out who can write to it, and restore the newest backup"
+    )

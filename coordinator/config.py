@@ -4,8 +4,9 @@ Written in TOML; unknown keys are refused; secrets are paths of files. Every
 setting stands in docs/configuration.md.
 """
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -19,6 +20,11 @@ from privacy.schemes.shares.layout import SEATS
 # 900 kB: what travels is synced to a disk chunk by chunk.
 _LEAVES_PER_CHUNK = 112
 
+_HOST_AND_PORT: Final = re.compile(r"[^/\s]+:[0-9]{1,5}")
+
+FEWEST_MODELS: Final = 2
+"""Releases whose model always stays: the one that is trained on, and the one before it."""
+
 
 class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the coordinator answers, and under which certificate."""
@@ -27,6 +33,14 @@ class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     certificate: Path
     key: Path
     authority: Path
+    health: str | None = None
+
+
+class ReplicaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of several coordinators over one database, of which one leads at a time."""
+
+    name: ParticipantId
+    lease_seconds: Annotated[int, msgspec.Meta(ge=1, le=60)] = 5
 
 
 class SchemeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +96,99 @@ class SettlementSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     escrow: str
 
 
+class S3Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a bucket is reached, with which credentials; no secret, only where secrets are.
+
+    Without `access_key` and `secret_key`, files that hold one line each, credentials are those of
+    the place where a process runs: `AWS_ACCESS_KEY_ID` and its like, a container's or machine's
+    role. `authority` is a file of PEM certificates, where a private authority signed the
+    endpoint's. Whoever opens the same bucket on another machine is handed this same value.
+    """
+
+    region: str = "us-east-1"
+    endpoint: str | None = None
+    access_key: Path | None = None
+    secret_key: Path | None = None
+    authority: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ConfigError("s3.access_key and s3.secret_key: set both, or neither")
+
+
+class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long things are kept once nothing needs them; documents and digests stay for ever.
+
+    Attributes:
+        challenge_seconds: how long contributions and sums stay after a round that is done, under
+            `ckks/1`; what opens single ones goes at once.
+        models: of how many newest releases the sealed model stays.
+        rounds: of how many newest rounds that are over the rows of chunks stay.
+    """
+
+    challenge_seconds: int = 0
+    models: int = 10
+    rounds: int = 100
+
+    def __post_init__(self) -> None:
+        if self.challenge_seconds < 0 or self.models < FEWEST_MODELS or self.rounds < 1:
+            raise ConfigError(
+                "retention: challenge_seconds is 0 or more, models "
+                f"{FEWEST_MODELS} or more, rounds 1 or more"
+            )
+
+
+class EngineTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What this machine shows to the other machines of a cluster, and knows them by."""
+
+    certificate: Path
+    key: Path
+    authority: Path
+
+
+class EngineSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who adds up: worker processes of this machine, or a Ray cluster of the operator's.
+
+    Attributes:
+        socket: where the cluster's driver answers, a process of this machine.
+    """
+
+    kind: Literal["processes", "ray"] = "processes"
+    processes: Count | None = None
+    socket: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind == "processes" and self.socket is not None:
+            raise ConfigError(
+                'engine.socket is for a cluster; set engine.kind to "ray", or leave it out'
+            )
+        if self.kind == "ray" and (self.socket is None or self.processes):
+            raise ConfigError(
+                'engine.kind: "ray" needs engine.socket, and has no engine.processes: the cluster '
+                "says how much it does at once"
+            )
+
+
+class DriverSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings of a cluster's driver, which runs under the cluster's account."""
+
+    socket: Path
+    address: str
+    token: Path
+    tls: EngineTls | None = None
+    s3: S3Access | None = None
+
+    def __post_init__(self) -> None:
+        if _HOST_AND_PORT.fullmatch(self.address) is None:
+            raise ConfigError(f"address: {self.address!r} is not host:port")
+
+
+class TransferSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What may be in memory at once of all that is sent and fetched, in MiB: half each way."""
+
+    in_flight_mebibytes: Annotated[int, msgspec.Meta(ge=8, le=65_536)] = 256
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of the coordinator's settings."""
 
@@ -96,10 +203,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: ModelSettings
     privacy: PrivacyPlan
     settlement: SettlementSettings | None = None
+    database_password: Path | None = None
+    replica: ReplicaSettings | None = None
+    objects: str | None = None
+    s3: S3Access | None = None
+    retention: Retention = Retention()
+    engine: EngineSettings = EngineSettings()
+    transfer: TransferSettings = TransferSettings()
 
     def __post_init__(self) -> None:
         if self.scheme.name == SHARES:
             _check_shares(self.scheme, self.rounds.seats)
+            _check_window(self.retention)
         else:
             _check_ckks(self.scheme, self.rounds.seats)
         if self.privacy.mechanism is Mechanism.DISTRIBUTED:
@@ -113,11 +228,23 @@ def read(path: Path) -> Settings:
         ConfigError: the file cannot be read, a key is unknown or missing, or a
             value is not of its type; the message names it.
     """
+    return decode(_text(path), Settings, str(path))
+
+
+def read_driver(path: Path) -> DriverSettings:
+    """Return the settings of a cluster's driver in the TOML file at `path`.
+
+    Raises:
+        ConfigError: as for `read`.
+    """
+    return decode(_text(path), DriverSettings, str(path))
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text()
+        return path.read_text()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    return decode(text, Settings, str(path))
 
 
 def _check_shares(scheme: SchemeSettings, seats: tuple[str, ...]) -> None:
@@ -130,6 +257,15 @@ def _check_shares(scheme: SchemeSettings, seats: tuple[str, ...]) -> None:
         raise ConfigError(
             "scheme.packed: values side by side have no norm; set scheme.bound_norms to false "
             "and leave out scheme.score_step_log2, or leave out scheme.packed"
+        )
+
+
+def _check_window(retention: Retention) -> None:
+    # Nobody can add masked components again without the parts, with which two seats open each.
+    if retention.challenge_seconds > 0:
+        raise ConfigError(
+            f"retention.challenge_seconds: under {SHARES} seats' sums are disputed before a round "
+            "is done, and what is left after it proves nothing; set it to 0, or leave it out"
         )
 
 

@@ -9,7 +9,6 @@ from privacy.errors import (
     CohortTooSmall,
     ConflictingContribution,
     FoldInterrupted,
-    InternalError,
     MalformedMessage,
     NotYet,
     RootMismatch,
@@ -22,6 +21,7 @@ from . import close, publish
 from . import round as machine
 from .aggregate import Fold
 from .archive import Archive
+from .invariants import check_manifest
 from .rosters import Rosters
 from .rounds import Rounds
 from .state import Phase
@@ -55,10 +55,10 @@ class Folding:
     def fold(self, number: int) -> None:
         """Add up a round's contributions, and sign its cohort and the manifest of the sum.
 
-        A cohort that is too small, a contribution that is damaged on disk, or a sum that is
-        not the whole cohort's ends the round.
+        A cohort that is too small, or a contribution that is damaged on disk, ends the round.
 
         Raises:
+            InvariantBroken: the sum is not that of the whole cohort; nothing is signed.
             FoldInterrupted, StoreUnavailable: it was stopped, or the disk fails; it can go on.
         """
         current = self.rounds.get(number)
@@ -76,11 +76,9 @@ class Folding:
             log.error("contribution_lost", round=number, reason=str(error))
             self.rounds.apply(number, machine.CohortRefused(str(error)))
             return
-        except InternalError as error:
-            log.error("sum_incomplete", round=number, reason=str(error))
-            self.rounds.apply(number, machine.CohortRefused(str(error)))
-            return
         manifest = publish.sum_manifest(plan, cohort, root, length)
+        with self.rounds.alarm.listening():
+            check_manifest(current, cohort, manifest)
         self.archive.state("cohort", cohort)
         self.archive.state("sum", manifest)
         self.rounds.apply(number, machine.Aggregated(digest_of(cohort), digest_of(manifest)))
@@ -94,7 +92,8 @@ class Folding:
             )
         before = self._rows(number)
         try:
-            made = self.work.aggregate(plan, cohort)
+            with self.rounds.alarm.listening():
+                made = self.work.aggregate(plan, cohort)
         except FoldInterrupted as error:
             if not self.work.stop():
                 in_vain.tries = in_vain.tries + 1 if self._rows(number) == before else 0

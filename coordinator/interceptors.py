@@ -1,16 +1,30 @@
 """Around every call: the caller's role before it, errors as statuses after it."""
 
+import asyncio
 import inspect
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 import grpc
 import structlog
+from google.protobuf.message import Message
 
-from privacy.errors import ConfigError, NotYet, Unavailable, VeilsumError, WrongIdentity
+from privacy.errors import (
+    ConfigError,
+    NotYet,
+    PeerUnreachable,
+    Unavailable,
+    VeilsumError,
+    WrongIdentity,
+)
+from privacy.releases import check_together
+from veilsum.release import METADATA, RELEASE
 
 from .authorise import Callers, Permissions
+from .credits import GAVE_WAY
 from .status import status_of
 from .tls import Context, Continuation, Handler, ServerInterceptor, peer_identity
 
@@ -49,13 +63,79 @@ class Refusals:
             self._last.popitem(last=False)
 
 
+CALLS_OF_A_CALLER: Final = 64
+"""Calls that one member may have under way: as many as one connection carries."""
+
+BYTES_OF_A_CALLER: Final = 16 << 20
+"""What those that are no streams may ask and answer in all; messages of streams have credits."""
+
+
+@dataclass
+class Shares:
+    """What each caller has under way, so that none takes what is there for all."""
+
+    _calls: Counter[str] = field(default_factory=Counter)
+    _bytes: Counter[str] = field(default_factory=Counter)
+
+    def begin(self, caller: str) -> "Share":
+        """Count one call of a caller, until it ends.
+
+        Raises:
+            Unavailable: too many of its calls are under way; one of them must end first.
+        """
+        if self._calls[caller] >= CALLS_OF_A_CALLER:
+            raise Unavailable(f"{caller}: {CALLS_OF_A_CALLER} calls are under way, no more may be")
+        self._calls[caller] += 1
+        return Share(self, caller)
+
+    def _carry(self, caller: str, size: int) -> None:
+        if self._bytes[caller] + size > BYTES_OF_A_CALLER:
+            raise Unavailable(
+                f"{caller}: messages of {BYTES_OF_A_CALLER >> 20} MiB are under way, no more may be"
+            )
+        self._bytes[caller] += size
+
+    def _end(self, caller: str, size: int) -> None:
+        for counter, count in ((self._calls, 1), (self._bytes, size)):
+            counter[caller] -= count
+            if not counter[caller]:
+                del counter[caller]
+
+
+@dataclass
+class Share:
+    """What one call takes of its caller's share."""
+
+    _shares: Shares
+    _caller: str
+    _size: int = 0
+
+    def carry(self, message: Any) -> None:  # noqa: ANN401
+        """Count a message while the call is under way; what comes as a stream is none.
+
+        Raises:
+            Unavailable: the caller's messages are too large together.
+        """
+        size = message.ByteSize() if isinstance(message, Message) else 0
+        self._shares._carry(self._caller, size)
+        self._size += size
+
+    def end(self) -> None:
+        """Give back all of it."""
+        self._shares._end(self._caller, self._size)
+
+
 class Guard(ServerInterceptor):
-    """Lets a call through to callers of a declared role, and turns errors into statuses."""
+    """Lets a call through to callers of a declared role, and turns errors into statuses.
+
+    Nobody has more than a share of the calls under way, however many connections it opens.
+    """
 
     def __init__(self, permissions: Permissions, callers: Mapping[str, Callers]) -> None:
         self._permissions = permissions
         self._callers = callers
         self._refusals = Refusals()
+        self._shares = Shares()
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -74,16 +154,27 @@ class Guard(ServerInterceptor):
 
         async def once(request: Any, context: Context) -> Any:  # noqa: ANN401
             try:
-                self._permissions.check(peer_identity(context), callers)
-                return await inner(request, context)
+                share = await self._admit(context, callers)
+                share.carry(request)
+                answer = await inner(request, context)
+                share.carry(answer)
+                return answer
             except Exception as error:
                 await _answer(context, method, error, self._refusals)
 
-        async def many(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401
+        # Written, and not yielded: a stream that gives way while it writes must still be answered.
+        async def many(request: Any, context: Context) -> None:  # noqa: ANN401
             try:
-                self._permissions.check(peer_identity(context), callers)
-                async for part in inner(request, context):
-                    yield part
+                share = await self._admit(context, callers)
+                share.carry(request)
+                async with aclosing(inner(request, context)) as parts:
+                    async for part in parts:
+                        await context.write(part)
+            except asyncio.CancelledError as error:
+                if GAVE_WAY not in error.args:
+                    raise
+                # By this name: whoever fetches goes on where it was, as after a cut.
+                await _answer(context, method, PeerUnreachable(GAVE_WAY), self._refusals)
             except Exception as error:
                 await _answer(context, method, error, self._refusals)
 
@@ -95,6 +186,34 @@ class Guard(ServerInterceptor):
         )
         return guarded
 
+    async def _admit(self, context: Context, callers: Callers) -> Share:
+        """Return what the call takes of its caller's share, which ends when its answer is sent.
+
+        Raises:
+            ReleaseMismatch, WrongIdentity, NotYet, Unavailable: it is not let through.
+        """
+        _meet(context)
+        peer = peer_identity(context)
+        share = self._shares.begin(peer.id)
+        # The stubs want a class of theirs, where any callable does.
+        context.add_done_callback(lambda _: share.end())  # type: ignore[arg-type]
+        if self._permissions.rosters.is_in_memory():
+            self._permissions.check(peer, callers)
+        else:  # before it is, a look at the roster is one at the database
+            await asyncio.to_thread(self._permissions.check, peer, callers)
+        return share
+
+
+def _meet(context: Context) -> None:
+    """Say our release with the answer, and return if the caller's understands it.
+
+    Raises:
+        ReleaseMismatch: it does not, or does not say which it is.
+    """
+    context.set_trailing_metadata(((METADATA, RELEASE),))
+    said = dict(context.invocation_metadata() or ()).get(METADATA, "")
+    check_together(RELEASE, "the coordinator", str(said), "this site")
+
 
 async def _answer(context: Context, method: str, error: Exception, refusals: Refusals) -> NoReturn:
     if isinstance(error, grpc.aio.AbortError):
@@ -102,7 +221,7 @@ async def _answer(context: Context, method: str, error: Exception, refusals: Ref
     if isinstance(error, VeilsumError):
         if not isinstance(error, NotYet):
             refusals.say(_caller(context), method, error)
-        context.set_trailing_metadata(((ERROR_CODE, error.code),))
+        context.set_trailing_metadata(((ERROR_CODE, error.code), (METADATA, RELEASE)))
         await context.abort(status_of(error), _told(error))
     # A bug: the operator reads all of it, the peer nothing.
     log.error("unexpected_error", participant=_caller(context), method=method, exc_info=error)

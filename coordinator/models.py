@@ -68,16 +68,22 @@ class Models:
         Raises:
             NotYet: a chunk of it is not stored; send it again.
         """
+        number, name = sealed.round, digest_of(sealed)
+        # Before the lock: no round moves while it is held, and a bucket may take a minute.
+        self._require_stored(sealed)
         with self.rounds.lock:
-            number, name = sealed.round, digest_of(sealed)
             current, plan = self.rounds.get(number), self.archive.plan(number)
-            for chunk in range(sealed.chunks):
-                if not self.objects.exists(names.model_chunk(number, name, chunk)):
-                    raise NotYet(f"round {number}: chunk {chunk} of the model is not here")
             release = release_of(sealed, current.cohort, plan.terms.model)
             self.archive.keep("model", name, signed)
             self.archive.keep("release", digest_of(release), Signed(canonical.encode(release), {}))
             self.rounds.apply(number, _sealing(sealed, current, plan))
+
+    def _require_stored(self, sealed: SealedModel) -> None:
+        number, name = sealed.round, digest_of(sealed)
+        there = set(self.objects.names(names.model(number, name)))
+        for chunk in range(sealed.chunks):
+            if names.model_chunk(number, name, chunk) not in there:
+                raise NotYet(f"round {number}: chunk {chunk} of the model is not here")
 
     def _require_opening(self, number: int) -> Round:
         current = self.rounds.get(number)
@@ -99,13 +105,26 @@ class Models:
         return self.archive.document("model", current.sealed_model)
 
     def chunk(self, caller: str, number: int, chunk: int) -> bytes:
-        """Return one chunk of the round's sealed model."""
+        """Return one chunk of the round's sealed model.
+
+        Raises:
+            IllegalEvent: a later round has released a model, and this one is not kept any more.
+        """
         current = self.rounds.get(number)
-        payload = self.objects.get(names.model_chunk(number, current.sealed_model, chunk))
+        name = names.model_chunk(number, current.sealed_model, chunk)
+        if self._is_superseded(current) and not self.objects.exists(name):
+            raise IllegalEvent(f"the model of round {number} is not kept any more; ask for newer")
+        payload = self.objects.get(name)
         # Others fetch it too, for as long as they like; only openers decide on it.
         if current.phase is Phase.OPENING and caller in current.waits_for():
             self.moving.given(number, caller, f"model {current.sealed_model}", chunk)
         return payload
+
+    def _is_superseded(self, current: Round) -> bool:
+        rounds = self.rounds.all().items()
+        return current.phase is Phase.DONE and any(
+            number > current.number and each.phase is Phase.DONE for number, each in rounds
+        )
 
     # -- wraps made later ----------------------------------------------------------
 

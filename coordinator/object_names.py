@@ -1,6 +1,11 @@
 """Where each thing lies in the object store."""
 
 
+def of_round(number: int) -> str:
+    """Return the folder of all that lies there of a round."""
+    return f"rounds/{number:06d}"
+
+
 def contribution(number: int, participant: str) -> str:
     """Return the folder of one participant's contribution to a round."""
     return f"rounds/{number:06d}/contributions/{participant}"
@@ -29,6 +34,12 @@ def sealed_mask(number: int, participant: str, opener: str) -> str:
 def sealed_part(number: int, participant: str, seat: str) -> str:
     """Return the name of the secrets of a contribution's components, sealed to one seat."""
     return f"{contribution(number, participant)}/parts/{seat}"
+
+
+def is_secret_of(number: int, name: str) -> bool:
+    """Return whether a name is that of a secret that came with a contribution to a round."""
+    segments = name.removeprefix(f"{contributions(number)}/").split("/")
+    return name.startswith(f"{contributions(number)}/") and segments[1] in ("masks", "parts")
 
 
 def sum_chunk(number: int, chunk: int) -> str:

@@ -7,7 +7,7 @@ implementation passes the same law, in the tests.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -22,13 +22,18 @@ _LONGEST_NAME: Final = 512
 
 
 class ObjectStore(Protocol):
-    """Bytes under names, written once; durable when `put` returns.
+    """Bytes under names, written once; durable when `put` or `mend` returns.
 
     Names are segments of a-z, 0-9, `.`, `_` and `-`, none beginning with a dot,
     joined by `/`. A prefix is whole segments: `a/b` is not a prefix of `a/bc`.
     No name is also a prefix of another. What is read is what was written, or what
     a failing disk made of it: whoever reads, checks the digest.
     """
+
+    @property
+    def address(self) -> str:
+        """Return where it is: `/folder`, `s3://bucket/prefix`; no credential is in it."""
+        ...
 
     def put(self, name: str, data: bytes) -> None:
         """Keep `data` under `name`, durably; the same bytes again change nothing.
@@ -37,6 +42,19 @@ class ObjectStore(Protocol):
             ConflictingContribution: other bytes are kept under that name.
             MalformedMessage: that is no name.
             StoreUnavailable: nothing, or all of it, is kept; try again.
+        """
+        ...
+
+    def mend(self, name: str, data: bytes) -> None:
+        """Keep `data` under `name`, durably, in the place of what a failing disk made of it.
+
+        At each moment one or the other is there. Whoever mends has checked `data` against the
+        digest that is recorded for it: no other bytes pass, so that it makes no difference who
+        mends, how often, or how late.
+
+        Raises:
+            MalformedMessage: that is no name.
+            StoreUnavailable: what was there is kept, or all of `data`; try again.
         """
         ...
 
@@ -58,8 +76,16 @@ class ObjectStore(Protocol):
         """Return the names below `prefix`, or all of them, sorted."""
         ...
 
+    def lengths(self, prefix: str) -> dict[str, int]:
+        """Return how many bytes are kept under each name below `prefix`; reads none of them."""
+        ...
+
     def delete_prefix(self, prefix: str) -> None:
         """Forget, durably, all that is kept below `prefix`; nothing there is well, too."""
+        ...
+
+    def clear_parts(self, prefix: str = "") -> None:
+        """Remove what was left half written below `prefix`, where nobody is writing now."""
         ...
 
 
@@ -155,7 +181,9 @@ class Store(Protocol):
     """Rounds, documents, uploads and sums: each method is one transaction, whole or not at all.
 
     Every method may raise `StoreUnavailable`: nothing of the transaction is kept,
-    and the same call may succeed later.
+    and the same call may succeed later. Where the connection was lost while it was
+    saved, all of it may be kept: the same call once more then changes nothing, and
+    `save_step`, which refuses, is preceded by `load_round`.
     """
 
     def load_round(self, number: int) -> StoredRound | None:
@@ -287,6 +315,16 @@ class Store(Protocol):
 
     def forget_sum(self, number: int) -> None:
         """Forget the recorded chunks of a round's sum; nothing there is well, too."""
+        ...
+
+    def forget_chunks(self, below: int, kept: Collection[int] = ()) -> None:
+        """Forget the recorded chunks of all uploads and sums to rounds below a number.
+
+        Headers, digests and what was refused stay.
+
+        Args:
+            kept: rounds of which nothing is forgotten.
+        """
         ...
 
     def refusals(self, number: int) -> list[Refusal]:

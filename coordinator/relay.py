@@ -108,6 +108,13 @@ class Relay:
         self.epoch = int.from_bytes(self.entropy(4), "big") >> 1 or 1
         self._boxes: dict[str, Box] = {}
         self._waiting: Counter[str] = Counter()
+        self._ended = False
+
+    def end(self) -> None:
+        """Let nobody wait for a letter any more: this process is about to stop."""
+        self._ended = True
+        for box in self._boxes.values():
+            box.arrived.set()
 
     def post(self, sender: str, recipient: str, topic: str, body: bytes) -> None:
         """Take a letter for another member.
@@ -143,7 +150,7 @@ class Relay:
         try:
             # Written so that a NaN, whose comparisons are all false, is no wait either.
             async with asyncio.timeout(seconds if seconds > 0 else 0.0):
-                while not box.letters:
+                while not box.letters and not self._ended:
                     await box.arrived.wait()
         except TimeoutError:
             return []

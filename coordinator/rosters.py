@@ -56,6 +56,10 @@ class Rosters:
         """Return whether there is a roster that counts."""
         return self._current is not None or is_founded(self.versions()[0])
 
+    def is_in_memory(self) -> bool:
+        """Return whether `current` waits for nothing: its answer was found before."""
+        return self._current is not None
+
     def current(self) -> Roster:
         """Return the newest roster that members have admitted.
 

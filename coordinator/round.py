@@ -225,11 +225,12 @@ def _wait_for_contributions(current: Round, event: Quiet) -> Step:
     rules = current.rules
     still = event.still_seconds >= rules.abandon_seconds
     quiet = event.seconds >= rules.progress_seconds or still
+    without = replace(current, stragglers=event.stragglers)
     if quiet and len(current.committed) >= rules.quorum:
-        return _close(current)
+        return _close(without)
     if still:
         have = len(current.committed)
-        return abort(current, f"cohort of {have}, a quorum of {rules.quorum} is needed")
+        return abort(without, f"cohort of {have}, a quorum of {rules.quorum} is needed")
     return current, ()
 
 

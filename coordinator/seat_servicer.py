@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from privacy.documents import Signed
 from privacy.errors import MalformedMessage
 from veilsum.v1 import seat_pb2, seat_pb2_grpc
 
 from . import codec
+from .credits import Transfers
 from .relay import Letter, Relay
 from .rosters import Rosters
 from .seats import Seats
@@ -18,8 +20,9 @@ from .tls import Context, peer_identity
 class SeatServicer(seat_pb2_grpc.SeatServiceServicer):
     """What seats are given, what they state, and who reads it."""
 
-    def __init__(self, seats: Seats) -> None:
+    def __init__(self, seats: Seats, transfers: Transfers) -> None:
         self._seats = seats
+        self._transfers = transfers
 
     async def GetPart(
         self, request: seat_pb2.GetPartRequest, context: Context
@@ -29,9 +32,13 @@ class SeatServicer(seat_pb2_grpc.SeatServiceServicer):
         part = await asyncio.to_thread(self._seats.parts.part, caller, number, who)
         header = seat_pb2.PartHeader(header=codec.signed_to_wire(part.header), sealed=part.sealed)
         yield seat_pb2.GetPartResponse(header=header)
-        for chunk in range(request.from_chunk, part.chunks):
-            payload = await asyncio.to_thread(self._seats.parts.chunk, caller, number, who, chunk)
-            yield seat_pb2.GetPartResponse(chunk=payload)
+        with self._transfers.stream(caller):
+            for chunk in range(request.from_chunk, part.chunks):
+                async with self._transfers.downloads.one(caller):
+                    payload = await self._transfers.run(
+                        self._seats.parts.chunk, caller, number, who, chunk
+                    )
+                    yield seat_pb2.GetPartResponse(chunk=payload)
 
     async def GetCandidates(
         self, request: seat_pb2.GetCandidatesRequest, context: Context
@@ -71,14 +78,23 @@ class SeatServicer(seat_pb2_grpc.SeatServiceServicer):
         self, request: AsyncIterator[seat_pb2.PutSeatSumRequest], context: Context
     ) -> AsyncIterator[seat_pb2.PutSeatSumResponse]:
         """Store the caller's sealed sums behind their statement, each part before its answer."""
-        caller, upload = peer_identity(context).id, None
-        async for part in request:
+        caller = peer_identity(context).id
+        with self._transfers.stream(caller):
+            async with aclosing(self._transfers.arriving(caller, request)) as parts:
+                async for answer in self._store(caller, parts):
+                    yield answer
+
+    async def _store(
+        self, caller: str, parts: AsyncIterator[seat_pb2.PutSeatSumRequest]
+    ) -> AsyncIterator[seat_pb2.PutSeatSumResponse]:
+        upload = None
+        async for part in parts:
             if upload is None:
                 upload = await asyncio.to_thread(self._seats.sums.begin, caller, _statement(part))
                 yield seat_pb2.PutSeatSumResponse()
                 continue
             chunk = _chunk(part)
-            durable = await asyncio.to_thread(
+            durable = await self._transfers.run(
                 self._seats.sums.put_chunk, upload, chunk.position, chunk.payload
             )
             yield seat_pb2.PutSeatSumResponse(chunks=durable)
@@ -101,9 +117,13 @@ class SeatServicer(seat_pb2_grpc.SeatServiceServicer):
         caller = peer_identity(context).id
         place = request.round, request.seat, request.position
         chunks = await asyncio.to_thread(self._seats.sealed.chunks, caller, *place)
-        for chunk in range(request.from_chunk, chunks):
-            payload = await asyncio.to_thread(self._seats.sealed.words, caller, *place, chunk)
-            yield seat_pb2.GetSealedWordsResponse(chunk=payload)
+        with self._transfers.stream(caller):
+            for chunk in range(request.from_chunk, chunks):
+                async with self._transfers.downloads.one(caller):
+                    payload = await self._transfers.run(
+                        self._seats.sealed.words, caller, *place, chunk
+                    )
+                    yield seat_pb2.GetSealedWordsResponse(chunk=payload)
 
     async def PutScores(
         self, request: seat_pb2.PutScoresRequest, context: Context

@@ -5,6 +5,7 @@ seals is stored as it comes, in the sizes that the plan gives it.
 """
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import structlog
@@ -92,10 +93,9 @@ class SeatSums:
             raise MalformedMessage(f"{stated.seat}: chunks that are not those its statement names")
         if upload.known:
             return
-        with self.rounds.lock:
-            for position in range(len(stated.sums)):
-                self._require_stored(stated, position)
-            self.rounds.apply(number, Summed(_roots(stated)))
+        # Before a round is stepped: no other moves meanwhile, and a bucket may take a minute.
+        self._require_stored(stated)
+        self.rounds.apply(number, Summed(_roots(stated)))
         log.info("seat_summed", round=number, seat=stated.seat)
 
     def erase(self, number: int) -> None:
@@ -109,6 +109,7 @@ class SeatSums:
         is_new = not self.objects.exists(name)
         self.objects.put(name, payload)
         self.rounds.failpoints.hit("seats.after_chunk")
+        self._withdraw_if_over(stated, name)
         current = self._require_stating(number)
         # A chunk sent again is work, and nothing has come of it.
         if stated.seat in current.waits_for():
@@ -123,17 +124,24 @@ class SeatSums:
             if digest_of(stated) not in counted:
                 self.objects.delete_prefix(names.seat_sum(stated.round, digest_of(stated)))
 
-    def _require_stored(self, stated: SeatSum, position: int) -> None:
-        for chunk in range(stated.chunks):
-            name = names.seat_sum_chunk(stated.round, digest_of(stated), position, chunk)
-            if not self.objects.exists(name):
+    def _require_stored(self, stated: SeatSum) -> None:
+        number, statement = stated.round, digest_of(stated)
+        there = set(self.objects.names(names.seat_sum(number, statement)))
+        for position, chunk in product(range(len(stated.sums)), range(stated.chunks)):
+            if names.seat_sum_chunk(number, statement, position, chunk) not in there:
                 raise NotYet(f"{stated.seat}: chunk {chunk} of sum {position} is not here")
+
+    def _withdraw_if_over(self, stated: SeatSum, name: str) -> None:
+        """Delete a chunk that came after its round had ended, and nothing else."""
+        current = self.rounds.get(stated.round)
+        counted = {each.statement for each in current.stated}
+        # It may have ended, and been erased, while this chunk was on its way to disk. The words
+        # of a statement that counts may be evidence: when those go, retention decides.
+        if current.is_over() and digest_of(stated) not in counted:
+            self.objects.delete_prefix(name)
 
     def _require_stating(self, number: int) -> Round:
         current = self.rounds.get(number)
-        if current.is_over():
-            # It may have ended, and been erased, while something was on its way to disk.
-            self.erase(number)
         if current.phase not in STATING:
             raise IllegalEvent(f"round {number} is {current.phase}: it waits for no sums")
         return current

@@ -1,26 +1,23 @@
-"""The coordinator's process: the only place that builds things."""
+"""The coordinator's process: it answers calls, and keeps the programme going."""
 
 import asyncio
-import os
-import signal
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 import grpc.aio
+import msgspec
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
-from privacy import canonical
-from privacy.errors import ConfigError, MissingDependency, Unavailable, VeilsumError
+from privacy.errors import ConfigError, InvariantBroken, LeaseLost, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
-from privacy.roster import Role, Roster
-from privacy.schemes.shares.layout import SEATS
 from veilsum.files import hold, read_file, read_secret
 from veilsum.v1 import (
     cohort_pb2,
@@ -39,19 +36,17 @@ from veilsum.v1 import (
     settlement_pb2_grpc,
 )
 
-from . import plan
-from .adapters.objects import open_objects
-from .adapters.processes import LocalProcesses
-from .adapters.store import open_store
 from .authorise import Permissions, required_callers
-from .capacity import check_members, check_trainers
-from .config import Settings
+from .build import Built, Term, build, check, is_shared, open_leases
+from .config import ReplicaSettings, Settings
+from .credits import Transfers
+from .gate import Gate, StandingBy
+from .health import Health, open_door
 from .interceptors import Guard
-from .keys import load_signing_key
-from .progress import Progress
-from .rosters import Rosters
+from .invariants import stop_process
+from .lease import Lease, Renewing, Turn, holder_of
+from .scrub import PASS_SECONDS
 from .seat_servicer import RelayServicer, SeatServicer
-from .service import Service
 from .servicer import (
     CohortServicer,
     ContributionServicer,
@@ -60,16 +55,25 @@ from .servicer import (
     RoundServicer,
     SettlementServicer,
 )
-from .settlement import Settlement
+from .stop import Stop
+from .threads import apart, bound_calls
 from .tls import RefuseWeakTls, ServerInterceptor, server_credentials
 from .watch import Watch
 
 log = structlog.get_logger()
 
+_Got = TypeVar("_Got")
+
 TICK_SECONDS = 0.1
 CHAIN_RETRY_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 5.0
+SCRUB_RETRY_SECONDS = 60.0
 DRAIN_SECONDS = 5.0
+REPLICA_DRAIN_SECONDS = 0.5
+"""Shorter where there are others: they wait for this one to end."""
+
+STANDBY_SECONDS = 0.25
+"""How often a standby looks whether it may lead."""
 
 PROTOS = (
     enrolment_pb2,
@@ -85,51 +89,44 @@ _OPTIONS = (
     ("grpc.max_send_message_length", (1 << 20) + (1 << 16)),
     ("grpc.max_receive_message_length", (1 << 20) + (1 << 16)),
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_ping_interval_without_data_ms", 60_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
     ("grpc.http2.bdp_probe", 0),
+    # what a connection reads into, it keeps as long as it is open: up to 4 MiB each by default
+    ("grpc.experimental.tcp_max_read_chunk_size", 64 << 10),
     ("grpc.so_reuseport", 0),
+    # who was cut off without a word is found out within two minutes, and its credits come back
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 60_000),
+    # who connects and says nothing, before or after its handshake, is let go
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.max_connection_idle_ms", 900_000),
+    ("grpc.max_concurrent_streams", 64),
 )
 
+MOST_CALLS = 8192
+"""Calls at once over all members: some for each of as many members as have room in a roster."""
 
-@dataclass(frozen=True)
-class Built:
-    """The parts of a coordinator that outlive a single call."""
+
+@dataclass
+class Process:
+    """What stays the same from the start of this process to its end, whoever leads."""
 
     settings: Settings
-    service: Service
-    settlement: Settlement | None
-    held: int
+    failpoints: Failpoints
+    announce: Path | None
+    stop: Stop
+    health: Health
+    address: str
 
-
-def build(settings: Settings, failpoints: Failpoints) -> Built:
-    """Return a coordinator that has resumed where the last one stopped.
-
-    Raises:
-        ConfigError: a file, a key, the database or the settings are not what they must be.
-        UnsafeParameters: no scheme parameters fit the settings.
-    """
-    plan.parameters(settings)
-    # What others must supply comes first: a start that fails for want of it leaves nothing.
-    draft, signing_key = _draft(settings.roster), load_signing_key(settings.signing_key)
-    _check_key(signing_key, draft)
-    _check_rounds(settings, draft)
-    plan.check(settings, draft)
-    held = hold(settings.state)
-    store = open_store(settings.database)
-    rosters = Rosters(store, draft)
-    objects = open_objects(settings.state / "objects")
-    service = Service(
-        settings=settings,
-        store=store,
-        objects=objects,
-        rosters=rosters,
-        signing_key=signing_key,
-        now=time.time,
-        progress=Progress(time.monotonic),
-        failpoints=failpoints,
-        engine=LocalProcesses(objects),
-    )
-    return Built(settings, service, _settlement(settings, service), held)
+    async def open(self, server: grpc.aio.Server) -> None:
+        """Answer at this process's address, by one server at a time."""
+        listen = msgspec.structs.replace(self.settings.listen, address=self.address)
+        port = _listen(server, msgspec.structs.replace(self.settings, listen=listen))
+        await server.start()
+        self.address = f"{self.address.rsplit(':', 1)[0]}:{port}"
+        if self.announce is not None:
+            _announce(self.announce, self.address)
 
 
 async def serve(settings: Settings, failpoints: Failpoints, announce: Path | None = None) -> None:
@@ -138,32 +135,163 @@ async def serve(settings: Settings, failpoints: Failpoints, announce: Path | Non
     Args:
         announce: a file to write the address to, once it answers there.
     """
-    built = await asyncio.to_thread(build, settings, failpoints)
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    health = HealthServicer()
-    server = _server(built, health)
-    port = _listen(server, settings)
-    await server.start()
-    await health.set("", health_pb2.HealthCheckResponse.SERVING)
-    host = settings.listen.address.rsplit(":", 1)[0]
-    log.info("serving", address=f"{host}:{port}", federation=settings.federation)
-    if announce is not None:
-        _announce(announce, f"{host}:{port}")
-    ticking = asyncio.create_task(_tick(built))
-    waiting = asyncio.create_task(stopping.wait())
-    await asyncio.wait({ticking, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    built.service.stop()
-    await health.enter_graceful_shutdown()
-    await server.stop(DRAIN_SECONDS)
-    if ticking.done():
-        ticking.result()  # an invariant broke: stop with it, answer nothing
-    ticking.cancel()
+    bound_calls()
+    stop, health = Stop(), Health()
+    process = Process(settings, failpoints, announce, stop, health, settings.listen.address)
+    await health.begin()
+    door = await open_door(settings.listen.health, health) if settings.listen.health else None
+    watching = asyncio.create_task(health.watch())
+    try:
+        if is_shared(settings) or settings.replica is not None:
+            await _take_turns(process)
+        else:
+            await _lead(process, await apart(build, settings, failpoints), None)
+    finally:
+        watching.cancel()
+        if door is not None:
+            await door.stop(None)
     log.info("stopped")
 
 
-def _server(built: Built, health: HealthServicer) -> grpc.aio.Server:
+# -- under a lease -----------------------------------------------------------------------
+
+
+async def _take_turns(process: Process) -> None:
+    """Stand by until no other leads, lead until the lease is lost, and again."""
+    settings = process.settings
+    await apart(check, settings)
+    replica = settings.replica or ReplicaSettings(socket.gethostname())
+    held = hold(settings.state)
+    leases = await _once_there(process.stop, partial(open_leases, settings))
+    while leases is not None and not process.stop.is_told():
+        # Another one for each term: what the last one left in memory asks a lease that is lost.
+        lease = Lease(leases, holder_of(replica.name, held), float(replica.lease_seconds))
+        try:
+            await _lead_once(process, Term(lease, held), replica.name)
+        except Unavailable as error:
+            log.warning("stepped_down", code=error.code, reason=str(error))
+            await process.stop.wait(STANDBY_SECONDS)
+    if leases is not None:
+        leases.close()
+
+
+async def _lead_once(process: Process, term: Term, name: str) -> None:
+    standing = _standby(process.health.servicer)
+    await process.open(standing)
+    log.info("standing_by", address=process.address, name=name)
+    turn = Turn(term.lease, shares_objects=process.settings.objects is not None)
+    renewing = None
+    try:
+        if not await _once_there(process.stop, turn.come):
+            return
+        renewing = Renewing(term.lease)
+        log.info("leading", name=name, token=term.lease.token)
+        built = await apart(build, process.settings, process.failpoints, term)
+        await standing.stop(None)
+        await _lead(process, built, term.lease)
+    finally:
+        await process.health.serves(False)
+        await standing.stop(None)
+        if renewing is not None:
+            await apart(_let_go, term.lease, renewing)
+
+
+async def _once_there(stop: Stop, get: Callable[[], _Got | None]) -> _Got | None:
+    """Return what there is to get, once there is; None if this process is told to stop before."""
+    said = ""
+    while not stop.is_told():
+        try:
+            if (got := await apart(get)) is not None:
+                return got
+        except Unavailable as error:
+            if str(error) != said:
+                log.warning("will_retry", code=error.code, reason=str(error))
+            said = str(error)
+        await stop.wait(STANDBY_SECONDS)
+    return None
+
+
+def _let_go(lease: Lease, renewing: Renewing) -> None:
+    renewing.end()
+    if lease.sure_seconds() <= 0:
+        return
+    try:
+        lease.release()
+    except Unavailable as error:
+        log.warning("lease_not_released", code=error.code, reason=str(error))
+
+
+async def _until_lost(lease: Lease) -> None:
+    while (left := lease.sure_seconds()) > 0:
+        await asyncio.sleep(left)
+    lease.require()
+
+
+# -- leading -----------------------------------------------------------------------------
+
+
+async def _lead(process: Process, built: Built, lease: Lease | None) -> None:
+    """Serve rounds until this process is told to stop.
+
+    Raises:
+        LeaseLost: the lease is lost; everything in memory is dropped.
+    """
+    built.service.rounds.alarm.ring = stop_process
+    gate, watch = Gate(lease.require if lease else _always), Watch(built.service.rounds)
+    server = _server(built, process.health.servicer, gate, watch)
+    await process.open(server)
+    process.health.quiet_seconds, process.health.probe = built.service.quiet_seconds, built.probe
+    process.health.is_damaged = built.service.scrub.is_damaged
+    await process.health.serves(True)
+    log.info("serving", address=process.address, federation=built.settings.federation)
+    working = [asyncio.create_task(_tick(built)), asyncio.create_task(_scrub(built))]
+    if lease is not None:
+        working.append(asyncio.create_task(_until_lost(lease)))
+    told = asyncio.create_task(process.stop.wait())
+    await asyncio.wait({*working, told}, return_when=asyncio.FIRST_COMPLETED)
+    process.health.forget()
+    await _leave(process, built, gate, watch)
+    # What failed goes at once: nothing that it has in memory may be answered any more.
+    grace = DRAIN_SECONDS if process.settings.replica is None else REPLICA_DRAIN_SECONDS
+    await server.stop(grace if process.stop.is_told() else None)
+    told.cancel()
+    await _end(working)
+    built.service.store.close()
+
+
+async def _leave(process: Process, built: Built, gate: Gate, watch: Watch) -> None:
+    if process.stop.is_told():
+        await process.health.stop()
+    else:
+        await process.health.serves(False)
+    built.service.stop()
+    gate.leave()
+    watch.end()
+    built.service.relay.end()
+
+
+async def _end(working: Sequence[asyncio.Task[None]]) -> None:
+    ended = [each for each in working if each.done()]
+    for each in working:
+        each.cancel()
+    for each in ended:
+        each.result()  # why it ended
+
+
+def _always() -> None:
+    """Let the only coordinator answer."""
+
+
+def _standby(health: HealthServicer) -> grpc.aio.Server:
+    server = grpc.aio.server(interceptors=(RefuseWeakTls(),), options=_OPTIONS)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    server.add_generic_rpc_handlers((StandingBy(),))
+    return server
+
+
+def _server(
+    built: Built, health: HealthServicer, gate: Gate | None = None, watch: Watch | None = None
+) -> grpc.aio.Server:
     service, settlement = built.service, built.settlement
     rounds = built.settings.rounds
     permissions = Permissions(
@@ -172,10 +300,14 @@ def _server(built: Built, health: HealthServicer) -> grpc.aio.Server:
     callers = required_callers(module.DESCRIPTOR for module in PROTOS)
     interceptors: Sequence[ServerInterceptor] = (
         RefuseWeakTls(),
+        gate or Gate(_always),
         Guard(permissions, callers),
     )
-    server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS)
-    watch = Watch(service.rounds)
+    server = grpc.aio.server(
+        interceptors=interceptors, options=_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS
+    )
+    transfers = Transfers(built.settings.transfer.in_flight_mebibytes)
+    watch = watch or Watch(service.rounds)
     enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(
         EnrolmentServicer(service.rosters), server
     )
@@ -183,14 +315,18 @@ def _server(built: Built, health: HealthServicer) -> grpc.aio.Server:
         RoundServicer(service, settlement, watch), server
     )
     contribution_pb2_grpc.add_ContributionServiceServicer_to_server(
-        ContributionServicer(service.contributions), server
+        ContributionServicer(service.contributions, transfers), server
     )
-    seat_pb2_grpc.add_SeatServiceServicer_to_server(SeatServicer(service.seats), server)
+    seat_pb2_grpc.add_SeatServiceServicer_to_server(SeatServicer(service.seats, transfers), server)
     seat_pb2_grpc.add_RelayServiceServicer_to_server(
         RelayServicer(service.relay, service.rosters), server
     )
-    cohort_pb2_grpc.add_CohortServiceServicer_to_server(CohortServicer(service.sums), server)
-    model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(service.models), server)
+    cohort_pb2_grpc.add_CohortServiceServicer_to_server(
+        CohortServicer(service.sums, transfers), server
+    )
+    model_pb2_grpc.add_ModelServiceServicer_to_server(
+        ModelServicer(service.models, transfers), server
+    )
     settlement_pb2_grpc.add_SettlementServiceServicer_to_server(
         SettlementServicer(service.rounds, settlement), server
     )
@@ -214,14 +350,35 @@ async def _tick(built: Built) -> None:
     chain_again, pause = 0.0, TICK_SECONDS
     while True:
         try:
-            await asyncio.to_thread(built.service.tick)
+            await apart(built.service.tick)
             pause = TICK_SECONDS
             if built.settlement and built.service.finished() and time.monotonic() >= chain_again:
-                await asyncio.to_thread(_settle, built)
+                await apart(_settle, built)
+        except LeaseLost:
+            raise
         except Unavailable as error:
             log.warning("will_retry", code=error.code, reason=str(error))
             chain_again = time.monotonic() + CHAIN_RETRY_SECONDS
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        await asyncio.sleep(pause)
+
+
+async def _scrub(built: Built) -> None:
+    while True:
+        pause = PASS_SECONDS
+        try:
+            pause = await apart(built.service.scrub.go_on)
+        except Unavailable as error:
+            log.warning("will_retry", code=error.code, reason=str(error))
+            pause = SCRUB_RETRY_SECONDS
+        except InvariantBroken:
+            raise
+        except VeilsumError as error:
+            # What it reads of the database is damaged; rounds go on as far as they do.
+            log.error("scrub_failed", code=error.code, reason=str(error), who_acts=error.who_acts)
+        except Exception as error:
+            # A bug, perhaps; one look at what is stored is worth no round.
+            log.error("scrub_failed", code="internal", exc_info=error)
         await asyncio.sleep(pause)
 
 
@@ -245,74 +402,6 @@ def _credentials(settings: Settings) -> grpc.ServerCredentials:
     return server_credentials(
         read_file(listen.certificate), read_secret(listen.key), read_file(listen.authority)
     )
-
-
-def _settlement(settings: Settings, service: Service) -> Settlement | None:
-    if settings.settlement is None:
-        return None
-    read_secret(settings.settlement.passphrase)
-    read_secret(settings.settlement.keystore)
-    if find_spec("web3") is None:
-        raise MissingDependency("settlement: web3 is not installed; install the extra `chain`")
-    return Settlement(
-        settings.settlement,
-        service.store,
-        service.roster,
-        os.urandom,
-        settings.state / "transactions",
-    )
-
-
-def _draft(path: Path) -> Roster:
-    return canonical.decode(read_file(path), Roster)
-
-
-def _check_key(key: Ed25519PrivateKey, roster: Roster) -> None:
-    if key.public_key().public_bytes_raw() != roster.coordinator_key:
-        raise ConfigError("signing_key: not the key that the roster has for the coordinator")
-
-
-def _check_rounds(settings: Settings, roster: Roster) -> None:
-    rounds, trainers = settings.rounds, [each.participant for each in roster.trainers()]
-    check_members(roster)
-    if rounds.seats:
-        _check_seats(rounds.seats, rounds.auditor, roster)
-        check_trainers(rounds.seats, roster)
-    if not set(rounds.openers) <= set(trainers):
-        raise ConfigError("rounds.openers: the roster has one of them not as a trainer")
-    if not rounds.quorum <= len(trainers) <= settings.scheme.cohort_max:
-        raise ConfigError(
-            f"{len(trainers)} trainers: not from the quorum of {rounds.quorum} to the cohort_max "
-            f"of {settings.scheme.cohort_max}, so a round could not be closed or not be added up"
-        )
-    if rounds.auditor is not None:
-        _check_auditor(rounds.auditor, roster)
-
-
-def _check_auditor(auditor: str, roster: Roster) -> None:
-    """Return if `auditor` is one, and of an organisation that trains and opens nothing."""
-    entries = [each for each in roster.members if each.participant == auditor]
-    if not any(Role.AUDITOR in each.roles for each in entries):
-        raise ConfigError(f"rounds.auditor: the roster has {auditor} not as an auditor")
-    # Openers are trainers: who trains may hold the key to what an auditor is handed.
-    if entries[0].organisation in {each.organisation for each in roster.trainers()}:
-        raise ConfigError(
-            f"rounds.auditor: {auditor} is a trainer, or of the organisation of one; an auditor "
-            "must be of another"
-        )
-
-
-def _check_seats(seats: Sequence[str], auditor: str | None, roster: Roster) -> None:
-    """Return if `seats` are aggregators and nothing else, each of an organisation of its own."""
-    entries = [each for each in roster.members if each.participant in seats]
-    if len(entries) != SEATS or any(each.roles != (Role.AGGREGATOR,) for each in entries):
-        raise ConfigError(
-            f"rounds.seats: {SEATS} members are needed that the roster has as aggregators alone"
-        )
-    # Whoever has two seats has all three components, and opens every update.
-    apart = [*entries, *(each for each in roster.members if each.participant == auditor)]
-    if len({each.organisation for each in apart}) != len(apart):
-        raise ConfigError("rounds.seats: two seats, or a seat and the auditor, have one owner")
 
 
 def _announce(path: Path, address: str) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
 
 from privacy import canonical
 from privacy import plan as plans
@@ -22,12 +23,12 @@ from privacy.records import Release
 from privacy.roster import Roster
 from privacy.signing import Purpose
 
-from . import object_names as names
 from . import plan as planning
 from . import programme, seated
 from . import round as machine
 from .aggregate import Fold
 from .archive import Archive
+from .arrivals import Arrivals
 from .config import Settings
 from .contributions import Contributions
 from .engine import Engine
@@ -38,8 +39,10 @@ from .moving import Moving
 from .ports import ObjectStore, Store
 from .progress import Progress
 from .relay import Relay
+from .retention import Demands, Retention, nobody_demands
 from .rosters import Rosters
 from .rounds import Rounds
+from .scrub import Scrub
 from .seats import Seats
 from .starts import LONGEST_SILENCE_SECONDS, Starts
 from .state import Phase, Round, Rules
@@ -48,6 +51,9 @@ from .sums import Sums
 from .upgrade import abandon_other_scheme, abandon_unreadable
 
 log = structlog.get_logger()
+
+_ROW_SECONDS: Final = 900.0
+"""For so long a fold may make no chunk and still count as at work; an engine gives up before."""
 
 _ERROR_CODE: Final = re.compile(r"[a-z][a-z_]{0,63}")
 
@@ -65,14 +71,16 @@ class Service:
     progress: Progress
     failpoints: Failpoints
     engine: Engine
+    open_demands: Demands = nobody_demands
 
     def __post_init__(self) -> None:
         store, objects, rosters = self.store, self.objects, self.rosters
         self.rounds = rounds = Rounds(store, self.progress, self.failpoints)
-        self.archive = archive = Archive(store, self.signing_key)
+        self.archive = archive = Archive(store, self.signing_key, rounds.named_plan)
         self.keying = Keying(self.settings, rounds, archive, objects, rosters)
+        self.arrivals = arrivals = Arrivals(self.progress.monotonic)
         self.contributions = Contributions(
-            rounds, archive, store, objects, rosters, self.now, self.failpoints
+            rounds, archive, store, objects, rosters, self.now, self.failpoints, arrivals
         )
         self._moving = moving = Moving(self.progress)
         self.sums = Sums(rounds, archive, store, objects, rosters, moving)
@@ -84,7 +92,21 @@ class Service:
         self.starts = Starts(seats, fresh_seconds, self.progress.monotonic)
         self.models = Models(rounds, archive, objects, rosters, moving)
         self._stopping = threading.Event()
-        fold = Fold(store, objects, self.engine, self._stopping.is_set, self.failpoints)
+        self.retention = retention = Retention(
+            self.settings.retention,
+            rounds,
+            store,
+            objects,
+            self.seats.sums,
+            self.models,
+            self.now,
+            self.open_demands,
+        )
+        self.scrub = Scrub(
+            rounds, archive, store, objects, self.contributions, retention, self._stopping.is_set
+        )
+        self._moved_at = self._row_at = self.progress.monotonic()
+        fold = Fold(store, objects, self.engine, self._is_stopping, self.failpoints, self._has_row)
         self._folding = Folding(rounds, archive, rosters, fold)
         self._statements = Statements(rounds, archive, rosters)
         self._since = max(rounds.all(), default=0)
@@ -121,6 +143,7 @@ class Service:
         Raises:
             NotYet: it has none, or it was aborted: nothing follows from its plan.
             SchemaMismatch: another version of the coordinator made it.
+            ConfigError: what is kept is not the plan that the round names; nothing is signed.
         """
         self._require_plan(number)
         plan = self.archive.plan(number)
@@ -130,7 +153,7 @@ class Service:
         """Return a round's plan as it was made, whatever version made it: its parts, signed.
 
         Raises:
-            NotYet: as for `plan`.
+            NotYet, ConfigError: as for `plan`.
         """
         self._require_plan(number)
         arithmetic, terms = self.archive.plan_parts(number)
@@ -160,18 +183,54 @@ class Service:
 
     def tick(self) -> None:
         """Move on what waits in vain, carry out what is due, keep the programme going."""
+        self._moved_at = self._row_at = self.progress.monotonic()
         with self.rounds.lock:
+            self.rounds.look_again()
             for current in [each for each in self.rounds.all().values() if not each.is_over()]:
-                heard = self.progress.heard(current.number, current.rules.progress_seconds)
-                quiet = machine.Quiet(*self.progress.quiet(current.number), heard)
+                quiet = self._quiet(current)
                 if (current.phase, machine.Quiet) in machine.TRANSITIONS:
                     self.rounds.apply(current.number, quiet)
+                    self._say_stragglers(current, quiet)
         self.carry_out()
         self._advance()
+
+    def _quiet(self, current: Round) -> machine.Quiet:
+        number, progress_seconds = current.number, current.rules.progress_seconds
+        heard = self.progress.heard(number, progress_seconds)
+        quiet = machine.Quiet(*self.progress.quiet(number), heard)
+        if current.phase is not Phase.OPEN:
+            return quiet
+        missing = current.waits_for()
+        self.arrivals.say(number, missing)
+        return replace(quiet, stragglers=self.arrivals.stragglers(number, missing))
+
+    def _say_stragglers(self, before: Round, quiet: machine.Quiet) -> None:
+        if before.phase is Phase.OPEN and self.rounds.get(before.number).phase is not Phase.OPEN:
+            for each in quiet.stragglers:
+                log.warning(
+                    "straggler_left_out",
+                    round=before.number,
+                    participant=each.participant,
+                    reason=each.reason,
+                )
 
     def stop(self) -> None:
         """End a fold that goes on, between two chunks; what is ordered waits for the next start."""
         self._stopping.set()
+
+    def quiet_seconds(self) -> float:
+        """Return for how long this has neither ticked nor got further in a tick."""
+        return self.progress.monotonic() - self._moved_at
+
+    def _is_stopping(self) -> bool:
+        # Whoever does something long asks this again and again, and so does who waits in vain.
+        now = self.progress.monotonic()
+        if now - self._row_at < _ROW_SECONDS:
+            self._moved_at = now
+        return self._stopping.is_set()
+
+    def _has_row(self) -> None:
+        self._row_at = self.progress.monotonic()
 
     def carry_out(self) -> None:
         """Carry out every effect that is due; each is finished only when it is done."""
@@ -192,14 +251,7 @@ class Service:
         elif isinstance(effect, seated.Manifest):
             self._statements.publish(effect.round)
         elif isinstance(effect, machine.Erase):
-            self.objects.delete_prefix(names.contributions(effect.round))
-            # Nobody opens it any more: who has the key has a model, or was too late.
-            self.objects.delete_prefix(names.sums(effect.round))
-            self.store.forget_sum(effect.round)
-            self.seats.sums.erase(effect.round)
-            # The cohort key lives for one round: nobody can ask for its secret again.
-            self.objects.delete_prefix(names.keys(effect.round))
-            self.models.erase_unreleased(effect.round)
+            self.retention.erase(effect.round)
             self.contributions.forget(effect.round)
             self._moving.forget(effect.round)
             self.progress.forget(effect.round)
@@ -244,6 +296,12 @@ class Service:
             self.rounds.apply(number, machine.Abandoned(reason))
             return
         if rules.seats and not self.archive.has_plan(number) and not self._seats_are_up(number):
+            return
+        if self.archive.has_plan(number) and not self.archive.made_plan(number):
+            # No site has seen it: it is given out once the round names it.
+            reason = "the plan kept for it is not one that this coordinator made; a new one begins"
+            log.error("plan_not_ours", round=number, who_acts="the database's operator")
+            self.rounds.apply(number, machine.Abandoned(reason))
             return
         plan = self._make_plan(number)
         self.rounds.apply(number, machine.Planned(plan.digest()))

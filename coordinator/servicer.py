@@ -3,7 +3,11 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from typing import Any
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import grpc.aio
 
 from privacy import canonical
 from privacy.errors import MalformedMessage, NotYet
@@ -26,6 +30,7 @@ from veilsum.v1 import (
 
 from . import codec, programme
 from .contributions import Contributions
+from .credits import Credit, Transfers
 from .models import Models
 from .rosters import Rosters
 from .rounds import Rounds
@@ -33,10 +38,29 @@ from .service import Service
 from .settlement import Settlement, participation
 from .sums import Sums
 from .tls import Context, peer_identity
+from .verify import round_of
 from .watch import Watch
 
 LONGEST_WAIT_SECONDS = 10.0
 MOST_LIVE_ROUNDS = 4
+
+
+_END: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs lack it
+
+
+@dataclass
+class _Part:
+    """A part of a chunk as it came: round, piece and chunk; its bytes, until they are taken."""
+
+    place: tuple[int, int, int]
+    offset: int
+    length: int
+    payload: bytes = field(repr=False)
+
+    def take(self) -> bytes:
+        """Return the bytes, and keep them no longer."""
+        payload, self.payload = self.payload, b""
+        return payload
 
 
 class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
@@ -48,9 +72,11 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
     async def GetRoster(
         self, request: enrolment_pb2.GetRosterRequest, context: Context
     ) -> enrolment_pb2.GetRosterResponse:
-        """Return every version of the roster."""
+        """Return the versions of the roster from one on, as many as a message holds."""
         versions = await asyncio.to_thread(self._rosters.versions)
-        return enrolment_pb2.GetRosterResponse(versions=codec.rosters_to_wire(versions))
+        wanted = codec.rosters_to_wire(versions[request.from_version :])
+        fit = codec.fitting(wanted, codec.MOST_AT_ONCE)
+        return enrolment_pb2.GetRosterResponse(versions=fit, count=len(versions))
 
     async def SignRoster(
         self, request: enrolment_pb2.SignRosterRequest, context: Context
@@ -81,7 +107,7 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
         revision, rounds = self._service.rounds.revision, self._service.rounds.all()
         return round_pb2.WatchRoundsResponse(
             revision=revision,
-            rounds=codec.statuses_to_wire(rounds),
+            rounds=codec.statuses_to_wire(rounds, self._service.arrivals.seconds_left),
             finished=self._service.finished(),
             halted=self._service.halted(),
             released=programme.last_released(rounds),
@@ -148,8 +174,9 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
 class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
     """Uploads."""
 
-    def __init__(self, contributions: Contributions) -> None:
+    def __init__(self, contributions: Contributions, transfers: Transfers) -> None:
         self._contributions = contributions
+        self._transfers = transfers
 
     async def BeginContribution(
         self, request: contribution_pb2.BeginContributionRequest, context: Context
@@ -159,7 +186,10 @@ class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
         masks, parts = tuple(request.sealed_masks), tuple(request.sealed_parts)
         offset = await asyncio.to_thread(self._contributions.begin, caller, signed, masks, parts)
         return contribution_pb2.BeginContributionResponse(
-            chunks=offset.chunks, committed=offset.committed
+            chunks=offset.chunks,
+            committed=offset.committed,
+            parts=True,
+            bytes=self._transfers.held(caller, round_of(signed), offset.chunks),
         )
 
     async def GetOffset(
@@ -173,18 +203,49 @@ class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
     async def PutChunks(
         self, request: AsyncIterator[contribution_pb2.PutChunksRequest], context: Context
     ) -> AsyncIterator[contribution_pb2.PutChunksResponse]:
-        """Make each chunk durable, then say so."""
-        caller = peer_identity(context).id
-        async for part in request:
-            chunks = await asyncio.to_thread(
-                self._contributions.put_chunk,
-                caller,
-                part.round,
-                part.piece,
-                part.chunk,
-                part.payload,
+        """Make each chunk durable, then say so; of a part of one, say that it is here."""
+        caller, is_whole = peer_identity(context).id, True
+        with self._transfers.stream(caller):
+            while is_whole:
+                async with self._transfers.sending(caller) as credit:
+                    is_whole = False
+                    while not is_whole and (part := await self._read(context)) is not None:
+                        answer = await self._took(caller, part, credit)
+                        is_whole = not answer.bytes
+                        yield answer
+
+    async def _read(self, context: Context) -> _Part | None:
+        """Return the next part of an upload, and keep nothing of the message it came in.
+
+        Of a hundred uploads each copy that waits with them is a hundred MiB: iterating over the
+        requests would keep every message until the next one is there.
+        """
+        message: Any = await context.read()
+        if message is _END:
+            return None
+        place = (message.round, message.piece, message.chunk)
+        return _Part(place, message.offset, message.length, message.payload)
+
+    async def _took(
+        self, caller: str, part: _Part, credit: Credit
+    ) -> contribution_pb2.PutChunksResponse:
+        number, piece, chunk = part.place
+        payload = part.take()
+        if part.length:
+            here = part.offset + len(payload)
+            whole = self._transfers.add(
+                caller, part.place, part.offset, part.length, payload, credit
             )
-            yield contribution_pb2.PutChunksResponse(piece=part.piece, chunks=chunks)
+            self._contributions.arrived(caller, number, here)
+            if whole is None:
+                return contribution_pb2.PutChunksResponse(piece=piece, chunks=chunk, bytes=here)
+            payload = whole
+        else:
+            self._transfers.uploads.move(credit, len(payload))
+        chunks = await self._transfers.run(
+            self._contributions.put_chunk, caller, *part.place, payload
+        )
+        return contribution_pb2.PutChunksResponse(piece=piece, chunks=chunks)
 
     async def CommitContribution(
         self, request: contribution_pb2.CommitContributionRequest, context: Context
@@ -208,18 +269,21 @@ class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
 class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
     """Cohorts, sums and their audit."""
 
-    def __init__(self, sums: Sums) -> None:
+    def __init__(self, sums: Sums, transfers: Transfers) -> None:
         self._sums = sums
+        self._transfers = transfers
 
     async def GetCohort(
         self, request: cohort_pb2.GetCohortRequest, context: Context
     ) -> cohort_pb2.GetCohortResponse:
-        """Return the frozen cohort."""
-        caller = peer_identity(context).id
-        cohort, headers = await asyncio.to_thread(self._sums.cohort, caller, request.round)
+        """Return the frozen cohort, and headers from one on, as many as a message holds."""
+        caller, first = peer_identity(context).id, request.from_entry
+        signed, headers = await asyncio.to_thread(self._sums.cohort, caller, request.round)
+        cohort = None if first else codec.signed_to_wire(signed)
+        room = codec.MOST_AT_ONCE - (cohort.ByteSize() if cohort else 0)
+        wanted = [codec.signed_to_wire(header) for header in headers[first:]]
         return cohort_pb2.GetCohortResponse(
-            cohort=codec.signed_to_wire(cohort),
-            contributions=[codec.signed_to_wire(header) for header in headers],
+            cohort=cohort, contributions=codec.fitting(wanted, room), count=len(headers)
         )
 
     async def GetSum(
@@ -230,9 +294,11 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         signed = await asyncio.to_thread(self._sums.manifest, caller, number)
         yield cohort_pb2.GetSumResponse(manifest=codec.signed_to_wire(signed))
         chunks = canonical.decode(signed.body, Sum).chunks
-        for chunk in range(request.from_chunk, chunks):
-            payload = await asyncio.to_thread(self._sums.chunk, caller, number, chunk)
-            yield cohort_pb2.GetSumResponse(chunk=payload)
+        with self._transfers.stream(caller):
+            for chunk in range(request.from_chunk, chunks):
+                async with self._transfers.downloads.one(caller):
+                    payload = await self._transfers.run(self._sums.chunk, caller, number, chunk)
+                    yield cohort_pb2.GetSumResponse(chunk=payload)
 
     async def GetMasks(
         self, request: cohort_pb2.GetMasksRequest, context: Context
@@ -248,13 +314,15 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
         """Stream the cohort's contributions to the auditor, one payload in memory at a time."""
         caller, number = peer_identity(context).id, request.round
         found = await asyncio.to_thread(self._sums.to_audit, caller, number, request.from_chunk)
-        for chunk, participant in found:
-            payload = await asyncio.to_thread(
-                self._sums.contribution, caller, number, participant, chunk
-            )
-            yield cohort_pb2.GetContributionsResponse(
-                chunk=chunk, participant=participant, payload=payload
-            )
+        with self._transfers.stream(caller):
+            for chunk, participant in found:
+                async with self._transfers.downloads.one(caller):
+                    payload = await self._transfers.run(
+                        self._sums.contribution, caller, number, participant, chunk
+                    )
+                    yield cohort_pb2.GetContributionsResponse(
+                        chunk=chunk, participant=participant, payload=payload
+                    )
 
     async def CountersignSum(
         self, request: cohort_pb2.CountersignSumRequest, context: Context
@@ -268,17 +336,27 @@ class CohortServicer(cohort_pb2_grpc.CohortServiceServicer):
 class ModelServicer(model_pb2_grpc.ModelServiceServicer):
     """Sealed models and releases."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, transfers: Transfers) -> None:
         self._models = models
+        self._transfers = transfers
 
     async def PutSealedModel(
         self, request: AsyncIterator[model_pb2.PutSealedModelRequest], context: Context
     ) -> AsyncIterator[model_pb2.PutSealedModelResponse]:
         """Store a sealed model whose chunks hash to what its envelope says."""
-        caller, signed, sealed = peer_identity(context).id, None, None
+        caller = peer_identity(context).id
+        with self._transfers.stream(caller):
+            async with aclosing(self._transfers.arriving(caller, request)) as parts:
+                async for answer in self._store(caller, parts):
+                    yield answer
+
+    async def _store(
+        self, caller: str, parts: AsyncIterator[model_pb2.PutSealedModelRequest]
+    ) -> AsyncIterator[model_pb2.PutSealedModelResponse]:
+        signed, sealed = None, None
         digests: list[bytes] = []
         length = 0
-        async for part in request:
+        async for part in parts:
             if signed is None or sealed is None:
                 signed = codec.signed_from_wire(_envelope(part))
                 sealed = await asyncio.to_thread(self._models.begin, caller, signed)
@@ -292,7 +370,7 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
                     f"a sealed model of more than {sealed.chunks} chunks or {sealed.length} bytes"
                 )
             index = len(digests) - 1
-            await asyncio.to_thread(self._models.put_chunk, sealed, index, part.chunk)
+            await self._transfers.run(self._models.put_chunk, sealed, index, part.chunk)
             yield model_pb2.PutSealedModelResponse(chunks=len(digests))
         if signed is None or sealed is None:
             raise MalformedMessage("a sealed model without its envelope")
@@ -311,9 +389,13 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
         for wraps in await asyncio.to_thread(self._models.later_wraps, request.round):
             yield model_pb2.GetSealedModelResponse(wraps=codec.signed_to_wire(wraps))
         chunks = canonical.decode(signed.body, SealedModel).chunks
-        for chunk in range(request.from_chunk, chunks):
-            payload = await asyncio.to_thread(self._models.chunk, caller, request.round, chunk)
-            yield model_pb2.GetSealedModelResponse(chunk=payload)
+        with self._transfers.stream(caller):
+            for chunk in range(request.from_chunk, chunks):
+                async with self._transfers.downloads.one(caller):
+                    payload = await self._transfers.run(
+                        self._models.chunk, caller, request.round, chunk
+                    )
+                    yield model_pb2.GetSealedModelResponse(chunk=payload)
 
     async def PutWraps(
         self, request: model_pb2.PutWrapsRequest, context: Context

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from privacy import canonical
-from privacy.errors import NotYet
+from privacy.errors import NotYet, WrongContext
 from privacy.payouts import Domain, Entitlement
 from privacy.roster import Roster
 from privacy.sealing import Entropy
@@ -49,12 +49,11 @@ class Settlement:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self._done = False
+        # Only `run` changes it: who watches rounds is told without a look at the database.
+        self._done = bool(self.transaction())
 
     def is_done(self) -> bool:
         """Return whether the statement is committed, so that payouts can be claimed."""
-        if not self._done:
-            self._done = "transaction" in dict(self.store.documents(_KIND))
         return self._done
 
     def transaction(self) -> str:
@@ -88,6 +87,7 @@ class Settlement:
             commitment = chain.commit(statement)
             name = commitment.transaction or "unknown"
             self.store.put_document(_KIND, "transaction", name.encode())
+            self._done = True
             log.info("settled", transaction=name, root=statement.head.root.hex())
 
     def payout(self, participant: str) -> tuple[Entitlement | None, str]:
@@ -110,14 +110,34 @@ class Settlement:
             made = self._make_statement(domain, rounds)
             self.store.put_document(_KIND, "statement", canonical.encode(_stored(made)))
         stored = canonical.decode(self.store.document(_KIND, "statement"), _Statement)
+        self._check(stored, domain, rounds)
         head = Head(stored.round, bytes.fromhex(stored.root), int(stored.total))
         return settle.Statement(domain, bytes.fromhex(stored.parent), head, stored.entitlements)
 
-    def _make_statement(self, domain: Domain, rounds: Mapping[int, Round]) -> settle.Statement:
+    def _check(self, stored: _Statement, domain: Domain, rounds: Mapping[int, Round]) -> None:
+        """Return if a stored statement is what the rounds up to its own have earned.
+
+        What is sent to the chain is signed: it follows from the rounds, not from a row.
+        """
+        amounts = self._earned({n: each for n, each in rounds.items() if n <= stored.round})
+        salts = {each.payee: bytes.fromhex(each.salt) for each in stored.entitlements}
+        same = salts.keys() == amounts.keys()
+        if not same or stored != _stored(
+            settle.statement(domain, Head(0, bytes(32), 0), stored.round, amounts, salts)
+        ):
+            raise WrongContext(
+                "settlement: the stored statement is not what its rounds have earned; nothing is "
+                "sent. Put roster and settings back, or find out who changed the database"
+            )
+
+    def _earned(self, rounds: Mapping[int, Round]) -> dict[str, int]:
         members = self.roster().trainers()
         payees = {each.participant: each.payout_address for each in members if each.payout_address}
         counts = {name: n for name, n in participation(rounds).items() if name in payees}
-        amounts = settle.earned({}, int(self.settings.escrow), counts, payees)
+        return settle.earned({}, int(self.settings.escrow), counts, payees)
+
+    def _make_statement(self, domain: Domain, rounds: Mapping[int, Round]) -> settle.Statement:
+        amounts = self._earned(rounds)
         salts = {payee: self.entropy(32) for payee in amounts}
         last = max(rounds, default=1)
         return settle.statement(domain, Head(0, bytes(32), 0), last, amounts, salts)

@@ -63,13 +63,16 @@ class Starts:
     def are_enough(self, waited_seconds: float) -> bool:
         """Return whether a round may be planned: all seats are up, or two and enough was waited.
 
+        While fewer are up, rounds wait: planned without seats, one after another would fail.
+
         Args:
             waited_seconds: how long the round has waited for its plan.
         """
-        if not self.away():
+        up = len(self.seats) - len(self.away())
+        if up == len(self.seats):
             return True
         waited = min(waited_seconds, self.monotonic() - self._changed)
-        return len(self._newest) >= ENOUGH_SEATS and waited >= self.fresh_seconds
+        return up >= ENOUGH_SEATS and waited >= self.fresh_seconds
 
     def _check(self, caller: str, start: str) -> None:
         if _START.fullmatch(start) is None:

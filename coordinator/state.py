@@ -53,6 +53,13 @@ class LeftOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
 
 
+class Straggler(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A trainer for whom a round did not wait any longer, and what was seen of its upload."""
+
+    participant: str
+    reason: str
+
+
 class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """That a seat has judged the candidates; `unasked` says why it could not ask for norms."""
 
@@ -106,6 +113,7 @@ class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stated: tuple[Stated, ...] = ()
     disputed: Disagreement | None = None
     liars: tuple[str, ...] = ()
+    stragglers: tuple[Straggler, ...] = ()
 
     def whose_turn(self) -> str:
         """Return the opener who makes the key, or seals the model, now."""
@@ -156,12 +164,14 @@ class Aggregated(Event, frozen=True):
 class Quiet(Event, frozen=True):
     """Nobody has worked for `seconds`; nothing has come of it for `still_seconds`.
 
-    `heard` are those of whom the round waits for who have said lately that they are at work.
+    `heard` are those of whom the round waits for who have said lately that they are at work;
+    `stragglers` are, while a round is open, those that are missing.
     """
 
     seconds: float
     still_seconds: float
     heard: tuple[str, ...] = ()
+    stragglers: tuple[Straggler, ...] = ()
 
 
 class Abandoned(Event, frozen=True):

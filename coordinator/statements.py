@@ -14,6 +14,7 @@ from privacy.records import Cohort, digest_of
 
 from . import close, publish
 from .archive import Archive
+from .invariants import check_manifest
 from .rosters import Rosters
 from .rounds import Rounds
 from .seated import Frozen, Nominated, honest
@@ -69,5 +70,7 @@ class Statements:
         signed = self.archive.document("cohort", current.cohort)
         cohort = canonical.decode(signed.body, Cohort)
         manifest = publish.shares_manifest(self.archive.plan(number), cohort, honest(current))
+        with self.rounds.alarm.listening():
+            check_manifest(current, cohort, manifest)
         self.archive.state("sum", manifest)
         self.rounds.apply(number, Aggregated(current.cohort, digest_of(manifest)))

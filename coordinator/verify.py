@@ -43,6 +43,10 @@ from privacy.signing import Purpose
 _PART_BYTES: Final = 2 * SECRET_BYTES + WORD_BYTES
 
 
+LONGEST_HEADER: Final = 1 << 16
+"""Bytes of a contribution's header: many times those of the longest there is."""
+
+
 class _Place(msgspec.Struct, frozen=True):
     round: Round
 
@@ -75,6 +79,8 @@ def contribution(
         WrongContext: it was made for another federation, round, plan or key record.
         MalformedMessage: its pieces, or whom its secrets are sealed to, are not as the plan asks.
     """
+    if len(signed.body) > LONGEST_HEADER:
+        raise MalformedMessage(f"{sender}: a header of {len(signed.body)} bytes")
     kind = header_kind(plan)
     check_signer(signed, PURPOSES[kind], sender, roster.member(sender).signing_key)
     header = canonical.decode(signed.body, kind)

@@ -15,6 +15,7 @@ class Watch:
     def __post_init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
+        self._ended = False
         self.rounds.on_change(self._wake_soon)
 
     async def beyond(self, seen: int, seconds: float) -> None:
@@ -26,10 +27,15 @@ class Watch:
         try:
             # Written so that a NaN, whose comparisons are all false, is no wait either.
             async with asyncio.timeout(seconds if seconds > 0 else 0.0):
-                while self.rounds.revision == seen:
+                while self.rounds.revision == seen and not self._ended:
                     await self._changed.wait()
         except TimeoutError:
             return
+
+    def end(self) -> None:
+        """Let nobody wait any more: this process is about to stop."""
+        self._ended = True
+        self._wake()
 
     def _wake_soon(self) -> None:
         self._loop.call_soon_threadsafe(self._wake)

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from privacy.errors import InvalidSignature, NotYet, OpeningRefused, WrongContext
+from privacy.failpoints import Step, pass_by
 from privacy.identifiers import Digest
 from privacy.records import Release, digest_of
 from privacy.roster import Roster
@@ -37,6 +38,7 @@ class Adopter:
     shapes: Shapes
     first: Digest
     openings: dict[int, Opening]
+    step: Step = pass_by
 
     async def adopt(self, number: int) -> Released:
         """Return the release of a round, and its plan; its model is then kept here.
@@ -54,6 +56,7 @@ class Adopter:
         if not self.models.holds(release.model):
             await self._fetch_model(found)
         self.memory.releases(number, digest_of(release), release.model)
+        self.step("adopt.after_record")
         return found
 
     async def _released(self, number: int) -> Released:
@@ -92,4 +95,6 @@ class Adopter:
         check, newest = found.envelope, self.versions[-1]
         with self.models.writer(self.shapes) as writer:
             await fetch_model(self.coordinator, number, check, me, pair, writer, newest)
+            self.step("adopt.before_keep")
             await asyncio.to_thread(writer.keep)
+            self.step("adopt.after_keep")

@@ -94,8 +94,8 @@ class Agent:
     def __post_init__(self) -> None:
         state = self.config.state
         self._held = hold(state)
-        self._kept = Kept(state / kept.FOLDER)
-        self._memory = Memory(state)
+        self._kept = Kept(state / kept.FOLDER, self.failpoints.hit)
+        self._memory = Memory(state, self.failpoints.hit)
         self._ledger = self._open_ledger()
         self._peers = Peers(self.config.participant, self._memory, self._ledger)
         self._models = Models(state / models.FOLDER)
@@ -110,6 +110,7 @@ class Agent:
         self._patience = Patience(self.entropy)
         self._retries: dict[Task, Patience] = {}
         self._told: set[tuple[int, LeftOut]] = set()
+        self._said_behind = False
 
     async def run(self) -> None:
         """Take part until the programme is over.
@@ -127,7 +128,7 @@ class Agent:
         finally:
             describing.cancel()
             self._worker.stop()
-            await self._coordinator.channel.close(None)
+            await self._coordinator.close()
             self._memory.close()
             self._ledger.close()
 
@@ -252,10 +253,25 @@ class Agent:
                 if self._view.halted and not seen.halted:
                     log.error("programme_halted", who_acts="the coordinator's operator")
                 self._say_left_out()
+                self._say_behind()
                 self._changed.set()
                 self._patience.reset()
             except Unavailable as error:
                 await self._patience.wait(error)
+
+    def _say_behind(self) -> None:
+        """Tell this site's operator, once, that the coordinator has forgotten what it released."""
+        behind = self._view.released < self._standing.adopted
+        if behind and not self._said_behind:
+            log.error(
+                "coordinator_behind",
+                released=self._view.released,
+                adopted=self._standing.adopted,
+                who_acts="the coordinator's operator",
+                action="it was restored from an old backup: send it what `veilsum participant "
+                "rounds` writes here, to restore with; until then nothing is sent or spent",
+            )
+        self._said_behind = behind
 
     def _say_left_out(self) -> None:
         """Tell this site's operator, once, that seats have left its contribution out."""
@@ -382,6 +398,7 @@ class Agent:
             self._shapes,
             self._first,
             self._openings,
+            self.failpoints.hit,
         )
 
     # -- contributing --------------------------------------------------------------

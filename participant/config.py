@@ -27,11 +27,15 @@ _Address = Annotated[
 
 
 class CoordinatorAddress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the site reaches its coordinator, and what it shows there."""
+    """How the site reaches its coordinator, and what it shows there.
+
+    `alternatives` are further addresses, of which one serves at a time.
+    """
 
     address: _Address
     authority: Path
     certificate: Path
+    alternatives: tuple[_Address, ...] = ()
 
 
 class Dataset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,8 +3,11 @@
 import asyncio
 from datetime import UTC, datetime
 
+import grpc.aio
+
 from veilsum.files import read_file
 
+from .addresses import Addresses
 from .channel import open_channel
 from .config import CoordinatorAddress
 from .coordinator import Coordinator
@@ -23,9 +26,17 @@ def connect(where: CoordinatorAddress, keys: SiteKeys) -> Coordinator:
         read_file(where.authority), read_file(where.certificate), keys.tls_pem
     )
 
+    addresses = (where.address, *where.alternatives)
+
     async def explain() -> str:
         now = datetime.now(UTC)
-        reason = await asyncio.to_thread(explain_unreachable, where.address, certificate, now=now)
-        return str(reason)
+        reasons = [
+            asyncio.to_thread(explain_unreachable, each, certificate, now=now) for each in addresses
+        ]
+        return "; ".join(str(reason) for reason in await asyncio.gather(*reasons))
 
-    return Coordinator(open_channel(where.address, certificate), explain)
+    def channel() -> grpc.aio.Channel:
+        channels = [open_channel(each, certificate) for each in addresses]
+        return channels[0] if len(channels) == 1 else Addresses(channels)
+
+    return Coordinator(channel(), explain, channel())

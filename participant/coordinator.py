@@ -22,7 +22,8 @@ from privacy.errors import (
     Unavailable,
     VeilsumError,
 )
-from privacy.roster import SignedRoster, decode_roster
+from privacy.identifiers import Digest
+from privacy.roster import SignedRoster, check_next, decode_roster
 from veilsum.v1 import (
     cohort_pb2,
     cohort_pb2_grpc,
@@ -44,8 +45,18 @@ from .worker import error_of
 
 CALL_SECONDS = 30.0
 LONGEST_CALL_SECONDS = 120.0
+CHUNK_SECONDS = 300.0
+"""For one message of up to 1 MiB: it takes that long at 28 kbit/s. A line that is dead is found
+out sooner, by the channel's pings."""
+
 MOST_WRAPS = 1000
 """Documents with wraps that may stand before a sealed model's chunks; all are held at once."""
+
+MOST_VERSIONS = 1000
+"""Versions of a roster that are read, all of them held at once; with more, none counts."""
+
+MOST_HEADERS = 1000
+"""Headers of one cohort that are read: more than there is room for trainers in a roster."""
 
 _ERROR_CODE = "veilsum-error"
 _END = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs lack it
@@ -71,12 +82,20 @@ class SealedParts:
 
 @dataclass
 class Coordinator:
-    """The coordinator behind one channel."""
+    """The coordinator behind one channel, or two: what is long has a connection of its own.
+
+    On a slow line an upload fills what the kernel buffers, and whatever stands behind it in the
+    same connection comes minutes late: the word that this site is at work, too.
+    """
 
     channel: grpc.aio.Channel
     explain: Explain
+    separate: grpc.aio.Channel | None = None
 
     def __post_init__(self) -> None:
+        self.bulk = self.separate or self.channel
+        self._long_cohorts = cohort_pb2_grpc.CohortServiceStub(self.bulk)
+        self._long_models = model_pb2_grpc.ModelServiceStub(self.bulk)
         self._enrolment = enrolment_pb2_grpc.EnrolmentServiceStub(self.channel)
         self._rounds = round_pb2_grpc.RoundServiceStub(self.channel)
         self._cohorts = cohort_pb2_grpc.CohortServiceStub(self.channel)
@@ -84,13 +103,36 @@ class Coordinator:
         self._settlement = settlement_pb2_grpc.SettlementServiceStub(self.channel)
         self._contributions = contribution_pb2_grpc.ContributionServiceStub(self.channel)
 
-    async def roster(self) -> list[SignedRoster]:
-        """Return every version of the roster, unchecked."""
-        answer = await self.call(self._enrolment.GetRoster(enrolment_pb2.GetRosterRequest()))
-        return [
-            SignedRoster(decode_roster(each.body), dict(signed_from_wire(each).signatures))
-            for each in answer.versions
-        ]
+    async def close(self) -> None:
+        """End its connections."""
+        for each in {self.channel, self.bulk}:
+            await each.close(None)
+
+    async def roster(self, fingerprint: Digest | None = None) -> list[SignedRoster]:
+        """Return every version of the roster.
+
+        Args:
+            fingerprint: of version 0, as members compared it. With it each version must follow
+                the one before, page by page, so that nothing else fills this site's memory; that
+                version 0 is founded is left to `admit`. Without it they come unchecked.
+
+        Raises:
+            MalformedMessage: there are more than this site reads, or fewer than were counted.
+            WrongContext, InvalidSignature: as for `admit_all`.
+        """
+        found: list[SignedRoster] = []
+        while True:
+            request = enrolment_pb2.GetRosterRequest(from_version=len(found))
+            answer = await self.call(self._enrolment.GetRoster(request))
+            for each in answer.versions:
+                version = SignedRoster(decode_roster(each.body), signed_from_wire(each).signatures)
+                if fingerprint is not None:
+                    check_next(found[-1] if found else None, version, fingerprint)
+                found.append(version)
+            _check_counted(len(found), len(answer.versions), answer.count)
+            # A coordinator that counts none has sent all of them at once.
+            if len(found) >= answer.count:
+                return found
 
     async def sign_roster(self, version: int, signature: bytes) -> None:
         """Hand in this site's signature on a version of the roster."""
@@ -149,17 +191,26 @@ class Coordinator:
 
     async def cohort(self, number: int) -> tuple[Signed, list[Signed]]:
         """Return the frozen cohort and the header of each contribution in it."""
-        request = cohort_pb2.GetCohortRequest(round=number)
-        answer = await self.call(self._cohorts.GetCohort(request))
-        headers = [signed_from_wire(each) for each in answer.contributions]
-        return signed_from_wire(answer.cohort), headers
+        first = await self._some_of_cohort(number, 0)
+        headers = [signed_from_wire(each) for each in first.contributions]
+        while len(headers) < min(first.count, MOST_HEADERS):
+            answer = await self._some_of_cohort(number, len(headers))
+            if not answer.contributions:
+                break  # whoever looks at the headers misses some
+            headers += [signed_from_wire(each) for each in answer.contributions]
+        return signed_from_wire(first.cohort), headers
+
+    async def _some_of_cohort(self, number: int, first: int) -> cohort_pb2.GetCohortResponse:
+        request = cohort_pb2.GetCohortRequest(round=number, from_entry=first)
+        return await self.call(self._cohorts.GetCohort(request))
 
     @asynccontextmanager
     async def sum(
         self, number: int, from_chunk: int = 0
     ) -> AsyncIterator[tuple[Signed, AsyncIterator[bytes]]]:
         """Give the protected sum of a round: its manifest, and chunks from one on as they come."""
-        call = self._cohorts.GetSum(cohort_pb2.GetSumRequest(round=number, from_chunk=from_chunk))
+        request = cohort_pb2.GetSumRequest(round=number, from_chunk=from_chunk)
+        call = self._long_cohorts.GetSum(request)
         try:
             parts = self.stream(call)
             first = await anext(parts, None)
@@ -193,7 +244,7 @@ class Coordinator:
         Chunk by chunk, and of each chunk one payload for each entry of the cohort, in order.
         """
         request = cohort_pb2.GetContributionsRequest(round=number, from_chunk=from_chunk)
-        call = self._cohorts.GetContributions(request)
+        call = self._long_cohorts.GetContributions(request)
         try:
             parts = self.stream(call)
             yield ((part.chunk, part.participant, part.payload) async for part in parts)
@@ -214,13 +265,13 @@ class Coordinator:
         """
         parts = (model_pb2.PutSealedModelRequest(chunk=chunk) for chunk in chunks)
         first = model_pb2.PutSealedModelRequest(envelope=signed_to_wire(envelope))
-        await self.upload(self._models.PutSealedModel, first, parts)
+        await self.upload(self._long_models.PutSealedModel, first, parts)
 
     @asynccontextmanager
     async def model(self, number: int, from_chunk: int = 0) -> AsyncIterator[SealedParts]:
         """Give the sealed model of a round, its chunks from one on, as they come."""
         request = model_pb2.GetSealedModelRequest(round=number, from_chunk=from_chunk)
-        call = self._models.GetSealedModel(request)
+        call = self._long_models.GetSealedModel(request)
         try:
             parts = self.stream(call)
             first = await anext(parts, None)
@@ -282,7 +333,7 @@ class Coordinator:
         try:
             # One part at a time: a write that meets the end of its call would hide why it ended.
             while part is not None:
-                async with asyncio.timeout(CALL_SECONDS):
+                async with asyncio.timeout(CHUNK_SECONDS):
                     await call.write(part)
                     if await call.read() is _END:
                         raise asyncio.InvalidStateError
@@ -297,14 +348,22 @@ class Coordinator:
         finally:
             call.cancel()
 
-    async def stream(self, stream: Any) -> AsyncIterator[Any]:  # noqa: ANN401
+    async def stream(
+        self,
+        stream: Any,  # noqa: ANN401
+        seconds: float | None = None,
+    ) -> AsyncIterator[Any]:
         """Yield the parts of an answer, none of which may let us wait for ever.
+
+        Args:
+            seconds: for each part; None for as long as 1 MiB may take.
 
         Raises:
             PeerUnreachable: the next part does not come; start again.
         """
         try:
-            while (part := await asyncio.wait_for(stream.read(), CALL_SECONDS)) is not _END:
+            seconds = seconds or CHUNK_SECONDS
+            while (part := await asyncio.wait_for(stream.read(), seconds)) is not _END:
                 yield part
         except TimeoutError:
             raise PeerUnreachable("the coordinator stopped in the middle of a stream") from None
@@ -337,6 +396,16 @@ def signed_to_wire(signed: Signed) -> document_pb2.SignedDocument:
         for signer, value in sorted(signed.signatures.items())
     ]
     return document_pb2.SignedDocument(body=signed.body, signatures=signatures)
+
+
+def _check_counted(found: int, last: int, count: int) -> None:
+    """Return if the roster's versions may go on like this; an old one is never the newest."""
+    if max(found, count) > MOST_VERSIONS:
+        raise MalformedMessage(
+            f"a roster of {max(found, count)} versions: this site reads {MOST_VERSIONS}"
+        )
+    if found < count and not last:
+        raise MalformedMessage(f"{found} of {count} versions of the roster came")
 
 
 async def _before_chunks(

@@ -8,6 +8,7 @@ import structlog
 
 from privacy.documents import Signed
 from privacy.errors import NotYet, PeerUnreachable, WrongContext
+from privacy.failpoints import Step, pass_by
 from privacy.plan import Plan
 from privacy.records import SealedModel
 from privacy.roster import Roster
@@ -26,7 +27,11 @@ RESUME_SECONDS = 0.5
 
 
 async def fetch_sum(
-    coordinator: Coordinator, plan: Plan, check: Callable[[Signed], Frozen], place: Path
+    coordinator: Coordinator,
+    plan: Plan,
+    check: Callable[[Signed], Frozen],
+    place: Path,
+    step: Step = pass_by,
 ) -> tuple[Frozen, Spool]:
     """Return what a round's sum is of, and its chunks, on disk and all checked.
 
@@ -41,7 +46,7 @@ async def fetch_sum(
     number = plan.terms.round
     async with coordinator.sum(number) as (manifest, chunks):
         frozen = check(manifest)
-        spool = sum_spool(place, plan, frozen.sum)
+        spool = sum_spool(place, plan, frozen.sum, step)
         have = await asyncio.to_thread(spool.resume)
         if not have:
             await fill(spool, chunks)

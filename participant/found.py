@@ -32,7 +32,7 @@ async def found(
     """
     waiting: set[str] = set()
     while True:
-        history = await coordinator.roster()
+        history = await coordinator.roster(fingerprint)
         _check(history, keys, participant, fingerprint)
         if _has_to_sign(history[0], participant):
             _check_entries(history[0].roster)
@@ -82,7 +82,7 @@ async def admitted_history(
     Raises:
         WrongContext, InvalidSignature: as for `found` and `admit`.
     """
-    history = await coordinator.roster()
+    history = await coordinator.roster(fingerprint)
     _check(history, keys, participant, fingerprint)
     _check_own_keys(admit_all(history, fingerprint)[-1], keys, participant)
     return history

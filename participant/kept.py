@@ -17,6 +17,7 @@ from typing import Final
 from privacy import canonical
 from privacy.documents import Signed, pack, unpack
 from privacy.errors import ConfigError, MalformedMessage
+from privacy.failpoints import Step, pass_by
 from privacy.identifiers import COORDINATOR
 from privacy.roster import SignedRoster
 from privacy.signing import Purpose, digest
@@ -32,6 +33,7 @@ class Kept:
     """The documents in a site's state folder."""
 
     folder: Path
+    step: Step = pass_by
 
     def keep(self, purpose: Purpose, number: int, signed: Signed) -> None:
         """Keep a document of a round, durably; with more signatures than before, those too.
@@ -46,7 +48,9 @@ class Kept:
             return
         make_folder(self.folder)
         make_folder(path.parent)
+        self.step("kept.before_write")
         write_durably(path, pack(Signed(signed.body, {**before, **signed.signatures})))
+        self.step("kept.after_write")
 
     def keep_plan(self, number: int, sent: tuple[bytes, bytes, bytes]) -> None:
         """Keep a round's plan: its arithmetic part, its terms and the coordinator's signature."""
@@ -68,9 +72,19 @@ class Kept:
             ConfigError: a file that is not as it was written; restore it.
         """
         for path in sorted(self.folder.glob("[0-9]" * 6 + "/*")):
-            name = path.name.rpartition("-")[0]
-            if name in _NAMES:
-                yield _NAMES[name], int(path.parent.name), _read(path)
+            kind, _, name = path.name.rpartition("-")
+            if kind in _NAMES:
+                yield _NAMES[kind], int(path.parent.name), _named(path, _NAMES[kind], name)
+
+
+def _named(path: Path, purpose: Purpose, name: str) -> Signed:
+    signed = _read(path)
+    if digest(purpose, signed.body) != name:
+        raise ConfigError(
+            f"{path}: not the document that its name is the digest of; put it back from a backup "
+            "of this folder"
+        )
+    return signed
 
 
 def _read(path: Path) -> Signed:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from privacy.errors import OpeningRefused, StoreUnavailable
+from privacy.failpoints import Step, pass_by
 from privacy.growth import LastSeen, SeenOf
 from privacy.ledger import Checkpoint
+from veilsum.damage import check_log, check_rows, damaged, is_damage, sealing
 from veilsum.files import disk_errors
 
 from .ledger.store import open_to_read
@@ -46,17 +48,20 @@ class Memory:
     """A site's durable memory, in its state folder."""
 
     folder: Path
+    step: Step = pass_by
 
     def __post_init__(self) -> None:
         path = self.folder / "memory.sqlite"
         with disk_errors(path):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)
-        with _store_errors():
+        with _store_errors(path):
+            check_log(path)
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.executescript(_SCHEMA)
+            check_rows(path, self._database)
 
     def has_begun_ledger(self) -> bool:
         """Return whether this site has a ledger, so that it must be found again."""
@@ -64,11 +69,11 @@ class Memory:
 
     def begins_ledger(self) -> None:
         """Record that this site has a ledger."""
-        self._run("INSERT OR IGNORE INTO begun VALUES ('ledger')")
+        self._write("INSERT OR IGNORE INTO begun VALUES ('ledger')")
 
     def ledger_grew(self, head: Checkpoint) -> None:
         """Record how far this site has seen its ledger; never less far than before."""
-        self._run(
+        self._write(
             "INSERT INTO ledger VALUES (1, ?, ?) ON CONFLICT (one) DO UPDATE "
             "SET size = excluded.size, root = excluded.root WHERE excluded.size > ledger.size",
             head.size,
@@ -82,7 +87,7 @@ class Memory:
 
     def sees_ledger(self, participant: str, said: LastSeen) -> None:
         """Record how far a site's ledger has come; never less far than before."""
-        self._run(
+        self._write(
             "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?) ON CONFLICT (participant) DO UPDATE "
             "SET round = excluded.round, out = excluded.out, size = excluded.size, "
             "root = excluded.root WHERE excluded.size > checkpoints.size",
@@ -103,7 +108,7 @@ class Memory:
         Raises:
             OpeningRefused: it vouched for the same key in another round; a key is for one.
         """
-        self._run("INSERT OR IGNORE INTO keys VALUES (?, ?)", public_key, number)
+        self._write("INSERT OR IGNORE INTO keys VALUES (?, ?)", public_key, number)
         row = self._run("SELECT round FROM keys WHERE public_key = ?", public_key)
         if row != (number,):
             raise OpeningRefused(
@@ -118,7 +123,7 @@ class Memory:
             OpeningRefused: it certified, or recorded, another one; of a round there is one
                 certificate, and so one sum that opens.
         """
-        self._run("INSERT OR IGNORE INTO certificates VALUES (?, ?)", number, cohort)
+        self._write("INSERT OR IGNORE INTO certificates VALUES (?, ?)", number, cohort)
         if self._run("SELECT cohort FROM certificates WHERE round = ?", number) != (cohort,):
             raise OpeningRefused(
                 f"round {number}: another cohort was certified before this one, {cohort[:16]}…; "
@@ -137,7 +142,7 @@ class Memory:
             OpeningRefused: another one was opened, or recorded, before; only one
                 sum of a round is ever opened.
         """
-        self._run("INSERT OR IGNORE INTO openings VALUES (?, ?, ?)", number, cohort, total)
+        self._write("INSERT OR IGNORE INTO openings VALUES (?, ?, ?)", number, cohort, total)
         before = self.opening(number)
         if before != (cohort, total):
             raise OpeningRefused(
@@ -156,7 +161,7 @@ class Memory:
         Raises:
             OpeningRefused: it signed, or recorded, another one.
         """
-        self._run("INSERT OR IGNORE INTO signed VALUES (?, ?)", number, release)
+        self._write("INSERT OR IGNORE INTO signed VALUES (?, ?)", number, release)
         if self._run("SELECT release FROM signed WHERE round = ?", number) != (release,):
             raise OpeningRefused(f"round {number}: another release was signed before")
 
@@ -166,7 +171,7 @@ class Memory:
         Raises:
             OpeningRefused: it accepted another one for the round.
         """
-        self._run("INSERT OR IGNORE INTO releases VALUES (?, ?, ?)", number, release, model)
+        self._write("INSERT OR IGNORE INTO releases VALUES (?, ?, ?)", number, release, model)
         row = self._run("SELECT release, model FROM releases WHERE round = ?", number)
         if row != (release, model):
             raise OpeningRefused(f"round {number}: another release was accepted before")
@@ -194,6 +199,12 @@ class Memory:
         with _store_errors():
             return self._database.execute(statement).fetchall()
 
+    def _write(self, statement: str, *values: int | str) -> None:
+        self.step("memory.before_write")
+        with _store_errors(), sealing(self._database):
+            self._run(statement, *values)
+        self.step("memory.after_write")
+
     def _run(self, statement: str, *values: int | str) -> tuple[Any, ...] | None:
         with _store_errors():
             row: tuple[Any, ...] | None = self._database.execute(statement, values).fetchone()
@@ -220,8 +231,10 @@ def recall_ledger(folder: Path) -> tuple[bool, Checkpoint | None]:
 
 
 @contextmanager
-def _store_errors() -> Iterator[None]:
+def _store_errors(path: Path | None = None) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
+        if is_damage(error):
+            raise damaged(path or Path("memory.sqlite"), str(error)) from None
         raise StoreUnavailable(f"memory of this site: {error}") from None

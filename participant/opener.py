@@ -146,10 +146,11 @@ class Opener:
             return opening.check(plan, limits, roster, cohort, headers, manifest, seen)
 
         place = self.config.state / FOLDER
-        frozen, spool = await fetch_sum(self.coordinator, plan, check, place)
+        frozen, spool = await fetch_sum(self.coordinator, plan, check, place, self.failpoints.hit)
         await self.peers.record(headers)
         self.failpoints.hit("reveal.before_record")
         self.memory.opens(number, digest_of(frozen.cohort), digest_of(frozen.sum))
+        self.failpoints.hit("reveal.after_record")
         record, _, secret = await self._key_with_secret(number)
         keying.check_planned(record, plan)
         masks = await self._masks(plan, headers)
@@ -160,6 +161,7 @@ class Opener:
         except VeilsumError:
             spool.erase()
             raise
+        self.failpoints.hit("reveal.after_open")
         self.openings[number] = Opening(plan, frozen, model)
         spool.erase()
 
@@ -173,8 +175,10 @@ class Opener:
         self.failpoints.hit("reveal.before_record")
         # Before the first key is unwrapped: whoever has all three could open the sum.
         self.memory.opens(number, digest_of(frozen.cohort), digest_of(frozen.sum))
+        self.failpoints.hit("reveal.after_record")
         me, pair, place = self.config.participant, self.keys.sealing, self.config.state / FOLDER
-        sums = await SeatSums(calls, plan, frozen, me, pair, place).fetch(stated)
+        fetching = SeatSums(calls, plan, frozen, me, pair, place, self.failpoints.hit)
+        sums = await fetching.fetch(stated)
         try:
             model = await self.worker.reveal_shares(plan, frozen, sums)
         except Unavailable:
@@ -182,6 +186,7 @@ class Opener:
         except VeilsumError:
             erase(place, frozen.sum)
             raise
+        self.failpoints.hit("reveal.after_open")
         self.openings[number] = Opening(plan, frozen, model)
         erase(place, frozen.sum)
 

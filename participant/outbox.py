@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from privacy.documents import Signed, pack, unpack
-from privacy.errors import StoreUnavailable
+from privacy.errors import ConfigError, MalformedMessage, StoreUnavailable
 from veilsum.files import disk_errors, sync_folder, write_durably
 
 
@@ -64,11 +64,15 @@ class Outbox:
 
         Raises:
             StoreUnavailable: it cannot be read.
+            ConfigError: it is not as it was written; what it is the header of may have left.
         """
         path = self.place / "header"
         with disk_errors(path):
             there = path.exists()
-        return unpack(_read(path)) if there else None
+        try:
+            return unpack(_read(path)) if there else None
+        except MalformedMessage as error:
+            raise ConfigError(f"{path}: {error}; check this disk, restore the outbox") from None
 
     def seals(self, count: int) -> tuple[bytes, ...]:
         """Return the seals of a finished contribution, in the order of who opens them.

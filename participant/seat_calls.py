@@ -38,6 +38,7 @@ class SeatCalls:
 
     def __post_init__(self) -> None:
         self._seats = seat_pb2_grpc.SeatServiceStub(self.coordinator.channel)
+        self._long = seat_pb2_grpc.SeatServiceStub(self.coordinator.bulk)
 
     @asynccontextmanager
     async def part(self, number: int, participant: str, from_chunk: int = 0) -> AsyncIterator[Part]:
@@ -48,7 +49,7 @@ class SeatCalls:
         request = seat_pb2.GetPartRequest(
             round=number, participant=participant, from_chunk=from_chunk
         )
-        call = self._seats.GetPart(request)
+        call = self._long.GetPart(request)
         try:
             parts = self.coordinator.stream(call)
             first = await anext(parts, None)
@@ -106,7 +107,7 @@ class SeatCalls:
             )
             for position, payload in chunks
         )
-        await self.coordinator.upload(self._seats.PutSeatSum, first, parts)
+        await self.coordinator.upload(self._long.PutSeatSum, first, parts)
 
     async def sums(self, number: int) -> list[Signed]:
         """Return the signed statements of a round's seats, as many as there are.
@@ -130,7 +131,7 @@ class SeatCalls:
         self, number: int, seat: str, position: int, from_chunk: int = 0
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Give the sealed sum of one component of one seat, its chunks from one on."""
-        call = self._seats.GetSealedWords(
+        call = self._long.GetSealedWords(
             seat_pb2.GetSealedWordsRequest(
                 round=number, seat=seat, position=position, from_chunk=from_chunk
             )

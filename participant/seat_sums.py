@@ -28,6 +28,7 @@ from privacy.errors import (
     WrongContext,
     WrongIdentity,
 )
+from privacy.failpoints import Step, pass_by
 from privacy.identifiers import Digest
 from privacy.plan import Plan
 from privacy.records import SealedWords, SeatSum, digest_of
@@ -164,6 +165,7 @@ class SeatSums:
     participant: str
     pair: HpkeKeyPair = field(repr=False)
     place: Path
+    step: Step = pass_by
 
     async def fetch(self, stated: Sequence[SeatSum]) -> tuple[SealedSum, SealedSum, SealedSum]:
         """Return the sealed sum of each component, on disk and led to its stated root.
@@ -202,7 +204,7 @@ class SeatSums:
         key, folder = self._key(statement), self._folder(statement, words)
         sealed = SealedSum(statement.seat, words.component, key, str(folder))
         opener = ComponentOpener(self.plan, cohort, sealed)
-        spool = Spool(folder, number, statement.chunks, words.root, opener.check)
+        spool = Spool(folder, number, statement.chunks, words.root, opener.check, self.step)
         try:
             await self._fill(spool, statement, statement.sums.index(words))
             await asyncio.to_thread(spool.check)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from privacy.errors import RootMismatch, StoreUnavailable, VeilsumError
+from privacy.failpoints import Step, pass_by
 from privacy.identifiers import Digest
 from privacy.merkle import piece_root
 from privacy.plan import Plan
@@ -34,11 +35,11 @@ def folder_of(place: Path, total: Sum) -> Path:
     return place / f"{total.round:06d}" / digest_of(total)
 
 
-def sum_spool(place: Path, plan: Plan, total: Sum) -> "Spool":
+def sum_spool(place: Path, plan: Plan, total: Sum, step: Step = pass_by) -> "Spool":
     """Return where the chunks of one sum under `ckks` go, under its manifest."""
     combiner = CkksCombiner(plan.parameters(), plan.arithmetic.dimension)
     folder = folder_of(place, total)
-    return Spool(folder, total.round, total.chunks, total.root, combiner.check)
+    return Spool(folder, total.round, total.chunks, total.root, combiner.check, step)
 
 
 @dataclass
@@ -55,6 +56,7 @@ class Spool:
     count: int
     root: Digest
     check_chunk: Check
+    step: Step = pass_by
     _roots: list[bytes] = field(default_factory=list)
     _resumed: int = 0
 
@@ -91,6 +93,7 @@ class Spool:
         index = len(self._roots)
         root = self.check_chunk(index, payload)
         write_durably(self.folder / f"{index:08d}", payload)
+        self.step("reveal.after_chunk")
         self._roots.append(root)
 
     def check(self) -> None:

@@ -111,7 +111,8 @@ def _server_refused(address: str, host: str, error: ssl.SSLCertVerificationError
             )
         case 10:
             return WrongIdentity(
-                f"the certificate of {address} has expired; the coordinator's operator must renew"
+                f"the certificate of {address} has expired by this site's clock; this site must"
+                " correct that, or the coordinator's operator must renew"
             )
         case 62 | 64:
             return WrongIdentity(

@@ -37,7 +37,7 @@ async def wrap(config: SiteConfig, number: int, names: Sequence[str] = ()) -> tu
     try:
         return await pass_on(config, keys, coordinator, number, names)
     finally:
-        await coordinator.channel.close(None)
+        await coordinator.close()
 
 
 async def pass_on(

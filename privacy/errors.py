@@ -4,6 +4,7 @@ The first question an error answers is *who must act*:
 
     VeilsumError
     ├── InternalError            the developers of Veilsum, or of the site's own class
+    │   └── InvariantBroken
     ├── ConfigError              the operator, before or at the start of a process
     │   ├── InsecureKeyFile
     │   ├── LedgerRolledBack
@@ -20,6 +21,7 @@ The first question an error answers is *who must act*:
     │   ├── SeatLied
     │   ├── ConflictingContribution
     │   ├── PeerLedgerRolledBack
+    │   ├── ReleaseMismatch
     │   └── IllegalEvent
     ├── PrivacyError             nobody may override; the guarantee comes first
     │   ├── BudgetExhausted
@@ -37,6 +39,9 @@ The first question an error answers is *who must act*:
         ├── PeerUnreachable
         ├── StoreUnavailable
         ├── FoldInterrupted
+        │   └── DistrustedSum
+        ├── Standby
+        ├── LeaseLost
         └── ChainUnavailable
 
 Messages name quantities and public identifiers. They never carry a vector, a
@@ -58,6 +63,13 @@ class InternalError(VeilsumError):
 
     code = "unexpected"
     who_acts = "the developers of Veilsum, or of the site's own class"
+
+
+class InvariantBroken(InternalError):
+    """What must always hold of a round does not; nothing is saved, and the coordinator stops."""
+
+    code = "invariant_broken"
+    who_acts = "the developers of Veilsum; the operator keeps the database and starts nothing"
 
 
 class ConfigError(VeilsumError):
@@ -156,6 +168,13 @@ class PeerLedgerRolledBack(ProtocolError):
     """A site signed with a privacy ledger that is older than one it has signed with before."""
 
     code = "peer_ledger_rolled_back"
+
+
+class ReleaseMismatch(ProtocolError):
+    """The two sides run releases of Veilsum that are too far apart to understand each other."""
+
+    code = "release_mismatch"
+    who_acts = "the operator of the older release, who upgrades; the message names both"
 
 
 class IllegalEvent(ProtocolError):
@@ -270,6 +289,26 @@ class FoldInterrupted(Unavailable):
     """Adding up was stopped, or a process that adds died; what is added is kept, and it goes on."""
 
     code = "fold_interrupted"
+
+
+class DistrustedSum(FoldInterrupted):
+    """A cluster stored a sum that is not that of the contributions; all of it is made again."""
+
+    code = "distrusted_sum"
+
+
+class Standby(Unavailable):
+    """This coordinator stands by: another of the same federation leads."""
+
+    code = "standby"
+    who_acts = "nobody: a member goes on to the next address that it has"
+
+
+class LeaseLost(Unavailable):
+    """Another coordinator may lead: nothing more is written or answered by this one."""
+
+    code = "lease_lost"
+    who_acts = "nobody yet: it stands by, and takes over again if the other one ends"
 
 
 class ChainUnavailable(Unavailable):

@@ -1,5 +1,8 @@
 """Named places in the code where a test may stop a process, to see what survives.
 
+Every place that there is stands in `PLACES`, with the process that passes it: a test can
+go through them all, and a name that is misspelt is refused instead of never reached.
+
 A failpoint does nothing unless the process was started with it, by the variable
 VEILSUM_FAILPOINTS, for instance `send.after_chunk:2=pause`: at the second time
 that place is reached, do `pause`. Actions are functions that the process's entry
@@ -10,11 +13,106 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from .errors import ConfigError
 
 VARIABLE: Final = "VEILSUM_FAILPOINTS"
+
+PLACES: Final[Mapping[str, tuple[str, ...]]] = {
+    "coordinator": (
+        "accept.before_masks",
+        "accept.before_chunk",
+        "accept.after_chunk",
+        "effect.before_aggregate",
+        "effect.after_aggregate",
+        "effect.before_nominate",
+        "effect.after_nominate",
+        "effect.before_freeze",
+        "effect.after_freeze",
+        "effect.before_manifest",
+        "effect.after_manifest",
+        "effect.before_erase",
+        "effect.after_erase",
+        "fold.before_row",
+        "fold.after_row",
+        "migrate.before_commit",
+        "migrate.after_commit",
+        "objects.before_write",
+        "objects.before_sync",
+        "objects.before_link",
+        "objects.after_link",
+        "objects.before_folder_sync",
+        "objects.after_folder_sync",
+        "objects.before_delete",
+        "objects.after_delete",
+        "seats.after_verdict",
+        "seats.after_certificate",
+        "seats.after_chunk",
+        "seats.after_statement",
+        "service.before_save",
+        "service.after_save",
+        "store.before_commit",
+        "store.after_commit",
+    ),
+    "site": (
+        "adopt.before_keep",
+        "adopt.after_keep",
+        "adopt.after_record",
+        "certify.before_sign",
+        "contribute.before_finish",
+        "contribute.after_finish",
+        "contribute.before_commit",
+        "contribute.after_commit",
+        "contribute.after_receipt",
+        "contribute.before_sent",
+        "kept.before_write",
+        "kept.after_write",
+        "ledger.before_write",
+        "ledger.after_write",
+        "ledger.after_keep",
+        "memory.before_write",
+        "memory.after_write",
+        "send.after_chunk",
+    ),
+    "opener": (
+        "keying.before_make",
+        "keying.before_offer",
+        "keying.before_vouch",
+        "reveal.after_chunk",
+        "reveal.before_record",
+        "reveal.after_record",
+        "reveal.after_open",
+        "agree.before_seal",
+        "agree.after_seal",
+        "agree.before_sign",
+    ),
+    "auditor": (
+        "audit.before_record",
+        "audit.after_record",
+        "audit.before_sign",
+    ),
+    "seat": (
+        "seat.before_verdict",
+        "seat.before_certify_record",
+        "seat.after_certify_record",
+        "seat.before_fold",
+        "seat.before_statement",
+        "seat.in_upload",
+        "seat.before_scores",
+        "seat.after_part_chunk",
+        "seat.before_publish",
+        "seat_memory.before_write",
+        "seat_memory.after_write",
+    ),
+}
+"""Every failpoint, by the process that passes it; an opener is a site that opens."""
+
+NAMES: Final = frozenset(name for names in PLACES.values() for name in names)
+
+Step: TypeAlias = Callable[[str], None]
+"""Called with the name of each place that is passed: `Failpoints.hit`, or `pass_by`."""
+
 _ONE: Final = re.compile(r"([a-z_]+\.[a-z_]+):([1-9][0-9]*)=([a-z]+)")
 
 
@@ -32,6 +130,7 @@ class Failpoints:
         """Count one passage of the place `name`, and act if it is the one wanted."""
         if not self.wanted:
             return
+        assert name in NAMES, f"{name} is not one of PLACES"  # our own code names it
         with self._lock:
             count = self._hits[name] = self._hits.get(name, 0) + 1
         action = self.wanted.get((name, count))
@@ -39,11 +138,15 @@ class Failpoints:
             action(f"{name}:{count}")
 
 
+def pass_by(_: str) -> None:
+    """Pass a failpoint that nobody has asked for."""
+
+
 def parse(text: str, actions: Mapping[str, Callable[[str], None]]) -> Failpoints:
     """Return the failpoints that `text` asks for: `name:count=action`, comma-separated.
 
     Raises:
-        ConfigError: not of that form, or an action that there is not.
+        ConfigError: not of that form, or an action or a place that there is not.
     """
     wanted = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -53,5 +156,7 @@ def parse(text: str, actions: Mapping[str, Callable[[str], None]]) -> Failpoints
                 f"{VARIABLE}: {part!r} is not name:count=action, with action one of "
                 f"{', '.join(sorted(actions))}"
             )
+        if match[1] not in NAMES:
+            raise ConfigError(f"{VARIABLE}: there is no failpoint {match[1]}")
         wanted[match[1], int(match[2])] = actions[match[3]]
     return Failpoints(wanted)

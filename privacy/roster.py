@@ -115,15 +115,34 @@ def admit_all(history: Sequence[SignedRoster], fingerprint: Digest) -> tuple[Ros
         InvalidSignature: a founding member's signature is missing or wrong, or a
             later version lacks those of more than half of the trainers before it.
     """
-    if not history or history[0].roster.digest() != fingerprint:
-        raise WrongContext(
-            f"roster version 0 has not the fingerprint {fingerprint} of this site's policy; "
-            "compare it with the other members by telephone"
-        )
+    if not history:
+        raise WrongContext("no version of the roster was shown")
+    check_next(None, history[0], fingerprint)
     _check_founding(history[0])
     for before, after in pairwise(history):
         _check_succession(before.roster, after)
     return tuple(signed.roster for signed in history)
+
+
+def check_next(before: SignedRoster | None, after: SignedRoster, fingerprint: Digest) -> None:
+    """Return if a version may stand behind the one before it, or at the beginning.
+
+    For who reads a long history piece by piece. Version 0 may still lack signatures; whether
+    it is founded, `admit` says.
+
+    Args:
+        fingerprint: as for `admit_all`.
+
+    Raises:
+        WrongContext, InvalidSignature: as for `admit_all`.
+    """
+    if before is not None:
+        _check_succession(before.roster, after)
+    elif after.roster.digest() != fingerprint:
+        raise WrongContext(
+            f"roster version 0 has not the fingerprint {fingerprint} of this site's policy; "
+            "compare it with the other members by telephone"
+        )
 
 
 def decode_roster(body: bytes) -> Roster:

@@ -42,6 +42,7 @@ class Purpose(StrEnum):
     LEDGER_ROW = "veilsum/ledger-row/1"
     LEDGER_POLICY = "veilsum/ledger-policy/1"
     LEDGER_APPROVAL = "veilsum/ledger-approval/1"
+    BACKUP = "veilsum/backup/1"
 
 
 def transcript(purpose: str, *fields: bytes) -> bytes:

@@ -6,6 +6,8 @@ import pytest
 import structlog
 
 import coordinator  # noqa: F401 - before any test imports grpc, so that TLS 1.2 is shut out
+from tests.postgres import postgres_server, postgres_url  # noqa: F401 - fixtures for all tests
+from tests.s3 import s3_access, s3_address, s3_server  # noqa: F401 - fixtures for all tests
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,7 @@ from tests.test_architecture import every_error
 
 SETTINGS = {
     "coordinator.toml": coordinator.config.Settings,
+    "driver.toml": coordinator.config.DriverSettings,
     "site.toml": participant.config.SiteConfig,
     "auditor.toml": participant.auditing.config.AuditorConfig,
     "aggregator.toml": participant.seat.config.AggregatorConfig,

@@ -58,3 +58,32 @@ def test_memory_does_not_grow_with_the_number_of_threads() -> None:
 
     assert 1 <= started <= 2
     assert arenas("") > 2
+
+
+HELD = """
+import resource
+{start}
+freed = [bytearray(1 << 20) for _ in range(2)]
+del freed  # from here on glibc takes what is as large from its heap
+held, small = [], []
+for _ in range(64):
+    held.append(bytearray(1 << 20))
+    small.append(bytearray(1 << 14))  # what stays behind each of them
+held.clear()
+pages = int(open("/proc/self/statm").read().split()[1])
+print(pages * resource.getpagesize() >> 20)
+"""
+
+
+def held(start: str) -> int:
+    """Return the MiB of a process that has freed 64 of them, between which something stays."""
+    command = [sys.executable, "-c", HELD.format(start=start)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def test_memory_that_chunks_took_goes_back_when_they_are_gone() -> None:
+    """Without that, the holes that they leave stay with the process, and the next do not fit."""
+    told = held("from veilsum.process import give_memory_back; give_memory_back()")
+    untold = held("import veilsum.process")
+
+    assert told + 32 < untold

@@ -12,19 +12,28 @@ from contextlib import contextmanager
 
 import structlog
 
-from privacy.errors import ConfigError, PrivacyError, ProtocolError, Unavailable, VeilsumError
+from privacy.errors import (
+    ConfigError,
+    InvariantBroken,
+    PrivacyError,
+    ProtocolError,
+    Unavailable,
+    VeilsumError,
+)
 from privacy.failpoints import VARIABLE, Failpoints, parse
 
-_ARENA_MAX = -8
-"""glibc's number of the option; other libraries have none, and ignore it."""
+_ARENA_MAX, _MMAP_THRESHOLD = -8, -3
+"""glibc's numbers of the options; other libraries have none, and ignore them."""
 
 _ARENAS = 2
+_LARGE_BYTES = 32 << 10
 
 EXIT_CODES: dict[type[VeilsumError], int] = {
     ConfigError: 2,
     ProtocolError: 3,
     PrivacyError: 4,
     Unavailable: 5,
+    InvariantBroken: 70,
     VeilsumError: 1,
 }
 """The exit status of a command that ends with an error of each family."""
@@ -55,9 +64,22 @@ def start_log() -> None:
 
 def _keep_few_arenas() -> None:
     # Each of glibc's arenas keeps what chunks once took; it would make one for every thread.
+    _tell_allocator(_ARENA_MAX, _ARENAS)
+
+
+def give_memory_back() -> None:
+    """Let parts of chunks go back to the system when they are freed, so that they leave no holes.
+
+    Unasked, glibc keeps whatever is no larger than the largest it has seen freed. For a process
+    that carries messages; one that computes would wait for the system at each large array.
+    """
+    _tell_allocator(_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+def _tell_allocator(option: int, value: int) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_ARENA_MAX, _ARENAS)
+        mallopt(option, value)
 
 
 def failpoints() -> Failpoints:
@@ -66,7 +88,7 @@ def failpoints() -> Failpoints:
     Raises:
         ConfigError: the variable is not of its form.
     """
-    wanted = parse(os.environ.get(VARIABLE, ""), {"kill": _kill, "pause": _pause})
+    wanted = parse(os.environ.get(VARIABLE, ""), {"kill": _kill, "pause": _pause, "stop": _stop})
     for name, count in wanted.wanted:
         structlog.get_logger().warning("failpoint_set", name=name, count=count)
     return wanted
@@ -106,6 +128,11 @@ def stopped_by_sigterm() -> Iterator[None]:
 def _kill(where: str) -> None:
     structlog.get_logger().warning("failpoint", where=where, action="kill")
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _stop(where: str) -> None:
+    structlog.get_logger().warning("failpoint", where=where, action="stop")
+    os.kill(os.getpid(), signal.SIGSTOP)  # every thread of it, until SIGCONT
 
 
 def _pause(where: str) -> None:

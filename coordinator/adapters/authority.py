@@ -32,7 +32,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 from privacy.errors import ConfigError, InsecureKeyFile, MalformedMessage, WrongIdentity
 from privacy.identifiers import check_name, coordinator_uri, participant_uri
 
-BACKDATE = timedelta(minutes=1)
+BACKDATE = timedelta(minutes=15)
 """How far before `now` a certificate begins, for peers whose clocks are behind."""
 
 

@@ -2,7 +2,8 @@
 
 An object is written beside its final place under a name that no object can have,
 forced to the disk, then linked to its name. A link, not a rename, because a
-rename replaces what is there and an object is written once. Then the folder is
+rename replaces what is there and an object is written once; only what a disk has
+damaged is replaced. Then the folder is
 forced to the disk, and every folder above it that this process has not seen
 there yet: without that, a power cut may take the name away from the bytes.
 """
@@ -50,6 +51,11 @@ class LocalObjects:
     step: Callable[[str], None] = _go_on
     _durable: set[Path] = field(default_factory=set)
 
+    @property
+    def address(self) -> str:
+        """Return the folder's path."""
+        return str(self.folder)
+
     def put(self, name: str, data: bytes) -> None:
         """Keep `data` under `name`, durably; see `ObjectStore`."""
         path = self._path(name)
@@ -60,6 +66,16 @@ class LocalObjects:
                     f"{name} is kept with other bytes; send what was sent first"
                 )
             # also after a retry: the link may be younger than the last force to the disk
+            self.step("objects.before_folder_sync")
+            _sync(path.parent)
+            self.step("objects.after_folder_sync")
+
+    def mend(self, name: str, data: bytes) -> None:
+        """Keep `data` in the place of what is damaged, durably; see `ObjectStore`."""
+        path = self._path(name)
+        with _door(path):
+            make_folder(path.parent, self._durable)
+            self._write(path, data, name_it=os.replace)
             self.step("objects.before_folder_sync")
             _sync(path.parent)
             self.step("objects.after_folder_sync")
@@ -91,6 +107,14 @@ class LocalObjects:
                 if not path.name.startswith(".")
             )
 
+    def lengths(self, prefix: str) -> dict[str, int]:
+        """Return how many bytes are kept under each name below `prefix`."""
+        found = {}
+        for name in self.names(prefix):
+            with _door(self._path(name)), suppress(*_ABSENT):  # deleted meanwhile
+                found[name] = self._path(name).stat().st_size
+        return found
+
     def delete_prefix(self, prefix: str) -> None:
         """Forget, durably, all that is kept below `prefix`."""
         path = self._path(prefix)
@@ -111,7 +135,9 @@ class LocalObjects:
                 if path.name.startswith(_PART):
                     path.unlink(missing_ok=True)
 
-    def _write(self, path: Path, data: bytes) -> bool:
+    def _write(
+        self, path: Path, data: bytes, *, name_it: Callable[[Path, Path], None] = os.link
+    ) -> bool:
         """Write an object and return True, or False if another thread was first."""
         part = path.with_name(f"{_PART}{uuid4().hex}")
         try:
@@ -124,7 +150,7 @@ class LocalObjects:
                 self.step("objects.before_sync")
                 os.fsync(file.fileno())
             self.step("objects.before_link")
-            os.link(part, path)
+            name_it(part, path)
             self.step("objects.after_link")
             return True
         except FileExistsError:

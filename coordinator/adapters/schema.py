@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision that this version of Veilsum knows, oldest first; the last is the one it needs."""
 
 NAMING: Final = {
@@ -35,12 +35,19 @@ metadata = MetaData(naming_convention=NAMING)
 # SQLite numbers rows by itself only where the type is INTEGER.
 _serial = BigInteger().with_variant(Integer, "sqlite")
 
+
+def _checksum() -> Column[bytes]:
+    """Return the column that says what a row was; none where an older version wrote it."""
+    return Column("checksum", LargeBinary(32), nullable=True)
+
+
 rounds = Table(
     "rounds",
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("revision", Integer, nullable=False),
     Column("state", LargeBinary, nullable=False),
+    _checksum(),
 )
 
 effects = Table(
@@ -49,6 +56,7 @@ effects = Table(
     Column("id", _serial, primary_key=True),
     Column("round", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    _checksum(),
     ForeignKeyConstraint(["round"], ["rounds.number"]),
     # an id that was finished must never name another effect
     sqlite_autoincrement=True,
@@ -60,6 +68,7 @@ documents = Table(
     Column("kind", String(160), primary_key=True),
     Column("name", String(160), primary_key=True),
     Column("body", LargeBinary, nullable=False),
+    _checksum(),
 )
 
 uploads = Table(
@@ -70,6 +79,7 @@ uploads = Table(
     Column("digest", String(64), nullable=False),
     Column("header", LargeBinary, nullable=False),
     Column("committed", Boolean, nullable=False),
+    _checksum(),
 )
 
 chunks = Table(
@@ -92,6 +102,7 @@ sum_chunks = Table(
     Column("root", LargeBinary(32), nullable=False),
     Column("length", BigInteger, nullable=False),
     Column("inputs", Integer, nullable=False),
+    _checksum(),
 )
 
 checkpoints = Table(
@@ -103,6 +114,17 @@ checkpoints = Table(
     Column("size", BigInteger, nullable=False),
     Column("root", String(64), nullable=False),
     Column("header", LargeBinary, nullable=False),
+    _checksum(),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("holder", String(63), nullable=False),
+    Column("token", BigInteger, nullable=False),
+    # seconds since 1970 by the database's clock, which is the only one that all replicas share
+    Column("until", Double, nullable=False),
 )
 
 refusals = Table(

@@ -1,16 +1,20 @@
 """The coordinator's rounds, documents, uploads and sums in an SQL database, whichever it is."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any, Final
+from functools import wraps
+from pathlib import Path
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
-    Row,
+    RowMapping,
+    Select,
+    Table,
     and_,
     delete,
     func,
@@ -32,7 +36,8 @@ from privacy.errors import ConflictingContribution, NotYet, StoreUnavailable
 from privacy.growth import LastSeen, check_grown, later
 from privacy.ledger import Checkpoint
 
-from .database import door, open_database, writer
+from .checksums import checked, with_checksum
+from .database import again, door, open_database, reader, transaction, writer
 from .schema import (
     checkpoints,
     chunks,
@@ -44,37 +49,74 @@ from .schema import (
     uploads,
 )
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
 
 def _go_on(_: str) -> None:
     """Pass a failpoint that nobody has asked for."""
 
 
+class Fence(Protocol):
+    """Keeps a process that is no longer the coordinator from writing."""
+
+    def check(self, connection: Connection) -> None:
+        """Look, first thing in the transaction of a write, whether this process may write.
+
+        What it reads it locks, so that what it saw is true until the transaction ends.
+
+        Raises:
+            VeilsumError: it may not; the transaction is rolled back.
+        """
+        ...
+
+
+def _whole(
+    method: Callable[Concatenate["SqlStore", Arguments], Result],
+) -> Callable[Concatenate["SqlStore", Arguments], Result]:
+    """Make a method, which is one transaction, try again when it surely came to nothing."""
+
+    @wraps(method)
+    def tried(self: "SqlStore", /, *args: Arguments.args, **named: Arguments.kwargs) -> Result:
+        with door(self._engine.url):
+            return again(lambda: method(self, *args, **named))
+
+    return tried
+
+
 class SqlStore:
     """A `Store` in one SQL database; each method is one transaction.
 
-    Writers of this process take turns, because SQLite would let them poll for it.
+    Writers of this process take turns, because databases would let them poll for it, or
+    undo one of two. Of several processes each is told when another was first.
     """
 
-    def __init__(self, engine: Engine, step: Callable[[str], None] = _go_on) -> None:
+    def __init__(
+        self, engine: Engine, step: Callable[[str], None] = _go_on, fence: Fence | None = None
+    ) -> None:
         self._engine = engine
-        self._writer = writer(engine)
+        self._fence = fence
+        self._reader, self._writer = reader(engine), writer(engine)
         self._turn = threading.Lock()
         self._step = step
 
     # -- rounds and effects --------------------------------------------------------
 
+    @_whole
     def load_round(self, number: int) -> StoredRound | None:
         """Return a round as last saved, or None if it never was."""
-        query = select(rounds.c.state, rounds.c.revision).where(rounds.c.number == number)
+        query = select(rounds).where(rounds.c.number == number)
         with self._reading() as connection:
-            row = connection.execute(query).one_or_none()
-        return StoredRound(*row) if row else None
+            row = _found(connection, rounds, query)
+        return None if row is None else StoredRound(row["state"], row["revision"])
 
+    @_whole
     def round_numbers(self) -> list[int]:
         """Return the numbers of all rounds, in order."""
         with self._reading() as connection:
             return list(connection.scalars(select(rounds.c.number).order_by(rounds.c.number)))
 
+    @_whole
     def save_step(
         self, number: int, expected_revision: int | None, state: bytes, effects: Sequence[bytes]
     ) -> int:
@@ -89,12 +131,15 @@ class SqlStore:
                 )
             return _save(connection, number, held, state, effects)
 
+    @_whole
     def pending_effects(self) -> list[PendingEffect]:
         """Return the effects that are not finished, in the order they were saved."""
-        query = select(effects.c.id, effects.c.round, effects.c.body).order_by(effects.c.id)
+        query = select(effects).order_by(effects.c.id)
         with self._reading() as connection:
-            return [PendingEffect(*row) for row in connection.execute(query)]
+            rows = [checked(effects, row) for row in connection.execute(query).mappings()]
+        return [PendingEffect(row["id"], row["round"], row["body"]) for row in rows]
 
+    @_whole
     def finish_effect(self, effect_id: int) -> None:
         """Forget an effect that was carried out; once more changes nothing."""
         with self._writing() as connection:
@@ -102,18 +147,20 @@ class SqlStore:
 
     # -- documents -----------------------------------------------------------------
 
+    @_whole
     def put_document(self, kind: str, name: str, body: bytes) -> None:
         """Keep a document, once; the same body again changes nothing."""
         with self._writing() as connection:
             held = _document(connection, kind, name)
             if held is None:
                 row = {"kind": kind, "name": name, "body": body}
-                connection.execute(insert(documents), row)
+                connection.execute(insert(documents), with_checksum(documents, row))
             elif held != body:
                 raise ConflictingContribution(
                     f"{kind} {name} is kept with another body; what was said first stands"
                 )
 
+    @_whole
     def document(self, kind: str, name: str) -> bytes:
         """Return a document's body."""
         with self._reading() as connection:
@@ -122,15 +169,18 @@ class SqlStore:
             raise NotYet(f"there is no {kind} {name} yet")
         return body
 
+    @_whole
     def documents(self, kind: str) -> list[tuple[str, bytes]]:
         """Return the names and bodies of all documents of a kind, sorted by name."""
-        query = select(documents.c.name, documents.c.body).where(documents.c.kind == kind)
+        query = select(documents).where(documents.c.kind == kind)
         with self._reading() as connection:
-            # sorted here: databases differ in how they order text
-            return sorted((row.name, row.body) for row in connection.execute(query))
+            rows = [checked(documents, row) for row in connection.execute(query).mappings()]
+        # sorted here: databases differ in how they order text
+        return sorted((row["name"], row["body"]) for row in rows)
 
     # -- uploads -------------------------------------------------------------------
 
+    @_whole
     def begin_upload(self, participant: str, seen: LastSeen, header: bytes, *, at: float) -> Upload:
         """Return the participant's upload to a round, begun now if it was not."""
         with self._writing() as connection:
@@ -145,25 +195,28 @@ class SqlStore:
             _record_refusal(connection, refusal)
         raise refusal.error()
 
+    @_whole
     def newest_header(self, participant: str) -> bytes | None:
         """Return the participant's header whose ledger had come farthest; None before one."""
-        query = select(checkpoints.c.header).where(checkpoints.c.participant == participant)
         with self._reading() as connection:
-            header: bytes | None = connection.scalar(query)
-        return header
+            row = _checkpoint(connection, participant)
+        return None if row is None else bytes(row["header"])
 
+    @_whole
     def upload(self, number: int, participant: str) -> Upload | None:
         """Return the participant's upload to round `number`, or None if it has begun none."""
         with self._reading() as connection:
             found = _uploads(connection, number, participant)
         return found[0] if found else None
 
+    @_whole
     def uploads(self, number: int) -> list[Upload]:
         """Return all uploads to round `number`, sorted by participant."""
         with self._reading() as connection:
             found = _uploads(connection, number)
         return sorted(found, key=lambda upload: upload.participant)
 
+    @_whole
     def record_chunk(
         self,
         number: int,
@@ -190,6 +243,7 @@ class SqlStore:
             _record_refusal(connection, refusal)
         raise refusal.error()
 
+    @_whole
     def commit_upload(self, number: int, participant: str) -> None:
         """Mark an upload as complete for good; once more changes nothing."""
         with self._writing() as connection:
@@ -197,6 +251,7 @@ class SqlStore:
                 change = update(uploads).where(_is_upload(number, participant))
                 connection.execute(change.values(committed=True))
 
+    @_whole
     def chunk_roots(self, number: int, piece: int, index: int) -> dict[str, bytes]:
         """Return the root of one chunk of every upload to round `number` that has it."""
         # By way of the uploads: their few rows lead to each root by the primary key.
@@ -209,6 +264,7 @@ class SqlStore:
 
     # -- sums ----------------------------------------------------------------------
 
+    @_whole
     def record_sum_chunk(self, number: int, made: SumChunk) -> None:
         """Record a chunk of a round's sum whose bytes are durable; once more changes nothing."""
         with self._writing() as connection:
@@ -219,20 +275,32 @@ class SqlStore:
                     "root, length or number of inputs; what was recorded first stands"
                 )
             if not held:
-                connection.execute(insert(sum_chunks), {"round": number, **asdict(made)})
+                row = {"round": number, **asdict(made)}
+                connection.execute(insert(sum_chunks), with_checksum(sum_chunks, row))
 
+    @_whole
     def sum_chunks(self, number: int) -> list[SumChunk]:
         """Return the recorded chunks of the sum of round `number`, in order."""
         with self._reading() as connection:
             return _sum_chunks(connection, number)
 
+    @_whole
     def forget_sum(self, number: int) -> None:
         """Forget the recorded chunks of a round's sum; nothing there is well, too."""
         with self._writing() as connection:
             connection.execute(delete(sum_chunks).where(sum_chunks.c.round == number))
 
+    @_whole
+    def forget_chunks(self, below: int, kept: Collection[int] = ()) -> None:
+        """Forget the recorded chunks of all uploads and sums to rounds below a number."""
+        with self._writing() as connection:
+            for table in (chunks, sum_chunks):
+                old = (table.c.round < below) & table.c.round.not_in(kept)
+                connection.execute(delete(table).where(old))
+
     # -- evidence ------------------------------------------------------------------
 
+    @_whole
     def refusals(self, number: int) -> list[Refusal]:
         """Return the contradictions refused in round `number`, oldest first."""
         query = select(*_REFUSAL).where(refusals.c.round == number).order_by(refusals.c.id)
@@ -245,32 +313,42 @@ class SqlStore:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with door(self._engine.url), self._engine.begin() as connection:
+        with transaction(self._reader) as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with door(self._engine.url), self._turn:
-            with self._writer.begin() as connection:
+        with self._turn:
+            with transaction(self._writer) as connection:
+                if self._fence is not None:
+                    self._fence.check(connection)
                 yield connection
                 self._step("store.before_commit")
             self._step("store.after_commit")
 
 
-def open_store(url: str, *, step: Callable[[str], None] = _go_on) -> SqlStore:
+def open_store(
+    url: str,
+    password: Path | None = None,
+    *,
+    step: Callable[[str], None] = _go_on,
+    fence: Fence | None = None,
+) -> SqlStore:
     """Open the database at `url`, made or brought up to date if need be.
 
     Args:
-        url: `sqlite:///path`, or another database's in SQLAlchemy's form.
+        url: `sqlite:////path`, or `postgresql://user@host/name`.
+        password: a file that holds the password of PostgreSQL's role, where it needs one.
         step: called with a failpoint's name before and after each commit.
+        fence: asked first in every transaction that writes.
 
     Raises:
-        ConfigError: the URL names no database that can be shared and kept.
+        ConfigError: the URL names no database that can be shared and kept, or not safely.
         MissingDependency: the database's driver is not installed.
         SchemaMismatch: the database was written by a newer Veilsum, or not by Veilsum.
         StoreUnavailable: the database does not answer.
     """
-    return SqlStore(open_database(url), step)
+    return SqlStore(open_database(url, password, step=step), step, fence)
 
 
 # -- statements ------------------------------------------------------------------
@@ -282,21 +360,28 @@ def _save(
     connection: Connection, number: int, held: int | None, state: bytes, bodies: Sequence[bytes]
 ) -> int:
     revision = (held or 0) + 1
+    row = with_checksum(rounds, {"number": number, "revision": revision, "state": state})
     if held is None:
-        row = {"number": number, "revision": revision, "state": state}
         connection.execute(insert(rounds), row)
     else:
         change = update(rounds).where(rounds.c.number == number)
-        connection.execute(change.values(revision=revision, state=state))
-    if bodies:
-        connection.execute(insert(effects), [{"round": number, "body": body} for body in bodies])
+        connection.execute(change.values(row))
+    ordered = [with_checksum(effects, {"round": number, "body": body}) for body in bodies]
+    if ordered:
+        connection.execute(insert(effects), ordered)
     return revision
 
 
+def _found(connection: Connection, table: Table, query: Select[Any]) -> RowMapping | None:
+    """Return the one whole row that a query finds, or None; one that is damaged raises."""
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else checked(table, row)
+
+
 def _document(connection: Connection, kind: str, name: str) -> bytes | None:
-    query = select(documents.c.body).where(documents.c.kind == kind, documents.c.name == name)
-    body: bytes | None = connection.scalar(query)
-    return body
+    query = select(documents).where(documents.c.kind == kind, documents.c.name == name)
+    row = _found(connection, documents, query)
+    return None if row is None else bytes(row["body"])
 
 
 def _keep_checkpoint(
@@ -308,22 +393,34 @@ def _keep_checkpoint(
         return
     mine = checkpoints.c.participant == participant
     connection.execute(delete(checkpoints).where(mine))
-    row = (participant, seen.round, seen.out, seen.ledger.size, seen.ledger.root, header)
-    connection.execute(insert(checkpoints), dict(zip(checkpoints.c.keys(), row, strict=True)))
+    row = {
+        "participant": participant,
+        "round": seen.round,
+        "digest": seen.out,
+        "size": seen.ledger.size,
+        "root": seen.ledger.root,
+        "header": header,
+    }
+    connection.execute(insert(checkpoints), with_checksum(checkpoints, row))
 
 
 def _last_seen(connection: Connection, participant: str) -> LastSeen | None:
-    columns = [checkpoints.c[name] for name in ("round", "digest", "size", "root")]
-    query = select(*columns).where(checkpoints.c.participant == participant)
-    row = connection.execute(query).one_or_none()
-    return None if row is None else LastSeen(row.round, row.digest, Checkpoint(row.size, row.root))
+    row = _checkpoint(connection, participant)
+    if row is None:
+        return None
+    return LastSeen(row["round"], row["digest"], Checkpoint(row["size"], row["root"]))
+
+
+def _checkpoint(connection: Connection, participant: str) -> RowMapping | None:
+    query = select(checkpoints).where(checkpoints.c.participant == participant)
+    return _found(connection, checkpoints, query)
 
 
 def _begin(
     connection: Connection, number: int, participant: str, digest: str, header: bytes
 ) -> Upload:
-    row = (number, participant, digest, header, False)
-    connection.execute(insert(uploads), dict(zip(uploads.c.keys(), row, strict=True)))
+    row = {"round": number, "participant": participant, "digest": digest, "header": header}
+    connection.execute(insert(uploads), {**with_checksum(uploads, row), "committed": False})
     return Upload(number, participant, digest, header, (), committed=False)
 
 
@@ -337,13 +434,13 @@ def _uploads(connection: Connection, number: int, participant: str | None = None
     for row in connection.execute(pieces.order_by(chunks.c.piece, chunks.c.chunk)):
         chunk = ChunkRow(row.piece, row.chunk, row.root, row.length)
         recorded.setdefault(row.participant, []).append(chunk)
-    return [_upload(row, recorded.get(row.participant, [])) for row in connection.execute(headers)]
+    begun = [checked(uploads, row) for row in connection.execute(headers).mappings()]
+    return [_upload(row, recorded.get(row["participant"], [])) for row in begun]
 
 
-def _upload(row: Row[Any], recorded: Sequence[ChunkRow]) -> Upload:
-    return Upload(
-        row.round, row.participant, row.digest, row.header, tuple(recorded), row.committed
-    )
+def _upload(row: RowMapping, recorded: Sequence[ChunkRow]) -> Upload:
+    said = (row["round"], row["participant"], row["digest"], row["header"])
+    return Upload(*said, tuple(recorded), row["committed"])
 
 
 def _is_upload(number: int, participant: str) -> ColumnElement[bool]:
@@ -372,11 +469,11 @@ def _chunk_root(
 
 
 def _sum_chunks(connection: Connection, number: int, chunk: int | None = None) -> list[SumChunk]:
-    columns = [column for column in sum_chunks.c if column is not sum_chunks.c.round]
-    query = select(*columns).where(sum_chunks.c.round == number).order_by(sum_chunks.c.chunk)
+    query = select(sum_chunks).where(sum_chunks.c.round == number).order_by(sum_chunks.c.chunk)
     if chunk is not None:
         query = query.where(sum_chunks.c.chunk == chunk)
-    return [SumChunk(*row) for row in connection.execute(query)]
+    rows = [checked(sum_chunks, row) for row in connection.execute(query).mappings()]
+    return [SumChunk(row["chunk"], row["root"], row["length"], row["inputs"]) for row in rows]
 
 
 def _record_refusal(connection: Connection, refusal: Refusal) -> None:

@@ -73,7 +73,7 @@ class AuditorAgent:
         try:
             await self.serve(coordinator)
         finally:
-            await coordinator.channel.close(None)
+            await coordinator.close()
             self._memory.close()
 
     async def serve(self, coordinator: Coordinator) -> None:

@@ -128,6 +128,7 @@ class Auditor:
             memory.countersigns(number, digest_of(shown.frozen.cohort), digest_of(shown.frozen.sum))
         except OpeningRefused as refused:
             return self._report(shown, refused.code, str(refused))
+        self.failpoints.hit("audit.after_record")
         return self._report(shown)
 
     # -- what is signed -------------------------------------------------------------

@@ -15,6 +15,7 @@ from privacy.errors import OpeningRefused, StoreUnavailable
 from privacy.growth import LastSeen, SeenOf, seen_in
 from privacy.ledger import Checkpoint
 from privacy.records import Header
+from veilsum.damage import check_log, check_rows, damaged, is_damage, sealing
 from veilsum.files import disk_errors
 
 _SCHEMA = """
@@ -37,11 +38,13 @@ class AuditMemory:
         with disk_errors(path):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)
-        with _store_errors():
+        with _store_errors(path):
+            check_log(path)
             self._database = sqlite3.connect(path, isolation_level=None)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.executescript(_SCHEMA)
+            check_rows(path, self._database)
 
     def countersigns(self, number: int, cohort: str, total: str) -> None:
         """Record, before it is signed, which sum of a round this auditor signs.
@@ -49,7 +52,7 @@ class AuditMemory:
         Raises:
             OpeningRefused: it signed, or recorded, another one; of a round one sum is signed.
         """
-        with _store_errors():
+        with _store_errors(), sealing(self._database):
             self._database.execute(
                 "INSERT OR IGNORE INTO countersigned VALUES (?, ?, ?)", (number, cohort, total)
             )
@@ -69,7 +72,7 @@ class AuditMemory:
 
     def sees_ledgers(self, headers: Iterable[Header]) -> None:
         """Record how far sites' privacy ledgers have come; never less far than before."""
-        with _store_errors():
+        with _store_errors(), sealing(self._database):
             self._database.executemany(
                 "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?) ON CONFLICT (participant) "
                 "DO UPDATE SET round = excluded.round, out = excluded.out, size = excluded.size, "
@@ -98,8 +101,10 @@ def _columns(said: LastSeen) -> tuple[int, str, int, str]:
 
 
 @contextmanager
-def _store_errors() -> Iterator[None]:
+def _store_errors(path: Path | None = None) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
+        if is_damage(error):
+            raise damaged(path or Path("audits.sqlite"), str(error)) from None
         raise StoreUnavailable(f"memory of this auditor: {error}") from None

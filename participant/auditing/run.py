@@ -70,7 +70,7 @@ async def audit_sum(config: AuditorConfig, number: int) -> Finding:
     try:
         return await look(config, keys, coordinator, number)
     finally:
-        await coordinator.channel.close(None)
+        await coordinator.close()
 
 
 async def look(

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from privacy.errors import ConfigError, InsecureKeyFile, SchemaMismatch, StoreUnavailable
+from veilsum.damage import check_log, check_pages
 from veilsum.files import disk_errors
 
 SCHEMA_VERSION = 2
@@ -54,7 +55,9 @@ class LedgerStore:
         if writes:
             _create_private(path)
         with store_errors(path):
+            check_log(path)
             self._database = _connect(path) if writes else _connect_reading(path)
+            check_pages(path, self._database)
 
     def close(self) -> None:
         """Close the database; nothing is pending, ever."""

@@ -25,6 +25,7 @@ from privacy.errors import (
     StoreUnavailable,
     WrongContext,
 )
+from privacy.failpoints import Step, pass_by
 from privacy.growth import check_grown, seen_in
 from privacy.identifiers import sha256_hex
 from privacy.merkle import GrowingTree
@@ -108,6 +109,7 @@ class Acceptance:
     calls: SeatCalls
     parts: Parts
     memory: SeatMemory
+    step: Step = pass_by
 
     def __post_init__(self) -> None:
         self._found: dict[str, Held | Refused] = {}
@@ -240,6 +242,7 @@ class Acceptance:
         try:
             async for payload in chunks:
                 await asyncio.to_thread(take, payload)
+                self.step("seat.after_part_chunk")
                 pace.step(len(payload))
         except PeerUnreachable as error:
             if taking.chunk == reached:

@@ -83,7 +83,7 @@ class AggregatorAgent:
 
     def __post_init__(self) -> None:
         self._held = hold(self.config.state)
-        self._memory = SeatMemory(self.config.state)
+        self._memory = SeatMemory(self.config.state, self.failpoints.hit)
         self._view = View()
         self._standing = Standing(self.config.participant)
         self._changed = asyncio.Event()
@@ -105,7 +105,7 @@ class AggregatorAgent:
             mailbox = Mailbox(Letters(coordinator), Patience(self.entropy), self.clock)
             await self.serve(coordinator, SeatCalls(coordinator), mailbox)
         finally:
-            await coordinator.channel.close(None)
+            await coordinator.close()
             self._memory.close()
 
     async def serve(self, coordinator: Coordinator, calls: SeatCalls, mailbox: Mailbox) -> None:

@@ -17,9 +17,11 @@ from typing import Any, Final
 
 from privacy.documents import Signed, pack, unpack
 from privacy.errors import ConfigError, OpeningRefused, StoreUnavailable
+from privacy.failpoints import Step, pass_by
 from privacy.growth import LastSeen
 from privacy.identifiers import Digest
 from privacy.ledger import Checkpoint
+from veilsum.damage import check_log, check_rows, is_damage, sealing
 from veilsum.files import disk_errors
 
 MOST_SESSIONS: Final = 3
@@ -27,8 +29,6 @@ MOST_SESSIONS: Final = 3
 
 Who shifts its own share chooses what an answer tells, so each session is one bit more.
 """
-
-_DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS verdicts (round INTEGER PRIMARY KEY, document BLOB NOT NULL);
@@ -56,6 +56,7 @@ class SeatMemory:
     """
 
     folder: Path
+    step: Step = pass_by
 
     def __post_init__(self) -> None:
         self._path = path = self.folder / "seat.sqlite"
@@ -64,14 +65,16 @@ class SeatMemory:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)
         with _store_errors(path):
+            check_log(path)
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.executescript(_SCHEMA)
+            check_rows(path, self._database)
 
     def sees_ledger(self, participant: str, said: LastSeen) -> None:
         """Record how far a site's privacy ledger has come; never less far than before."""
-        self._run(
+        self._write(
             "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?) ON CONFLICT (participant) DO UPDATE "
             "SET round = excluded.round, out = excluded.out, size = excluded.size, "
             "root = excluded.root WHERE excluded.size > checkpoints.size",
@@ -89,7 +92,7 @@ class SeatMemory:
 
         It is the first: a second one, after a restart, could refuse other contributions.
         """
-        self._run("INSERT OR IGNORE INTO verdicts VALUES (?, ?)", number, pack(verdict))
+        self._write("INSERT OR IGNORE INTO verdicts VALUES (?, ?)", number, pack(verdict))
         return self._document("SELECT document FROM verdicts WHERE round = ?", number) or verdict
 
     def verdict(self, number: int) -> Signed | None:
@@ -102,7 +105,7 @@ class SeatMemory:
         Raises:
             OpeningRefused: it stood for another one; of a round one cohort is summed, ever.
         """
-        self._run("INSERT OR IGNORE INTO certified VALUES (?, ?)", number, cohort)
+        self._write("INSERT OR IGNORE INTO certified VALUES (?, ?)", number, cohort)
         if self.certified(number) != cohort:
             raise OpeningRefused(
                 f"round {number}: another cohort was certified or summed before than "
@@ -121,7 +124,7 @@ class SeatMemory:
 
     def states(self, number: int, statement: Signed) -> Signed:
         """Record a statement of sums before it is sent; return the one of this round."""
-        self._run("INSERT OR IGNORE INTO sums VALUES (?, ?)", number, pack(statement))
+        self._write("INSERT OR IGNORE INTO sums VALUES (?, ?)", number, pack(statement))
         return self._document("SELECT document FROM sums WHERE round = ?", number) or statement
 
     def statement(self, number: int) -> Signed | None:
@@ -130,7 +133,7 @@ class SeatMemory:
 
     def scores(self, number: int, scores: Signed) -> Signed:
         """Record scores before they are sent; return those of this round that count."""
-        self._run("INSERT OR IGNORE INTO scores VALUES (?, ?)", number, pack(scores))
+        self._write("INSERT OR IGNORE INTO scores VALUES (?, ?)", number, pack(scores))
         return self._document("SELECT document FROM scores WHERE round = ?", number) or scores
 
     def scored(self, number: int) -> Signed | None:
@@ -143,7 +146,9 @@ class SeatMemory:
         Raises:
             OpeningRefused: it was another one; of a component one leaf is shown, ever.
         """
-        self._run("INSERT OR IGNORE INTO shown VALUES (?, ?, ?, ?)", number, component, chunk, leaf)
+        self._write(
+            "INSERT OR IGNORE INTO shown VALUES (?, ?, ?, ?)", number, component, chunk, leaf
+        )
         row = self._run(
             "SELECT chunk, leaf FROM shown WHERE round = ? AND component = ?", number, component
         )
@@ -163,7 +168,7 @@ class SeatMemory:
             OpeningRefused: others were asked about in this round and stage, or these as often
                 as they may be. Another answer would tell more of the same updates.
         """
-        counted = self._run(
+        counted = self._write(
             "INSERT INTO sessions VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1 "
             "WHERE context = excluded.context AND count < ? RETURNING count",
             *(number, stage, context, MOST_SESSIONS),
@@ -187,10 +192,20 @@ class SeatMemory:
         row = self._run(statement, number)
         return None if row is None else unpack(bytes(row[0]))
 
+    def _write(self, statement: str, *values: int | str | bytes) -> tuple[Any, ...] | None:
+        self.step("seat_memory.before_write")
+        with self._lock, _store_errors(self._path), sealing(self._database):
+            row = self._fetch(statement, *values)
+        self.step("seat_memory.after_write")
+        return row
+
     def _run(self, statement: str, *values: int | str | bytes) -> tuple[Any, ...] | None:
         with self._lock, _store_errors(self._path):
-            row: tuple[Any, ...] | None = self._database.execute(statement, values).fetchone()
-            return row
+            return self._fetch(statement, *values)
+
+    def _fetch(self, statement: str, *values: int | str | bytes) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self._database.execute(statement, values).fetchone()
+        return row
 
 
 @contextmanager
@@ -198,7 +213,7 @@ def _store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", None) in _DAMAGED:
+        if is_damage(error):
             # Time does not mend it, and with an empty one this seat could sign a second cohort.
             raise ConfigError(
                 f"{path} is damaged ({error}): restore it, or admit new keys for this seat"

@@ -98,8 +98,8 @@ class Seat:
         plan = await planned(self.coordinator, self.roster, number)
         place = check_seating(plan, self.me, self.config.policy, self.roster)
         parts = Parts(self.config.state / FOLDER, plan)
-        pair, memory = self.keys.sealing, self.memory
-        acceptance = Acceptance(plan, self.roster, place, pair, self.calls, parts, memory)
+        pair, memory, step = self.keys.sealing, self.memory, self.failpoints.hit
+        acceptance = Acceptance(plan, self.roster, place, pair, self.calls, parts, memory, step)
         return Sitting(plan, place, acceptance)
 
 

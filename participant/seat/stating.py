@@ -81,7 +81,7 @@ async def _stated(seat: Seat, sitting: Sitting, outbox: SumOutbox) -> SeatSum:
     pace = Pace(plan.arithmetic.chunks, say_in_log("summing", sitting.number))
     stopped = threading.Event()
     try:
-        args = plan, held, sealer, outbox, pace, stopped.is_set
+        args = plan, held, sealer, outbox, pace, stopped.is_set, seat.failpoints.hit
         sums = await asyncio.to_thread(fold, *args)
     finally:
         stopped.set()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from participant.pace import Pace
 from privacy.errors import FoldInterrupted
+from privacy.failpoints import Step, pass_by
 from privacy.merkle import GrowingTree
 from privacy.plan import Plan
 from privacy.records import SealedWords
@@ -58,6 +59,7 @@ def fold(
     into: SumOutbox,
     pace: Pace,
     is_stopped: Callable[[], bool],
+    step: Step = pass_by,
 ) -> tuple[SealedWords, SealedWords]:
     """Add what a seat holds of a cohort; write the sealed sums, and return what to state.
 
@@ -83,6 +85,7 @@ def fold(
             for each, draft in zip(sums, drafts, strict=True):
                 draft.add(each.seal(total, last=last))
         for position, draft in zip(POSITIONS, drafts, strict=True):
+            step("seat.before_publish")
             draft.publish(into.path(position))
     first, second = (each.stated() for each in sums)
     return first, second

@@ -272,13 +272,14 @@ def test_a_coordinators_copy_on_a_read_only_disk_is_exported(tmp_path, monkeypat
     store = open_store(f"sqlite:///{tmp_path / 'coordinator.sqlite'}")
     store.close()
 
-    def read_only(url):
+    def read_only(url, password=None):
         if str(tmp_path) in url:
             raise StoreUnavailable("attempt to write a readonly database")
-        return open_store(url)
+        return open_store(url, password)
 
     monkeypatch.setattr(mirror, "open_store", read_only)
-    settings = SimpleNamespace(database=f"sqlite:///{tmp_path / 'coordinator.sqlite'}")
+    database = f"sqlite:///{tmp_path / 'coordinator.sqlite'}"
+    settings = SimpleNamespace(database=database, database_password=None)
 
     found = mirror.documents_of(settings, example.signing_key("coordinator"))
 

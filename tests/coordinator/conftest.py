@@ -1,7 +1,12 @@
 """A coordinator at some point of round 1, for the tests of its parts."""
 
+import msgspec
 import pytest
 
+from coordinator.keys import make_signing_key
+from privacy import canonical
+from privacy.signing import public_bytes
+from tests import fakes
 from tests.fakes import AUDITOR, SITES, Federation, make_settings
 
 
@@ -33,3 +38,12 @@ def audited():
         federation.contribute(name)
     federation.tick()
     return federation
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with what the settings name: a key, and a roster that has it."""
+    key = public_bytes(make_signing_key(tmp_path / "signing.key"))
+    roster = msgspec.structs.replace(fakes.make_roster(), coordinator_key=key)
+    (tmp_path / "roster.json").write_bytes(canonical.encode(roster))
+    return tmp_path

@@ -19,6 +19,8 @@ from privacy.growth import check_grown, later
 class MemoryObjects:
     """An `ObjectStore` that forgets everything when the process ends."""
 
+    address = "memory:"
+
     def __init__(self):
         self._objects = {}
         self._lock = threading.Lock()
@@ -29,6 +31,10 @@ class MemoryObjects:
             if self._objects.setdefault(name, bytes(data)) != data:
                 raise ConflictingContribution(f"{name} is kept with other bytes")
 
+    def mend(self, name, data):
+        with self._lock:
+            self._objects[check_object_name(name)] = bytes(data)
+
     def get(self, name):
         try:
             return self._objects[check_object_name(name)]
@@ -37,6 +43,12 @@ class MemoryObjects:
 
     def exists(self, name):
         return check_object_name(name) in self._objects
+
+    def lengths(self, prefix):
+        return {name: len(self._objects[name]) for name in self.names(prefix)}
+
+    def clear_parts(self, prefix=""):
+        pass
 
     def names(self, prefix=""):
         if prefix:
@@ -176,6 +188,15 @@ class MemoryStore:
         with self._lock:
             for key in [key for key in self._sum_chunks if key[0] == number]:
                 del self._sum_chunks[key]
+
+    def forget_chunks(self, below, kept=()):
+        with self._lock:
+            for number, who in self._uploads:
+                if number < below and number not in kept:
+                    self._uploads[number, who] = replace(self._uploads[number, who], chunks=())
+            for number, chunk in list(self._sum_chunks):
+                if number < below and number not in kept:
+                    del self._sum_chunks[number, chunk]
 
     def refusals(self, number):
         with self._lock:

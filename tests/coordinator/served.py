@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 import grpc.aio
 from grpc_health.v1._async import HealthServicer
 
+from coordinator.build import Built
 from coordinator.config import Settings
-from coordinator.server import Built, _server
+from coordinator.gate import Gate
+from coordinator.server import _server
 from coordinator.tls import server_credentials
 from participant.channel import open_channel
 from tests import fakes
@@ -16,11 +18,14 @@ from tests.loopback import Federation
 
 @asynccontextmanager
 async def served(
-    service: object, certified: Federation, settings: Settings | None = None
+    service: object,
+    certified: Federation,
+    settings: Settings | None = None,
+    gate: Gate | None = None,
 ) -> AsyncIterator[str]:
     """Serve `service` with all interceptors of the process, and yield the address."""
     built = Built(settings or fakes.make_settings(), service, None, -1)
-    server = _server(built, HealthServicer())
+    server = _server(built, HealthServicer(), gate)
     credentials = server_credentials(
         certified.server.certificate_pem,
         certified.server.key_pem,

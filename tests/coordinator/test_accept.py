@@ -1,11 +1,20 @@
 """Uploads by themselves: what is durable, in which order, and what survives a restart."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import pytest
 
 from coordinator import object_names as names
 from coordinator.accept import Uploads
 from privacy import documents
-from privacy.errors import ConflictingContribution, MalformedMessage, NotYet, StoreUnavailable
+from privacy.errors import (
+    ConfigError,
+    ConflictingContribution,
+    MalformedMessage,
+    NotYet,
+    StoreUnavailable,
+)
 from privacy.records import digest_of
 from privacy.schemes.ckks_sum import CkksCombiner
 from tests import fakes
@@ -18,6 +27,7 @@ SIGNED = documents.pack(fakes.signed_by(NAME, HEADER))
 SEED = fakes.seed_of(NAME, 1)
 SEALS = fakes.mask_seals(PLAN, SEED)
 OTHER = fakes.contribution(PLAN, NAME, "another update")
+FORGED = fakes.signed_by(NAME, OTHER)
 
 
 class Journal:
@@ -25,6 +35,7 @@ class Journal:
 
     def __init__(self):
         self.store, self.objects, self.order = MemoryStore(), MemoryObjects(), []
+        self.counted = set()
         writes = ((self.objects, "put"), (self.store, "begin_upload"), (self.store, "record_chunk"))
         for owner, name in writes:
             setattr(owner, name, self._noting(name, getattr(owner, name)))
@@ -51,7 +62,15 @@ def kept_seals(journal):
 
 def uploads_over(journal):
     combiner = CkksCombiner(PLAN.parameters(), PLAN.arithmetic.dimension)
-    return Uploads(journal.store, journal.objects, 1, PLAN, combiner, lambda: 7.0)
+    return Uploads(
+        journal.store,
+        journal.objects,
+        1,
+        PLAN,
+        combiner,
+        lambda: 7.0,
+        lambda upload: upload.participant in journal.counted,
+    )
 
 
 @pytest.fixture
@@ -123,10 +142,46 @@ def test_a_committed_upload_is_complete_when_its_seals_are_erased(uploads, journ
     for at in range(2):
         uploads.put(NAME, 0, at, fakes.chunk_of(SEED, at))
     before = uploads.complete(NAME)
-    journal.store.commit_upload(1, NAME)
+    journal.counted.add(NAME)
     journal.objects.delete_prefix(names.contributions(1))
 
     assert uploads.complete(NAME) == before
+
+
+def test_a_row_that_says_committed_makes_nothing_complete(uploads, journal):
+    """It is one bit of the database that no digest covers; the round's state is what counts."""
+    journal.store.commit_upload(1, NAME)
+
+    again = uploads_over(journal)
+
+    assert (again.offset(NAME).chunks, again.offset(NAME).committed) == ((0,), False)
+    with pytest.raises(NotYet):
+        again.complete(NAME)
+
+
+def test_a_header_that_was_changed_in_the_database_gets_no_receipt(uploads, journal):
+    """Its digest is what the round counts; a receipt must not name another plan."""
+    kept = journal.store.upload(1, NAME)
+    journal.store.upload = lambda *_: dataclasses.replace(kept, header=documents.pack(FORGED))
+    journal.counted.add(NAME)
+
+    with pytest.raises(ConfigError, match="is not the one that was begun"):
+        uploads.complete(NAME)
+
+
+def test_a_look_for_damage_in_the_middle_of_a_chunk_is_no_bug(uploads, monkeypatch):
+    """Another thread forgets what is remembered; the site is asked to begin again."""
+    uploads.put(NAME, 0, 0, fakes.chunk_of(SEED, 0))
+    check = uploads.door.check
+
+    def meanwhile(chunk, payload):
+        uploads.lost(NAME)
+        return check(chunk, payload)
+
+    monkeypatch.setattr(uploads, "door", SimpleNamespace(check=meanwhile))
+
+    assert uploads.put(NAME, 0, 1, fakes.chunk_of(SEED, 1)) == 2
+    assert uploads.offset(NAME).chunks == (2,)
 
 
 def test_a_chunk_whose_row_is_missing_is_sent_again(uploads, journal, monkeypatch):

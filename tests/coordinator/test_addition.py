@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from coordinator import object_names as names
-from coordinator.addition import ChunkTask, add_chunk
+from coordinator.addition import ChunkTask, add_again, add_chunk
 from coordinator.ports import SumChunk
 from privacy.errors import ConflictingContribution, MalformedMessage, NotYet, RootMismatch
 from privacy.limbs import encode_chunk
@@ -122,3 +122,27 @@ def test_a_task_is_a_few_plain_values():
 
     assert pickle.loads(body) == TASK
     assert len(body) < 200 * len(SITES) + 1000
+
+
+@pytest.mark.parametrize("there", [None, b"damaged"])
+def test_a_chunk_is_added_again_in_the_place_of_what_is_damaged(objects, there):
+    row, total = add_chunk(TASK, objects), objects.get(SUM)
+    objects.delete_prefix(SUM)
+    if there is not None:
+        objects.put(SUM, there)
+
+    again = add_again(TASK, objects)
+
+    assert again == row
+    assert objects.get(SUM) == total
+
+
+def test_what_cannot_be_added_again_leaves_what_is_there(objects):
+    add_chunk(TASK, objects)
+    total = objects.get(SUM)
+    changed = replace(TASK, inputs=((TASK.inputs[0][0], bytes(32)), *TASK.inputs[1:]))
+
+    with pytest.raises(RootMismatch):
+        add_again(changed, objects)
+
+    assert objects.get(SUM) == total

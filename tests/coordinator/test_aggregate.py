@@ -204,7 +204,7 @@ def test_a_sum_that_is_not_the_whole_cohorts_is_no_sum(stage, told, what):
     with pytest.raises(Exception, match=what) as refused:
         stage.fold(Telling(stage.objects, **told))
 
-    assert refused.type.__name__ in ("InternalError", "UnsafeParameters")
+    assert refused.type.__name__ in ("InvariantBroken", "UnsafeParameters")
 
 
 def test_more_rows_than_chunks_are_no_sum(stage):

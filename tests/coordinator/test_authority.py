@@ -71,7 +71,7 @@ def test_a_participants_certificate_has_one_name_one_use_and_its_own_time():
     assert certificate.public_key() == KEY.public_key()
     assert list(extension(certificate, x509.ExtendedKeyUsage)) == [ExtendedKeyUsageOID.CLIENT_AUTH]
     assert not extension(certificate, x509.BasicConstraints).ca
-    assert certificate.not_valid_before_utc == NOW - timedelta(minutes=1)
+    assert certificate.not_valid_before_utc == NOW - timedelta(minutes=15)
     assert certificate.not_valid_after_utc == NOW + DAY
 
 

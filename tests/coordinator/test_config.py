@@ -104,6 +104,14 @@ def test_nothing_weaker_than_ckks_is_the_default(tmp_path, document):
     assert (scheme.name, scheme.bound_norms, scheme.unchecked) == ("ckks/1", True, False)
 
 
+def test_under_shares_nothing_is_kept_for_disputes_after_a_round(tmp_path, seated):
+    """Masked components prove nothing without the parts, and two seats open updates with them."""
+    seated["retention"]["challenge_seconds"] = 1
+
+    with pytest.raises(ConfigError, match=r"retention\.challenge_seconds: under shares/1"):
+        read(tmp_path, seated)
+
+
 @pytest.mark.parametrize(
     "seats", [[], ["seat-a"], ["seat-a", "seat-b"], ["seat-a"] * 3, ["a", "b", "c", "d"]]
 )

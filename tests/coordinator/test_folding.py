@@ -1,7 +1,6 @@
 """The order to aggregate: carried out to the end, put off, or the end of its round."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -18,9 +17,9 @@ from coordinator.adapters.store import open_store
 from coordinator.engine import OneProcess
 from coordinator.folding import PAUSE_SECONDS, TRIES_IN_VAIN
 from coordinator.keys import make_signing_key
-from coordinator.state import Phase
+from coordinator.state import Abandoned, Phase
 from privacy import canonical
-from privacy.errors import FoldInterrupted, NotYet
+from privacy.errors import FoldInterrupted, InvariantBroken, NotYet
 from privacy.failpoints import Failpoints
 from privacy.signing import public_bytes
 from tests import fakes
@@ -55,7 +54,7 @@ def orders(federation):
         (lambda rows: rows[1:], "1 chunks of the sum are recorded, not each of 2"),
     ],
 )
-def test_a_sum_that_is_not_the_whole_cohorts_ends_the_round_unsigned(
+def test_a_sum_that_is_not_the_whole_cohorts_stops_the_coordinator_unsigned(
     closed, said, why, monkeypatch
 ):
     """Whatever went wrong in whichever engine, no signature of the coordinator vouches for it."""
@@ -65,14 +64,16 @@ def test_a_sum_that_is_not_the_whole_cohorts_ends_the_round_unsigned(
 
     monkeypatch.setattr(OneProcess, "run", lie)
 
-    with structlog.testing.capture_logs() as log:
-        closed.tick(2)
+    with structlog.testing.capture_logs() as log, pytest.raises(InvariantBroken, match=why):
+        closed.tick()
 
-    assert closed.round().phase is Phase.ABORTED
-    assert re.search(why, closed.round().reason)
-    assert [each["log_level"] for each in log if each["event"] == "sum_incomplete"] == ["error"]
+    assert closed.round().phase is Phase.AGGREGATING
+    assert [each["event"] for each in log if each["log_level"] == "critical"] == [
+        "invariant_broken"
+    ]
     assert closed.store.documents("sum") == closed.store.documents("cohort") == []
-    assert sums(closed) == closed.store.sum_chunks(1) == []
+    with pytest.raises(InvariantBroken):
+        closed.service.rounds.apply(1, Abandoned("anything"))
 
 
 # -- stopped, and going on ---------------------------------------------------------------

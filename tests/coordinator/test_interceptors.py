@@ -1,20 +1,31 @@
 """What a peer learns of an error, and what it does not; over real connections."""
 
+import asyncio
+import threading
+
 import grpc
 import pytest
 from structlog.testing import capture_logs
 
-from coordinator.interceptors import MOST_REFUSALS, Refusals
+from coordinator import interceptors
+from coordinator.interceptors import (
+    BYTES_OF_A_CALLER,
+    CALLS_OF_A_CALLER,
+    MOST_REFUSALS,
+    Refusals,
+    Shares,
+)
 from privacy.errors import (
     ConfigError,
     MalformedMessage,
     NotYet,
     StoreUnavailable,
+    Unavailable,
 )
 from tests import fakes
 from tests.coordinator.served import channel_of, served
 from tests.loopback import make_federation
-from veilsum.v1 import contribution_pb2, model_pb2, round_pb2
+from veilsum.v1 import contribution_pb2, enrolment_pb2, model_pb2, round_pb2, seat_pb2
 
 URI = "spiffe://oncology/participant/hospital-a"
 
@@ -222,3 +233,104 @@ async def test_bytes_beyond_what_the_envelope_says_take_no_room(certified, added
     await put_model(certified, added_up, model_parts(added_up, [WHOLE[0] + WHOLE[1] + b"x"]))
 
     assert stored == []
+
+
+# -- a share of what there is ---------------------------------------------------------
+
+
+async def test_one_member_takes_not_every_call_there_is(certified, monkeypatch):
+    """However many connections it opens: others are answered meanwhile."""
+    monkeypatch.setattr(interceptors, "CALLS_OF_A_CALLER", 8)
+    federation = fakes.Federation()
+    federation.open_round()
+    seen = federation.service.rounds.revision
+    polls = round_pb2.WatchRoundsRequest(seen=seen, wait_seconds=1.5).SerializeToString()
+    now = round_pb2.WatchRoundsRequest().SerializeToString()
+    path = "/veilsum.v1.RoundService/WatchRounds"
+    async with served(federation.service, certified) as address:
+        greedy = [channel_of(address, certified, URI) for _ in range(2)]
+        waiting = [channel.unary_unary(path)(polls) for channel in greedy for _ in range(8)]
+        polling = [asyncio.ensure_future(_code(each)) for each in waiting]
+        ended, _ = await asyncio.wait(polling, timeout=0.7)
+        other = channel_of(address, certified, URI.replace("hospital-a", "hospital-b"))
+
+        answer = await other.unary_unary(path)(now, timeout=5)
+
+        assert [each.result() for each in ended] == [grpc.StatusCode.UNAVAILABLE] * 8
+        assert round_pb2.WatchRoundsResponse.FromString(answer).revision == seen
+        await asyncio.wait(polling)
+        # What has ended is given back.
+        assert await greedy[0].unary_unary(path)(now, timeout=5)
+        for channel in (*greedy, other):
+            await channel.close()
+
+
+async def _code(started):
+    try:
+        await started
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+
+
+def test_calls_of_one_caller_are_counted_apart_from_others():
+    shares = Shares()
+    begun = [shares.begin("hospital-a") for _ in range(CALLS_OF_A_CALLER)]
+
+    with pytest.raises(Unavailable, match="hospital-a: 64 calls"):
+        shares.begin("hospital-a")
+
+    shares.begin("hospital-b").end()
+    begun.pop().end()
+    begun.append(shares.begin("hospital-a"))
+    for each in begun:
+        each.end()
+    assert not shares._calls
+    assert not shares._bytes
+
+
+def test_messages_of_one_caller_take_bounded_memory():
+    shares, large = Shares(), model_pb2.PutSealedModelRequest(chunk=bytes(1 << 20))
+    begun = [shares.begin("hospital-a") for _ in range(BYTES_OF_A_CALLER >> 20)]
+    for each in begun[1:]:
+        each.carry(large)
+
+    with pytest.raises(Unavailable, match="16 MiB"):
+        begun[0].carry(large)
+
+    shares.begin("hospital-b").carry(large)
+    begun.pop().end()
+    begun[0].carry(large)
+
+
+@pytest.mark.parametrize("is_founded", [False, True])
+async def test_no_call_asks_the_database_on_the_loop(certified, is_founded):
+    """There one that hangs stops every call, and the word that this process lives."""
+    federation, asked = fakes.Federation(), []
+    service = federation.service
+    if not is_founded:
+        service.rosters._current = None
+    for name in ("document", "documents", "round_numbers", "load_round", "upload", "uploads"):
+        _note(service.store, name, asked)
+
+    for method, request in {
+        "RoundService/WatchRounds": round_pb2.WatchRoundsRequest(working_on=[1]),
+        "RoundService/GetPlan": round_pb2.GetPlanRequest(round=1),
+        "RoundService/GetKey": round_pb2.GetKeyRequest(round=1),
+        "EnrolmentService/GetRoster": enrolment_pb2.GetRosterRequest(),
+        "SeatService/GetScores": seat_pb2.GetScoresRequest(round=1),
+        "RelayService/PostLetter": seat_pb2.PostLetterRequest(recipient="hospital-b"),
+    }.items():
+        await call(certified, service, method, request.SerializeToString())
+
+    assert asked
+    assert threading.main_thread() not in asked
+
+
+def _note(store, name, asked):
+    real = getattr(store, name)
+
+    def noted(*args):
+        asked.append(threading.current_thread())
+        return real(*args)
+
+    setattr(store, name, noted)

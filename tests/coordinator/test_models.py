@@ -1,5 +1,7 @@
 """Sealed models, their releases and later wraps: what is kept, and what is refused."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from msgspec.structs import replace
 
@@ -296,3 +298,23 @@ def test_the_next_openers_model_is_another_one(added_up):
     added_up.put_model(OPENERS[1])
 
     assert quiet_after(added_up, OPENERS[2], 1) == 0
+
+
+def test_rounds_move_while_an_object_store_is_slow_to_say_whether_a_model_is_there(added_up):
+    """One lock is for all rounds: whoever holds it must wait for no bucket."""
+    asked, rounds = [], added_up.service.rounds
+    real = added_up.objects.names
+
+    def names(prefix=""):
+        other = ThreadPoolExecutor(1)
+        try:
+            asked.append(other.submit(rounds.get, 1).result(timeout=2).phase)
+        finally:
+            other.shutdown(wait=False)
+        return real(prefix)
+
+    added_up.objects.names = names
+    added_up.put_model()
+
+    assert asked == [Phase.OPENING]
+    assert added_up.round().sealed_model

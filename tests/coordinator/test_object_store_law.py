@@ -12,16 +12,23 @@ from pathlib import Path
 import pytest
 
 from coordinator.adapters.objects import open_objects
+from coordinator.adapters.objects_at import objects_at, open_objects_at
 from privacy.errors import ConflictingContribution, MalformedMessage, NotYet, StoreUnavailable
 from tests.coordinator.memory_store import MemoryObjects
+from tests.s3 import PAGE
 
 LINKED = {"after_link", "before_folder_sync", "after_folder_sync"}
 WRITING = ("before_write", "before_sync", "before_link", "after_link", "before_folder_sync")
 
 
-@pytest.fixture(params=["memory", "folder"])
+@pytest.fixture(params=["memory", "folder", "s3"])
 def objects(request, tmp_path):
-    return MemoryObjects() if request.param == "memory" else open_objects(tmp_path / "objects")
+    if request.param == "memory":
+        return MemoryObjects()
+    if request.param == "folder":
+        return open_objects(tmp_path / "objects")
+    address = request.getfixturevalue("s3_address")
+    return open_objects_at(address, request.getfixturevalue("s3_access"))
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00\xff\n", bytes(1 << 20)], ids=len)
@@ -30,6 +37,53 @@ def test_what_is_put_is_got(objects, data):
 
     assert objects.get("rounds/000001/sum/00000000") == data
     assert objects.exists("rounds/000001/sum/00000000")
+
+
+def test_lengths_are_known_without_the_bytes(objects):
+    """A start looks at all that a round has stored, and reads none of it."""
+    for at, length in enumerate((0, 1, 70_000)):
+        objects.put(f"a/b/{at}", bytes(length))
+    objects.put("a/bc", b"other")
+
+    assert objects.lengths("a/b") == {"a/b/0": 0, "a/b/1": 1, "a/b/2": 70_000}
+    assert objects.lengths("a/bc") == {"a/bc": 5}
+    assert objects.lengths("a/d") == {}
+
+
+def test_whoever_knows_the_address_has_the_same_objects(objects, request):
+    """Workers on other machines are told an address; the credentials they have themselves."""
+    if isinstance(objects, MemoryObjects):
+        pytest.skip("what is in memory has no address for others")
+    objects.put("a/b", b"bytes")
+
+    other = objects_at(objects.address, request.getfixturevalue("s3_access"))
+    other.put("a/c", b"more")
+
+    assert other.address == objects.address
+    assert other.get("a/b") == b"bytes"
+    assert objects.names() == ["a/b", "a/c"]
+
+
+def test_parts_are_cleared_and_objects_stay(objects):
+    objects.put("a/b", b"bytes")
+
+    objects.clear_parts("a")
+    objects.clear_parts()
+
+    assert objects.names() == ["a/b"]
+
+
+def test_many_objects_are_listed_and_deleted(objects):
+    """A store that lists by pages must not forget the second page."""
+    names = [f"r/{at:04}" for at in range(2 * PAGE + 3)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda name: objects.put(name, b""), names))
+
+    listed = objects.names("r")
+    objects.delete_prefix("r")
+
+    assert listed == names
+    assert objects.names() == []
 
 
 def test_the_same_bytes_again_change_nothing(objects):
@@ -48,6 +102,38 @@ def test_other_bytes_under_a_name_are_refused(objects, other):
         objects.put("a/b", other)
 
     assert objects.get("a/b") == b"bytes"
+
+
+@pytest.mark.parametrize("there", [None, b"", b"byteS", b"bytes", b"bytes and more"])
+def test_what_is_damaged_is_mended(objects, there):
+    """Whatever a disk made of it; once more changes nothing."""
+    objects.put("a/c", b"beside")
+    if there is not None:
+        objects.put("a/b", there)
+
+    for _ in range(2):
+        objects.mend("a/b", b"bytes")
+
+    assert objects.get("a/b") == b"bytes"
+    assert objects.names() == ["a/b", "a/c"]
+    objects.put("a/b", b"bytes")
+    with pytest.raises(ConflictingContribution):
+        objects.put("a/b", b"other")
+
+
+def test_while_it_is_mended_one_or_the_other_is_there(objects):
+    """A reader never finds nothing, nor a part of either."""
+    bodies = {b"damaged" * 10_000, b"whole" * 20_000}
+    for body in bodies:
+        objects.put("a", min(bodies))
+        with ThreadPoolExecutor(4) as threads:
+            mending = [threads.submit(objects.mend, "a", body) for _ in range(8)]
+            read = {objects.get("a") for _ in range(20)}
+            for each in mending:
+                each.result()
+
+        assert read <= bodies
+        objects.delete_prefix("a")
 
 
 def test_what_is_not_there_may_come_yet(objects):
@@ -98,8 +184,9 @@ def test_a_name_that_may_leave_the_store_is_refused(objects, name):
         with pytest.raises(MalformedMessage):
             act(name)
 
-    with pytest.raises(MalformedMessage):
-        objects.put(name, b"")
+    for keep in (objects.put, objects.mend):
+        with pytest.raises(MalformedMessage):
+            keep(name, b"")
 
     assert objects.names() == []
 
@@ -174,6 +261,24 @@ def test_a_kill_leaves_an_object_whole_or_absent(tmp_path, place):
     assert store.exists("a/b") == (place in LINKED)
     store.put("a/b", bytes(100_000))
     assert store.get("a/b") == bytes(100_000)
+
+
+@pytest.mark.parametrize("place", [*WRITING, "after_folder_sync"])
+def test_a_kill_while_it_is_mended_leaves_the_damaged_or_the_whole(tmp_path, place):
+    program = (
+        "import os, signal, pathlib\n"
+        "from coordinator.adapters.objects import open_objects\n"
+        f"kill = lambda name: name == 'objects.{place}' and os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"open_objects(pathlib.Path({str(tmp_path)!r}), step=kill).mend('a/b', bytes(100_000))\n"
+    )
+    open_objects(tmp_path).put("a/b", b"damaged")
+
+    died = subprocess.run([sys.executable, "-c", program], timeout=60, check=False)
+    store = open_objects(tmp_path)
+
+    assert died.returncode == -signal.SIGKILL
+    assert store.names() == ["a/b"]
+    assert store.get("a/b") == (bytes(100_000) if place in LINKED else b"damaged")
 
 
 @pytest.mark.parametrize("place", WRITING)

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from coordinator import engine
 from coordinator import object_names as names
 from coordinator.adapters import processes
 from coordinator.adapters.objects import open_objects
+from coordinator.adapters.objects_at import open_objects_at
 from coordinator.adapters.processes import LocalProcesses
 from coordinator.addition import ChunkTask
 from coordinator.engine import OneProcess
@@ -38,7 +40,7 @@ def objects(tmp_path):
 
 @pytest.fixture(autouse=True)
 def nothing_is_few(monkeypatch):
-    monkeypatch.setattr(processes, "FEW", 0)
+    monkeypatch.setattr(engine, "FEW", 0)
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +97,16 @@ def test_many_processes_make_what_one_makes(objects, tmp_path):
     assert sums(objects) == sums(other) == expected_sums(CHUNKS)
 
 
+def test_objects_in_a_bucket_are_added_up_like_those_in_a_folder(s3_address, s3_access):
+    """Each process opens it by its address, with the credentials that lie in files."""
+    bucket = open_objects_at(s3_address, s3_access)
+    close(MemoryStore(), bucket, PLAN)
+
+    list(LocalProcesses(bucket, 2, s3_access).run(tasks(), go_on))
+
+    assert sums(bucket) == expected_sums(CHUNKS)
+
+
 def test_there_is_a_process_for_each_core_and_no_more(objects):
     with begun(objects, None) as (_, _, started):
         assert len(started) == len(os.sched_getaffinity(0))
@@ -102,7 +114,7 @@ def test_there_is_a_process_for_each_core_and_no_more(objects):
 
 def test_few_chunks_start_no_process(objects, monkeypatch):
     """A process takes longer to start than they take to add."""
-    monkeypatch.setattr(processes, "FEW", CHUNKS * len(SITES))
+    monkeypatch.setattr(engine, "FEW", CHUNKS * len(SITES))
 
     with begun(objects) as (made, first, started):
         assert started == []
@@ -152,7 +164,7 @@ def test_a_worker_that_dies_is_an_interruption_and_the_fold_goes_on(objects):
 @pytest.mark.parametrize("few", [0, CHUNKS * len(SITES)])
 def test_what_killed_workers_were_writing_is_removed_before_the_next_try(objects, monkeypatch, few):
     """Or one try after the other fills the disk; what else is being written is let alone."""
-    monkeypatch.setattr(processes, "FEW", few)
+    monkeypatch.setattr(engine, "FEW", few)
     objects.put(names.sum_chunk(1, CHUNKS), b"of another sum")
     left = objects.folder / names.sums(1) / ".part-of-a-worker"
     foreign = objects.folder / names.contribution(1, SITES[0]) / ".part-of-a-site"
@@ -289,12 +301,13 @@ def test_workers_die_with_their_parent_however_it_ends(objects, tmp_path):
     programme = (
         "import multiprocessing, os, signal, sys\n"
         "from pathlib import Path\n"
-        "from coordinator.adapters import processes\n"
+        "from coordinator import engine\n"
+        "from coordinator.adapters.processes import LocalProcesses\n"
         "from coordinator.adapters.objects import LocalObjects\n"
         "from tests.coordinator.test_processes import tasks\n"
-        "processes.FEW = 0\n"
-        "engine = processes.LocalProcesses(LocalObjects(Path(sys.argv[1])), 2)\n"
-        "made = engine.run(tasks(), lambda: False)\n"
+        "engine.FEW = 0\n"
+        "workers = LocalProcesses(LocalObjects(Path(sys.argv[1])), 2)\n"
+        "made = workers.run(tasks(), lambda: False)\n"
         "next(made)\n"
         "print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -315,3 +328,28 @@ def test_workers_die_with_their_parent_however_it_ends(objects, tmp_path):
     rows = list(LocalProcesses(open_objects(objects.folder), 2).run(tasks(), go_on))
     assert {type(row) for row in rows} == {SumChunk}
     assert sums(objects) == expected_sums(CHUNKS)
+
+
+def test_workers_that_do_nothing_for_too_long_are_an_interruption(objects, monkeypatch):
+    """A disk that hangs raises nothing: without a limit nobody would be told."""
+    monkeypatch.setattr(processes, "HUNG_SECONDS", 1.0)
+    stuck(objects)
+    with begun(objects) as (made, _, started):
+        with pytest.raises(FoldInterrupted, match="done nothing for 1 s"):
+            list(made)
+
+        assert all(is_gone(pid) for pid in started)
+
+
+def test_a_worker_that_cannot_die_yet_is_not_waited_for(monkeypatch):
+    """One that waits in the kernel, as for a network's file system, dies when that lets it."""
+    monkeypatch.setattr(processes, "_DYING_SECONDS", 0.1)
+    monkeypatch.setattr(processes._Worker, "kill", lambda self: None)
+    began = time.monotonic()
+
+    with processes._workers(1) as pool:
+        pool.submit(time.sleep, 3)
+        wait_until(workers)
+
+    assert time.monotonic() - began < 3
+    wait_until(lambda: not workers())

@@ -254,3 +254,14 @@ def test_what_a_letter_says_does_not_print(relay):
     relay.post(A, B, "t", b"sealed words")
 
     assert "sealed words" not in repr(relay._boxes[B].letters[0])
+
+
+async def test_nobody_waits_for_letters_of_a_process_that_is_about_to_stop(relay):
+    waiting = asyncio.create_task(relay.collect(A, 0, 10))
+    await asyncio.sleep(0)
+
+    relay.end()
+
+    async with asyncio.timeout(1):
+        assert await waiting == []
+        assert await relay.collect(B, 0, 10) == []

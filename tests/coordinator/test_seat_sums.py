@@ -1,5 +1,7 @@
 """What seats state as their sums: once, in the sizes of the plan, or not at all."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from coordinator.state import Disagreement, Phase
@@ -297,3 +299,60 @@ def test_a_disputed_round_takes_the_third_seats_sum_and_does_not_wait_for_it():
     seated.seats.sums.put_chunk(upload, 0, sealed(SEATS[2])[0][0])
 
     assert seated.progress.quiet(1) == (4, 4)
+
+
+@pytest.mark.parametrize("phase", [Phase.DONE, Phase.ABORTED])
+def test_a_chunk_that_comes_after_the_end_deletes_nothing_but_itself(phase):
+    """A seat that began, and waited, must not delete what shows whose sums were false."""
+    seated = Seated(Phase.SUMMING)
+    late = seated.seats.sums.begin(SEATS[2], signed_by(SEATS[2], seated.statement(SEATS[2])))
+    for seat in SEATS[:2]:
+        seated.state(seat)
+    seated.put(phase=phase)
+    before = chunks_at(seated)
+
+    with pytest.raises(IllegalEvent, match="it waits for no sums"):
+        seated.seats.sums.put_chunk(late, 0, sealed(SEATS[2])[0][0])
+
+    assert chunks_at(seated) == before
+    assert len(before) == 8
+
+
+def test_a_chunk_whose_round_ended_while_it_was_written_is_taken_back(monkeypatch):
+    """It may have been erased before the chunk was on the disk; nothing else is touched."""
+    seated = Seated(Phase.SUMMING)
+    late = seated.seats.sums.begin(SEATS[2], signed_by(SEATS[2], seated.statement(SEATS[2])))
+    for seat in SEATS[:2]:
+        seated.state(seat)
+    before, put = chunks_at(seated), seated.objects.put
+
+    def slow(name, data):
+        seated.put(phase=Phase.DONE)
+        put(name, data)
+
+    monkeypatch.setattr(seated.objects, "put", slow)
+
+    with pytest.raises(IllegalEvent, match="it waits for no sums"):
+        seated.seats.sums.put_chunk(late, 0, sealed(SEATS[2])[0][0])
+
+    assert chunks_at(seated) == before
+
+
+def test_rounds_move_while_an_object_store_is_slow_to_say_whether_sums_are_there():
+    """One lock is for all rounds: whoever holds it must wait for no bucket."""
+    seated, asked = Seated(Phase.SUMMING), []
+    real = seated.objects.names
+
+    def names(prefix=""):
+        other = ThreadPoolExecutor(1)
+        try:
+            asked.append(other.submit(seated.round).result(timeout=2).phase)
+        finally:
+            other.shutdown(wait=False)
+        return real(prefix)
+
+    seated.objects.names = names
+    seated.state(SEATS[0])
+
+    assert asked == [Phase.SUMMING]
+    assert [each.seat for each in seated.round().stated] == [SEATS[0]]

@@ -8,8 +8,10 @@ from structlog.testing import capture_logs
 
 from coordinator import object_names as names
 from coordinator import round as machine
+from coordinator.accept import Offset
 from coordinator.adapters.objects import open_objects
 from coordinator.adapters.store import open_store
+from coordinator.health import STUCK_SECONDS
 from coordinator.programme import ABORTS_BEFORE_HALT
 from coordinator.state import Phase
 from privacy import canonical
@@ -523,7 +525,8 @@ def test_a_crash_between_the_uploads_commit_and_the_rounds_is_mended_by_a_retry(
         opened.service.contributions.commit(SITES[0], 1)
     opened.start()
     assert opened.round().committed == ()
-    assert opened.begin(SITES[0]).committed
+    # The row's word that it is committed counts for nothing: only the round's state counts.
+    assert opened.begin(SITES[0]) == Offset((2,), committed=False)
 
     opened.service.contributions.commit(SITES[0], 1)
 
@@ -646,3 +649,18 @@ def test_a_step_that_the_store_refuses_leaves_the_round_as_it_was(opened):
         other.service.rounds.apply(1, machine.Quiet(ABANDON_SECONDS, ABANDON_SECONDS))
 
     assert other.round() == before
+
+
+def test_a_fold_that_makes_no_chunk_for_long_does_not_count_as_at_work(federation):
+    """Asking whether to stop is not getting further; a chunk that is recorded is."""
+    service = federation.service
+    service.tick()
+    for _ in range(100):
+        federation.clock.advance(60.0)
+        service._is_stopping()
+    stood_still = service.quiet_seconds()
+    service._has_row()
+    service._is_stopping()
+
+    assert stood_still > STUCK_SECONDS
+    assert service.quiet_seconds() == 0

@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from coordinator import codec
+from coordinator.credits import Transfers
 from coordinator.servicer import CohortServicer, ModelServicer
 from privacy.documents import Signed
 from privacy.identifiers import COORDINATOR
@@ -188,7 +189,7 @@ async def test_contributions_are_streamed_one_payload_at_a_time(audited, monkeyp
     monkeypatch.setattr("coordinator.servicer.peer_identity", lambda _: SimpleNamespace(id=AUDITOR))
     read, get = [], audited.objects.get
     monkeypatch.setattr(audited.objects, "get", lambda name: read.append(name) or get(name))
-    servicer = CohortServicer(audited.service.sums)
+    servicer = CohortServicer(audited.service.sums, Transfers(8))
     stream = servicer.GetContributions(cohort_pb2.GetContributionsRequest(round=1), None)
 
     for count in range(1, 9):
@@ -298,7 +299,7 @@ async def test_a_model_is_streamed_one_chunk_at_a_time(released, monkeypatch):
     monkeypatch.setattr(objects, "get", lambda name: read.append(name) or get(name))
     who = SimpleNamespace(id=SITES[0])
     monkeypatch.setattr("coordinator.servicer.peer_identity", lambda _: who)
-    servicer = ModelServicer(released[0].service.models)
+    servicer = ModelServicer(released[0].service.models, Transfers(8))
     stream = servicer.GetSealedModel(model_pb2.GetSealedModelRequest(round=1), None)
 
     for count in range(3):

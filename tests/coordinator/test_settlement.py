@@ -1,5 +1,6 @@
 """Who has earned what, before any chain knows of it."""
 
+import itertools
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ from coordinator.codec import payout_to_wire
 from coordinator.settlement import Settlement, participation
 from coordinator.state import Phase, Round, Rules
 from privacy import canonical
-from privacy.errors import NotYet
+from privacy.errors import NotYet, WrongContext
 from privacy.payouts import Domain, Entitlement
 from privacy.records import Entry
 from tests import fakes
@@ -109,3 +110,69 @@ def test_a_settlement_that_is_done_is_not_looked_up_again(settled, monkeypatch):
     monkeypatch.setattr(settled.store, "documents", None)
 
     assert settled.is_done()
+
+
+def test_a_settlement_that_is_not_done_is_not_looked_up_either(monkeypatch):
+    """Who watches asks on the loop, where a database that hangs would stop every call."""
+    store = MemoryStore()
+    settlement = Settlement(None, store, fakes.make_roster, bytes, Path("/nowhere"))
+    monkeypatch.setattr(store, "documents", None)
+
+    assert not settlement.is_done()
+
+
+@pytest.fixture
+def earning():
+    """A programme of two rounds, whose statement is made and not yet sent."""
+    roster = fakes.make_roster()
+    addresses = {"hospital-a": PAYEE, "hospital-b": "0x" + "b2" * 20}
+    members = tuple(
+        msgspec.structs.replace(each, payout_address=addresses.get(each.participant, ""))
+        for each in roster.members
+    )
+    drawn = itertools.count(1)
+    made = Settlement(
+        SimpleNamespace(contract="0x" + "c3" * 20, escrow="1000"),
+        MemoryStore(),
+        lambda: msgspec.structs.replace(roster, members=members),
+        lambda count: next(drawn).to_bytes(count, "big"),
+        Path("/nowhere"),
+    )
+    made._statement(DOMAIN, ROUNDS)
+    return made
+
+
+DOMAIN = Domain(1, "0x" + "c3" * 20, "d4" * 32)
+ROUNDS = {
+    1: a_round(1, Phase.DONE, "hospital-a", "hospital-b"),
+    2: a_round(2, Phase.DONE, "hospital-a"),
+}
+
+
+def test_the_same_statement_is_sent_after_a_crash_and_after_more_rounds(earning):
+    """Its salts are kept; rounds that came later are none of its own."""
+    before = earning._statement(DOMAIN, ROUNDS)
+
+    again = earning._statement(DOMAIN, {**ROUNDS, 3: a_round(3, Phase.DONE, "hospital-b")})
+
+    assert again == before
+    assert before.head.total == 1000
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (PAYEE, "0x" + "ee" * 20),
+        ('"total":"1000"', '"total":"999"'),
+        ('"salt":"00', '"salt":"01'),
+    ],
+)
+def test_a_statement_that_was_changed_in_the_database_is_not_sent(earning, old, new):
+    """Who can write to the database must not say who is paid."""
+    kept = earning.store._documents
+    changed = kept["settlement", "statement"].decode().replace(old, new)
+    assert changed.encode() != kept["settlement", "statement"]
+    kept["settlement", "statement"] = changed.encode()
+
+    with pytest.raises(WrongContext, match="not what its rounds have earned"):
+        earning._statement(DOMAIN, ROUNDS)

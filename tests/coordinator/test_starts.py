@@ -38,6 +38,8 @@ def test_two_are_enough_when_the_third_was_waited_for(starts, clock):
     assert not starts.are_enough(100.0)
 
     clock.advance(FRESH)
+    starts.hear(X, ONE)
+    starts.hear(Z, THREE)
 
     assert not starts.are_enough(FRESH - 1)
     assert starts.are_enough(FRESH)
@@ -76,9 +78,23 @@ def test_the_start_of_a_seat_that_stays_away_is_the_last_it_said(starts, clock):
         starts.hear(seat, start)
 
     clock.advance(FRESH)
+    starts.hear(X, ONE)
+    starts.hear(Z, THREE)
 
     assert starts.are_enough(FRESH)
     assert starts.of_plan() == (ONE, TWO, THREE)
+
+
+def test_rounds_wait_while_no_two_seats_are_up(starts, clock):
+    """In an outage each round would be planned, fail for want of seats, and halt the programme."""
+    for seat, start in zip(SEATS, (ONE, TWO, THREE), strict=True):
+        starts.hear(seat, start)
+
+    clock.advance(FRESH)
+    starts.hear(X, ONE)
+
+    assert starts.away() == (Y, Z)
+    assert not starts.are_enough(1000.0)
 
 
 @pytest.mark.parametrize("start", ["", "1" * 63, "1" * 65, "G" * 64, "1" * 64 + "\n", "A" * 64])

@@ -1,21 +1,22 @@
 """The store law: whatever keeps the rounds keeps them like this."""
 
-import os
+import inspect
 import signal
-import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import pytest
 
+from coordinator.adapters.schema import metadata
 from coordinator.adapters.store import open_store
-from coordinator.ports import REFUSALS_KEPT, ChunkRow, Refusal, StoredRound, SumChunk
+from coordinator.ports import REFUSALS_KEPT, ChunkRow, Refusal, Store, StoredRound, SumChunk
 from privacy.errors import (
     ConfigError,
     ConflictingContribution,
-    MissingDependency,
+    LeaseLost,
     NotYet,
     PeerLedgerRolledBack,
     StoreUnavailable,
@@ -27,12 +28,22 @@ DIGEST, OTHER = "a1" * 32, "b2" * 32
 ROOT, OTHER_ROOT = b"\x01" * 32, b"\x02" * 32
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request, tmp_path):
+    """A new database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/coordinator.db"
+    return request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request, tmp_path):
     if request.param == "memory":
         opened = MemoryStore()
-    else:
+    elif request.param == "sqlite":
         opened = open_store(f"sqlite:///{tmp_path}/coordinator.db")
+    else:
+        opened = open_store(request.getfixturevalue("postgres_url"))
     yield opened
     opened.close()
 
@@ -354,6 +365,24 @@ def test_a_sum_that_was_forgotten_is_recorded_anew(store):
     assert store.sum_chunks(1) == [replace(MADE, root=OTHER_ROOT)]
 
 
+def test_rows_of_chunks_of_old_rounds_are_forgotten_and_headers_stay(store):
+    """A receipt can still be given, and a second, different contribution still be refused."""
+    for number in (1, 2, 3):
+        begin(store, number=number)
+        store.record_chunk(number, "hospital-a", 0, 0, ROOT, 5, at=5.0)
+        store.commit_upload(number, "hospital-a")
+        store.record_sum_chunk(number, MADE)
+
+    store.forget_chunks(3, kept=[1])
+    store.forget_chunks(3, kept=[1])
+
+    left = [number for number in (1, 2, 3) if store.upload(number, "hospital-a").chunks]
+    assert left == [1, 3]
+    assert [bool(store.sum_chunks(number)) for number in (1, 2, 3)] == [True, False, True]
+    assert store.upload(2, "hospital-a").committed
+    assert store.upload(2, "hospital-a").header == store.upload(1, "hospital-a").header
+
+
 # -- many threads ---------------------------------------------------------------------
 
 
@@ -389,24 +418,46 @@ def test_threads_lose_no_chunk(store):
 # -- what only a database promises ----------------------------------------------------
 
 
-def test_two_processes_on_one_database_wait_for_each_other(tmp_path):
+def test_two_processes_on_one_database_wait_for_each_other(url):
     """Each connection may be another process's: the lock of one store is no help."""
-    url = f"sqlite:///{tmp_path}/coordinator.db"
     stores = {name: open_store(url) for name in ("hospital-a", "hospital-b")}
 
     def send(participant):
         begin(stores[participant], participant)
-        for index in range(100):
+        for index in range(50):
             record(stores[participant], index, participant=participant)
 
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(send, stores))
 
-    assert [len(upload.chunks) for upload in stores["hospital-a"].uploads(1)] == [100, 100]
+    assert [len(upload.chunks) for upload in stores["hospital-a"].uploads(1)] == [50, 50]
 
 
-def test_everything_is_there_after_a_restart(tmp_path):
-    url = f"sqlite:///{tmp_path}/coordinator.db"
+def test_of_two_processes_that_step_a_round_at_once_one_wins(url):
+    """Also its first step; and only the winner's effects are ordered."""
+    stores = [open_store(url), open_store(url)]
+    together = Barrier(2)
+
+    def step(which, number, expected):
+        together.wait()
+        try:
+            stores[which].save_step(number, expected, b"%d" % which, [b"%d" % which])
+        except StoreUnavailable:
+            return None
+        return which
+
+    steps = [(number, expected) for number in range(1, 6) for expected in (None, 1, 2)]
+    with ThreadPoolExecutor(2) as threads:
+        for number, expected in steps:
+            at = ([number] * 2, [expected] * 2)
+            (winner,) = {*threads.map(step, (0, 1), *at)} - {None}
+            assert stores[0].load_round(number).state == b"%d" % winner
+            assert stores[0].pending_effects()[-1].body == b"%d" % winner
+
+    assert len(stores[0].pending_effects()) == len(steps)
+
+
+def test_everything_is_there_after_a_restart(url):
     before = open_store(url)
     before.save_step(1, None, b"state", [b"effect"])
     before.put_document("plan", "1", b"body")
@@ -431,36 +482,9 @@ def test_everything_is_there_after_a_restart(tmp_path):
         shows(after, 2, 10, OTHER)
 
 
-def test_the_database_is_its_owners_alone(tmp_path):
-    """Also its log and its index, also where the file was there before and looser."""
-    path = tmp_path / "state" / "coordinator.db"
-    path.parent.mkdir()
-    path.touch(mode=0o644)
-
-    store = open_store(f"sqlite:///{path}")
-    store.put_document("plan", "1", b"body")
-
-    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
-    assert set(modes) == {"coordinator.db", "coordinator.db-wal", "coordinator.db-shm"}
-    assert set(modes.values()) == {0o600}
-
-
-def test_each_commit_is_forced_to_the_disk(tmp_path):
-    store = open_store(f"sqlite:///{tmp_path}/coordinator.db")
-
-    with store._writing() as connection:
-        settings = {
-            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys")
-        }
-
-    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
-
-
 @pytest.mark.parametrize(("place", "kept"), [("store.before_commit", 0), ("store.after_commit", 1)])
-def test_a_step_and_its_effects_outlive_a_kill_together_or_not_at_all(tmp_path, place, kept):
+def test_a_step_and_its_effects_outlive_a_kill_together_or_not_at_all(url, place, kept):
     """State without its effects would leave a round that nobody finishes."""
-    url = f"sqlite:///{tmp_path}/coordinator.db"
     open_store(url).close()
     program = (
         "import os, signal\n"
@@ -477,49 +501,122 @@ def test_a_step_and_its_effects_outlive_a_kill_together_or_not_at_all(tmp_path, 
     assert len(store.pending_effects()) == 2 * kept
 
 
-def test_a_full_disk_saves_nothing_and_the_store_goes_on_when_there_is_space(tmp_path):
-    store = open_store(f"sqlite:///{tmp_path}/coordinator.db")
-    store.save_step(1, None, b"one", [])
-    with store._reading() as connection:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-
-    limit(store, pages)
-    with pytest.raises(StoreUnavailable, match="full") as refused:
-        store.save_step(1, 1, b"x" * 100_000, [b"effect"])
-    limit(store, 1_000_000)
-
-    assert "INSERT" not in str(refused.value)
-    assert "coordinator.db" in str(refused.value)
-    assert store.load_round(1) == StoredRound(b"one", 1)
-    assert store.save_step(1, 1, b"x" * 100_000, [b"effect"]) == 2
+# -- the fence ------------------------------------------------------------------------
 
 
-def limit(store, pages):
-    with store._writing() as connection:
-        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+class Shut:
+    """A fence that lets nobody write, once it is shut."""
+
+    shut = False
+
+    def check(self, connection):
+        assert connection.in_transaction()
+        if self.shut:
+            raise LeaseLost("another coordinator leads")
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path):
-    path = tmp_path / "coordinator.db"
-    path.write_bytes(os.urandom(8192))
+WRITES = {
+    "save_step": lambda store: store.save_step(1, 1, b"two", [b"erase"]),
+    "finish_effect": lambda store: store.finish_effect(1),
+    "put_document": lambda store: store.put_document("plan", "1", b"body"),
+    "begin_upload": lambda store: begin(store, "hospital-b"),
+    "record_chunk": lambda store: record(store, 1),
+    "commit_upload": lambda store: store.commit_upload(1, "hospital-a"),
+    "record_sum_chunk": lambda store: store.record_sum_chunk(1, replace(MADE, chunk=4)),
+    "forget_sum": lambda store: store.forget_sum(1),
+    "forget_chunks": lambda store: store.forget_chunks(2),
+}
+"""One call of every method that writes, on what `prepare` has made."""
 
-    with pytest.raises(StoreUnavailable, match=r"coordinator\.db.*not a database"):
-        open_store(f"sqlite:///{path}")
+
+def prepare(store):
+    store.save_step(1, None, b"one", [b"aggregate"])
+    begin(store)
+    record(store)
+    store.record_sum_chunk(1, MADE)
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
-    (tmp_path / "file").touch()
+def seen(store):
+    """Return all that there is in a store that `prepare` and one of WRITES have filled."""
+    return (
+        store.load_round(1),
+        [(each.round, each.body) for each in store.pending_effects()],
+        store.documents("plan"),
+        store.uploads(1),
+        store.sum_chunks(1),
+        store.refusals(1),
+        [store.newest_header(name) for name in ("hospital-a", "hospital-b")],
+    )
 
-    with pytest.raises(StoreUnavailable, match="file"):
-        open_store(f"sqlite:///{tmp_path}/file/coordinator.db")
+
+def after(write):
+    """Return all that there must be when `write` was done once."""
+    store = MemoryStore()
+    prepare(store)
+    write(store)
+    return seen(store)
 
 
-@pytest.mark.parametrize("url", ["", "coordinator.db", "sqlite://", "sqlite:///:memory:", "no://x"])
+READS = {
+    "load_round": lambda store: store.load_round(1),
+    "round_numbers": lambda store: store.round_numbers(),
+    "pending_effects": lambda store: store.pending_effects(),
+    "document": lambda store: store.document("plan", "1"),
+    "documents": lambda store: store.documents("plan"),
+    "upload": lambda store: store.upload(1, "hospital-a"),
+    "uploads": lambda store: store.uploads(1),
+    "newest_header": lambda store: store.newest_header("hospital-a"),
+    "chunk_roots": lambda store: store.chunk_roots(1, 0, 0),
+    "sum_chunks": lambda store: store.sum_chunks(1),
+    "refusals": lambda store: store.refusals(1),
+}
+"""One call of every method that reads."""
+
+
+def test_every_method_is_among_those_that_are_tried_here():
+    methods = {name for name, _ in inspect.getmembers(Store, inspect.isfunction) if name[0] != "_"}
+
+    assert methods - {"close"} == {*READS, *WRITES}
+
+
+@pytest.mark.parametrize("name", [*READS, *WRITES])
+def test_a_database_that_fails_is_said_to_be_unavailable(url, name):
+    """An error of the database's own would end the task that asked, and the coordinator."""
+    store = open_store(url)
+    prepare(store)
+    metadata.drop_all(store._engine)
+
+    with pytest.raises(StoreUnavailable, match="nothing was saved"):
+        {**READS, **WRITES}[name](store)
+
+    store.close()
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_nothing_is_written_past_a_fence_that_is_shut(url, name):
+    fence = Shut()
+    store = open_store(url, fence=fence)
+    prepare(store)
+    before = seen(store)
+    fence.shut = True
+
+    with pytest.raises(LeaseLost):
+        WRITES[name](store)
+
+    assert seen(store) == before
+    store.close()
+
+
+# -- a URL that is refused ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "coordinator.db", "sqlite://", "sqlite:///:memory:", "no://x",
+        "sqlite:////tmp/x?mode=memory", "sqlite+aiosqlite:////tmp/x", "oracle+oracledb://host/name",
+    ],
+)  # fmt: skip
 def test_a_url_that_keeps_nothing_is_refused(url):
     with pytest.raises(ConfigError):
         open_store(url)
-
-
-def test_a_driver_that_is_not_installed_is_named():
-    with pytest.raises(MissingDependency, match="oracledb"):
-        open_store("oracle+oracledb://host/name")

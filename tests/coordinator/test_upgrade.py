@@ -4,14 +4,16 @@ import json
 from dataclasses import replace as change
 
 import pytest
+from msgspec.structs import replace as fields_replaced
 from structlog.testing import capture_logs
 
 from coordinator import object_names as names
+from coordinator import round as machine
 from coordinator.state import Phase
 from privacy import plan as plans
 from privacy.documents import pack, unpack
 from privacy.errors import IllegalEvent, NotYet, SchemaMismatch
-from privacy.signing import Purpose, verify
+from privacy.signing import Purpose, digest, verify
 from tests import fakes
 from tests.fakes import AUDITOR, OPENERS, SITES, Federation, crash_at
 
@@ -55,6 +57,15 @@ def age_plan(federation, number=1):
     del terms["scheme"]["values_per_half"]
     old = json.dumps(terms, separators=(",", ":"), sort_keys=True).encode()
     kept["plan", str(number)] = packed[:at] + old
+    if federation.round(number).plan:
+        name_in_state(federation, number, plan=plans.digest_of(packed[4:at], old))
+
+
+def name_in_state(federation, number, **named):
+    """Let the round's state name what that version had made."""
+    state = fields_replaced(federation.round(number), **named)
+    held = federation.store._rounds[number]
+    federation.store._rounds[number] = change(held, state=machine.encode(state))
 
 
 def age_key(federation):
@@ -65,7 +76,9 @@ def age_key(federation):
     record = json.loads(signed.body)
     del record["specification"]["values_per_half"]
     old = json.dumps(record, separators=(",", ":"), sort_keys=True).encode()
-    kept[at] = pack(change(signed, body=old))
+    name = digest(Purpose.KEY_RECORD, old)
+    kept["key", name] = pack(change(signed, body=old))
+    name_in_state(federation, 1, key_record=name)
 
 
 def restarted(federation):

@@ -94,3 +94,16 @@ async def test_a_member_is_told_whether_to_leave_or_to_wait_for_the_operator(
     )
 
     assert (answer.finished, answer.halted) == (finished, halted)
+
+
+async def test_nobody_waits_for_a_process_that_is_about_to_stop(service):
+    """A site goes on to another coordinator at once, and not after its wait."""
+    watch = Watch(service.rounds)
+    waiting = asyncio.create_task(watch.beyond(service.rounds.revision, 10))
+    await asyncio.sleep(0)
+
+    watch.end()
+
+    async with asyncio.timeout(1):
+        await waiting
+        await watch.beyond(service.rounds.revision, 10)

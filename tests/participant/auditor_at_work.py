@@ -91,7 +91,7 @@ class Audited(Showing):
             raise self.fails["countersign"]
         self.countersigned[number] = signature
 
-    async def roster(self) -> list[SignedRoster]:
+    async def roster(self, fingerprint: str | None = None) -> list[SignedRoster]:
         return self.history
 
     async def watch(self, seen: int, working_on: Any, wait_seconds: float) -> View:

@@ -73,7 +73,7 @@ class Shelf:
         """What openers have signed."""
         return release_of(self.envelope, COHORT, self.of.terms.model)
 
-    async def roster(self) -> list[SignedRoster]:
+    async def roster(self, fingerprint: str | None = None) -> list[SignedRoster]:
         return self.history
 
     async def plan(self, number: int) -> tuple[bytes, bytes, bytes]:

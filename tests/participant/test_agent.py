@@ -928,7 +928,7 @@ async def test_a_worker_that_dies_while_it_describes_is_started_again(amber, mon
     async def watch():
         await asyncio.Event().wait()
 
-    nowhere = SimpleNamespace(channel=SimpleNamespace(close=nothing))
+    nowhere = SimpleNamespace(close=nothing)
     monkeypatch.setattr("participant.agent.connect", lambda *_: nowhere)
     monkeypatch.setattr(amber, "_join", nothing)
     monkeypatch.setattr(amber, "_watch", watch)

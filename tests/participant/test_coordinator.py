@@ -2,17 +2,22 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
+from participant import coordinator as module
 from participant.coordinator import Coordinator, signed_from_wire, signed_to_wire
 from participant.view import LeftOut, View
-from privacy import errors
-from privacy.errors import MalformedMessage, PeerUnreachable, VeilsumError
+from privacy import canonical, errors
+from privacy.errors import MalformedMessage, PeerUnreachable, VeilsumError, WrongContext
 from tests.participant import signed_round as made
 from tests.participant import wire
 from veilsum.v1 import (
     cohort_pb2,
     cohort_pb2_grpc,
+    document_pb2,
+    enrolment_pb2,
+    enrolment_pb2_grpc,
     model_pb2,
     model_pb2_grpc,
     round_pb2,
@@ -220,7 +225,7 @@ async def test_a_model_is_put_as_it_is_made():
 
 async def test_a_model_that_takes_long_is_put_all_the_same(monkeypatch):
     """No limit on the whole, however low the one on each step is."""
-    monkeypatch.setattr("participant.coordinator.CALL_SECONDS", 1)
+    monkeypatch.setattr("participant.coordinator.CHUNK_SECONDS", 1)
     monkeypatch.setattr("participant.coordinator.LONGEST_CALL_SECONDS", 1)
     streams = Streams()
     streams.slow = 0.1
@@ -255,7 +260,7 @@ async def test_a_coordinator_that_ends_an_upload_without_a_word_is_not_believed(
 
 async def test_a_coordinator_that_never_answers_a_model_is_not_waited_for(monkeypatch):
     """It is put again."""
-    monkeypatch.setattr("participant.coordinator.CALL_SECONDS", 0.2)
+    monkeypatch.setattr("participant.coordinator.CHUNK_SECONDS", 0.2)
     streams = Streams()
     streams.silent = True
 
@@ -294,7 +299,7 @@ def test_a_signed_document_travels_unchanged():
 
 async def test_a_stream_that_stops_is_not_waited_for(monkeypatch):
     """A coordinator that holds its half of a stream must not hold the site."""
-    monkeypatch.setattr("participant.coordinator.CALL_SECONDS", 0.2)
+    monkeypatch.setattr("participant.coordinator.CHUNK_SECONDS", 0.2)
     streams = Streams()
 
     async def stops(request, context):
@@ -484,3 +489,108 @@ async def test_a_view_says_how_far_seats_are_and_whom_they_left_out():
     assert seen.disputed == ("elm", "fern")
     assert seen.liars == ("gale",)
     assert seen.left_out == (LeftOut("amber", "elm", "norm_over_bound", "too long"),)
+
+
+# -- what comes in pages -----------------------------------------------------------------
+
+
+def version_of(at):
+    """Return a roster's version; only the first has none before it."""
+    previous = None if at == 0 else "f" * 64
+    return canonical.encode(msgspec.structs.replace(made.roster(), version=at, previous=previous))
+
+
+class Pages(enrolment_pb2_grpc.EnrolmentServiceServicer, cohort_pb2_grpc.CohortServiceServicer):
+    """Gives two documents at a time, and says how many there are; or all at once, as before."""
+
+    def __init__(self, count, says=None, gives=2):
+        self.count, self.gives = count, gives
+        self.says = count if says is None else says
+        self.asked = []
+
+    def _documents(self, first):
+        self.asked.append(first)
+        bodies = [version_of(at) for at in range(self.count)]
+        return [
+            document_pb2.SignedDocument(body=body) for body in bodies[first : first + self.gives]
+        ]
+
+    async def GetRoster(self, request, context):  # noqa: N802
+        return enrolment_pb2.GetRosterResponse(
+            versions=self._documents(request.from_version), count=self.says
+        )
+
+    async def GetCohort(self, request, context):  # noqa: N802
+        cohort = None if request.from_entry else document_pb2.SignedDocument(body=b"cohort")
+        headers = self._documents(request.from_entry)
+        return cohort_pb2.GetCohortResponse(cohort=cohort, contributions=headers, count=self.says)
+
+
+async def paged(pages):
+    """Return the versions of the roster, and cohort and headers, as such a coordinator gives."""
+    async with wire.coordinator(
+        (enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server, pages),
+        (cohort_pb2_grpc.add_CohortServiceServicer_to_server, pages),
+    ) as coordinator:
+        return await coordinator.roster(), await coordinator.cohort(1)
+
+
+async def test_rosters_and_cohorts_that_fill_many_messages_come_whole():
+    """Page by page, in order."""
+    pages = Pages(5)
+
+    versions, (cohort, headers) = await paged(pages)
+
+    assert [each.roster.version for each in versions] == [0, 1, 2, 3, 4]
+    assert cohort.body == b"cohort"
+    assert [each.body for each in headers] == [version_of(at) for at in range(5)]
+    assert pages.asked == [0, 2, 4] * 2
+
+
+async def test_a_coordinator_that_counts_nothing_has_sent_all_at_once():
+    """One of an earlier version knows of no pages."""
+    versions, (_, headers) = await paged(pages := Pages(3, says=0, gives=3))
+
+    assert (len(versions), len(headers)) == (3, 3)
+    assert pages.asked == [0, 0]
+
+
+async def test_a_coordinator_that_promises_more_than_it_gives_is_not_asked_for_ever():
+    """Whoever checks the headers finds what is missing."""
+    async with wire.coordinator(
+        (cohort_pb2_grpc.add_CohortServiceServicer_to_server, pages := Pages(3, says=1 << 31))
+    ) as coordinator:
+        _, headers = await coordinator.cohort(1)
+
+    assert len(headers) == 3
+    assert pages.asked == [0, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("pages", "says"),
+    [
+        (Pages(3, says=4), "3 of 4 versions"),
+        (Pages(6), "a roster of 6 versions: this site reads 5"),
+        (Pages(6, says=0, gives=6), "a roster of 6 versions"),
+    ],
+)
+async def test_a_roster_that_does_not_come_whole_is_refused(pages, says, monkeypatch):
+    """Cut short, an old version would be taken for the newest: a removed member would stay."""
+    monkeypatch.setattr(module, "MOST_VERSIONS", 5)
+
+    with pytest.raises(MalformedMessage, match=says):
+        await paged(pages)
+
+
+async def test_versions_that_members_did_not_admit_are_refused_as_they_come():
+    """The first that does not follow ends it: what nobody signed does not fill a site's memory."""
+    pages = Pages(100)
+    async with wire.coordinator(
+        (enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server, pages)
+    ) as coordinator:
+        with pytest.raises(WrongContext, match="does not follow"):
+            await coordinator.roster(made.roster().digest())
+        with pytest.raises(WrongContext, match="not the fingerprint"):
+            await coordinator.roster("ab" * 32)
+
+    assert pages.asked == [0, 0]

@@ -25,7 +25,7 @@ class Office:
         self.histories = list(histories)
         self.signed = {}
 
-    async def roster(self):
+    async def roster(self, fingerprint=None):
         history = self.histories.pop(0) if len(self.histories) > 1 else self.histories[0]
         first = history[0]
         merged = SignedRoster(first.roster, {**first.signatures, **self.signed})

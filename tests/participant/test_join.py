@@ -23,7 +23,7 @@ class Office:
     def __init__(self, away=0):
         self.away = away
 
-    async def roster(self):
+    async def roster(self, fingerprint=None):
         if self.away:
             self.away -= 1
             raise PeerUnreachable("nobody answers")

@@ -10,7 +10,7 @@ import pytest
 
 from participant.memory import Memory
 from participant.models import Models
-from privacy.errors import OpeningRefused, StoreUnavailable
+from privacy.errors import ConfigError, OpeningRefused, StoreUnavailable
 from privacy.ledger import Checkpoint
 
 FIRST, SECOND = "a" * 64, "b" * 64
@@ -147,10 +147,10 @@ def test_a_database_that_refuses_opens_nothing(memory):
 
 
 def test_a_database_that_is_none_is_said_so(tmp_path):
-    """Not a traceback of SQLite's."""
+    """Not a traceback of SQLite's, and nothing that is tried again: time does not mend it."""
     (tmp_path / "memory.sqlite").write_bytes(b"no database" * 100)
 
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(ConfigError, match=r"memory\.sqlite: the file is damaged"):
         Memory(tmp_path)
 
 

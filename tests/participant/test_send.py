@@ -225,7 +225,7 @@ async def test_a_sender_that_is_cancelled_stays_cancelled(outbox):
 
 async def test_a_coordinator_that_stops_in_an_upload_is_not_waited_for(outbox, monkeypatch):
     """It is tried again, and resumes; nothing was committed."""
-    monkeypatch.setattr("participant.coordinator.CALL_SECONDS", 0.2)
+    monkeypatch.setattr("participant.send.CHUNK_SECONDS", 0.2)
     door = Door()
 
     async def hangs(requests, context):

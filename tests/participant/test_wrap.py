@@ -213,10 +213,10 @@ async def test_a_key_that_does_not_open_the_model_is_not_passed_on(tmp_path, she
 def command(monkeypatch, tmp_path, shelf):
     """Run the command as birch; the connection is to the shelf."""
 
-    async def close(_):
+    async def close():
         return None
 
-    shelf.channel = type("Channel", (), {"close": staticmethod(close)})
+    shelf.close = close
     monkeypatch.setattr(wrap, "load_keys", lambda _: made.keys("birch"))
     monkeypatch.setattr(wrap, "connect", lambda *_: shelf)
     monkeypatch.setattr("participant.config.read", lambda _: config(tmp_path, "birch"))

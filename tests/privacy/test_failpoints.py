@@ -1,11 +1,20 @@
 """Failpoints act where and when they were asked to, and nowhere else."""
 
+import re
 import threading
+from itertools import chain
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from coordinator.round import AnyEffect
 from privacy.errors import ConfigError
-from privacy.failpoints import Failpoints, parse
+from privacy.failpoints import NAMES, PLACES, Failpoints, parse
+
+SOURCE = Path(__file__).parents[2]
+# Passed under names that are made as the process runs: `effect.before_erase` and its like.
+MADE = "effect."
 
 
 def points(text: str) -> tuple[Failpoints, list[str]]:
@@ -33,19 +42,21 @@ def test_a_failpoint_acts_at_the_passage_it_names_and_once() -> None:
 
     for _ in range(4):
         armed.hit("send.after_chunk")
-        armed.hit("send.before_chunk")
+        armed.hit("accept.before_chunk")
 
     assert seen == ["send.after_chunk:2"]
 
 
 def test_places_are_counted_apart_and_may_stand_several_times() -> None:
     """One process can be stopped at several places."""
-    armed, seen = points(" a.b:1=pause , a.b:3=exit,c.d:2=pause,")
+    armed, seen = points(
+        " agree.after_seal:1=pause , agree.after_seal:3=exit,fold.after_row:2=pause,"
+    )
 
-    for name in ("a.b", "c.d", "a.b", "c.d", "a.b"):
+    for name in ("agree.after_seal", "fold.after_row") * 2 + ("agree.after_seal",):
         armed.hit(name)
 
-    assert seen == ["a.b:1", "c.d:2", "exit a.b:3"]
+    assert seen == ["agree.after_seal:1", "fold.after_row:2", "exit agree.after_seal:3"]
 
 
 @pytest.mark.parametrize(
@@ -74,11 +85,43 @@ def test_what_is_not_of_the_form_is_refused(text: str) -> None:
     assert "VEILSUM_FAILPOINTS" in str(caught.value)
 
 
+def test_a_place_that_there_is_not_is_refused() -> None:
+    """It would never be reached, and what it was to show would pass for shown."""
+    with pytest.raises(ConfigError, match=r"no failpoint send\.before_lunch"):
+        points("send.before_lunch:1=pause")
+
+
+def test_a_place_that_is_not_in_the_table_cannot_be_passed() -> None:
+    """Where failpoints are on: nobody could ask for it, and no sweep would go there."""
+    armed, _ = points("send.after_chunk:1=pause")
+
+    with pytest.raises(AssertionError, match=r"send\.before_lunch is not one of PLACES"):
+        armed.hit("send.before_lunch")
+
+
+def test_the_table_has_every_place_in_the_code_and_no_other() -> None:
+    """A durable step that somebody adds is swept from then on."""
+    files = chain((SOURCE / "coordinator").rglob("*.py"), (SOURCE / "participant").rglob("*.py"))
+    hit = re.compile(r"(?:\bhit|step)\b[(,]\s*\"([a-z_]+\.[a-z_]+)\"")
+    found = {name for path in files for name in hit.findall(path.read_text())}
+    made = {name for name in NAMES if name.startswith(MADE)}
+    effects = [each.__name__.lower() for each in get_args(AnyEffect)]
+
+    assert found | made == NAMES
+    assert made == {f"effect.{when}_{each}" for when in ("before", "after") for each in effects}
+
+
+def test_a_place_is_passed_by_one_kind_of_process() -> None:
+    """So that a test knows whom to start with it."""
+    assert len(NAMES) == sum(map(len, PLACES.values())) >= 40
+
+
 def test_passages_of_many_threads_are_all_counted() -> None:
     """The place named is reached once, whoever reaches it."""
-    armed, seen = points("a.b:800=pause")
+    armed, seen = points("agree.after_seal:800=pause")
     threads = [
-        threading.Thread(target=lambda: [armed.hit("a.b") for _ in range(100)]) for _ in range(8)
+        threading.Thread(target=lambda: [armed.hit("agree.after_seal") for _ in range(100)])
+        for _ in range(8)
     ]
 
     for thread in threads:
@@ -86,4 +129,4 @@ def test_passages_of_many_threads_are_all_counted() -> None:
     for thread in threads:
         thread.join()
 
-    assert seen == ["a.b:800"]
+    assert seen == ["agree.after_seal:800"]

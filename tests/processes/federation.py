@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -78,11 +79,12 @@ class Federation:
     seats: tuple[str, ...] = ()
     mark: str = field(default_factory=new_mark)
     doomed: set[str] = field(default_factory=set)
+    database: str = ""
 
-    @property
+    @cached_property
     def observer(self) -> Observer:
-        """What the coordinator's database says."""
-        return observe(self.places.database)
+        """What the coordinator's database says; not before it has been made."""
+        return observe(self.database)
 
     def log(self, name: str, event: str) -> list[dict[str, object]]:
         """Return the events of one name in a process's log, over all its lives."""
@@ -306,6 +308,7 @@ def federation(
     auditor: str = "",
     seats: Sequence[str] = (),
     asked: Mapping[str, object] | None = None,
+    database: str = "",
     **rounds: object,
 ) -> Iterator[Federation]:
     """Found a federation in `folder`; nothing runs yet, and nothing is left running at the end.
@@ -316,6 +319,7 @@ def federation(
         seats: three members; with them rounds are under shares.
         asked: settings of the coordinator's `scheme` about questions to seats, where a test
             wants others than the norm bound alone, which a seat that is away holds up.
+        database: URL of the coordinator's; a file of its own if "".
         rounds: settings of the coordinator's `rounds`, where a test wants others.
     """
     places = Places(folder)
@@ -331,6 +335,7 @@ def federation(
     roster = found(places, NAME, sorted([*sites, *([auditor] if auditor else []), *seats]))
     with children(places.logs) as family:
         made = Federation(places, family, tuple(sites), roster, _free_port(), tuple(seats))
+        made.database = database or places.database
         made._config.write_text(tomlkit.dumps(_coordinator(made, rounds, asked or {})))
         for name in sites:
             made.configure(name, **(policies or {}).get(name, {}))
@@ -343,6 +348,8 @@ def federation(
             yield made
         finally:
             family.stop()
+            if "observer" in vars(made):
+                made.observer.store.close()
     assert left_after(made.mark, 10) == {}
 
 
@@ -373,7 +380,7 @@ def _coordinator(
     return {
         "federation": NAME,
         "state": str(home),
-        "database": made.places.database,
+        "database": made.database,
         "signing_key": str(home / "signing.key"),
         "roster": str(made.places.roster),
         "listen": {
@@ -385,7 +392,7 @@ def _coordinator(
         "scheme": {
             "fraction_bits": GRID.fraction_bits,
             "value_bits": GRID.value_bits,
-            "cohort_max": 4,
+            "cohort_max": max(4, len(made.sites)),
             **(_shares(asked) if made.seats else {"ciphertexts_per_chunk": 1}),
         },
         "rounds": {**settings, **rounds},

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.mark.deep
 def test_five_thousand_rounds_keep_every_invariant():
-    """About two minutes; a failure prints the seed that replays it."""
+    """Two or three minutes; a failure prints the seed that replays it, and its shortest history."""
     command = [sys.executable, "-m", "tests.simulation", "--rounds", "5000", "--seed", "1"]
 
     run = subprocess.run(command, capture_output=True, text=True, check=False)

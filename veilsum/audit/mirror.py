@@ -46,16 +46,16 @@ def documents_of(settings: Settings, key: Ed25519PrivateKey) -> list[Document]:
     Raises:
         StoreUnavailable: the database cannot be read.
     """
-    with _store(settings.database) as store:
+    with _store(settings.database, settings.database_password) as store:
         return in_order(_all(store, key))
 
 
 @contextmanager
-def _store(url: str) -> Iterator[Store]:
+def _store(url: str, password: Path | None) -> Iterator[Store]:
     """Open a coordinator's database; one on a read-only or full disk through a copy of it."""
     with ExitStack() as stack:
         try:
-            store = open_store(url)
+            store = open_store(url, password)
         except StoreUnavailable:
             copy = stack.enter_context(_copied(url))
             store = open_store(copy)

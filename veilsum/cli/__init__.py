@@ -20,9 +20,9 @@ app = typer.Typer(
 @app.command()
 def version() -> None:
     """Print the version."""
-    from importlib.metadata import version as installed  # noqa: PLC0415
+    from veilsum.release import RELEASE  # noqa: PLC0415
 
-    typer.echo(installed("veilsum"))
+    typer.echo(RELEASE)
 
 
 app.command()(demo)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from veilsum.process import exit_status
+from veilsum.process import exit_status, stopped_by_sigterm
 
 from .config_file import ConfigFile
 from .verdicts import Verdicts
@@ -227,7 +227,7 @@ def audit_privacy(
 
     import msgspec  # noqa: PLC0415
 
-    with exit_status():
+    with exit_status(), stopped_by_sigterm():
         from veilsum.bench.required import require  # noqa: PLC0415
 
         require("training", "opacus")

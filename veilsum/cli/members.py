@@ -7,10 +7,16 @@ import typer
 
 from veilsum.process import exit_status
 
+from .backup import coordinator_backup, coordinator_restore, participant_rounds
 from .config_file import ConfigFile
+from .database import database_app
 
 coordinator_app = typer.Typer(no_args_is_help=True, help="Run the coordinator.")
+coordinator_app.add_typer(database_app, name="database")
+coordinator_app.command("backup")(coordinator_backup)
+coordinator_app.command("restore")(coordinator_restore)
 participant_app = typer.Typer(no_args_is_help=True, help="Run a site.")
+participant_app.command("rounds")(participant_rounds)
 auditor_app = typer.Typer(no_args_is_help=True, help="Run an auditor.")
 aggregator_app = typer.Typer(no_args_is_help=True, help="Run a seat.")
 
@@ -27,11 +33,24 @@ def coordinator_serve(
 
     from coordinator.config import read  # noqa: PLC0415
     from coordinator.server import serve  # noqa: PLC0415
-    from veilsum.process import failpoints, start_log  # noqa: PLC0415
+    from veilsum.process import failpoints, give_memory_back, start_log  # noqa: PLC0415
+
+    start_log()
+    give_memory_back()
+    with exit_status():
+        asyncio.run(serve(read(config), failpoints(), announce))
+
+
+@coordinator_app.command("driver")
+def coordinator_driver(config: ConfigFile) -> None:
+    """Hand what a coordinator adds to a Ray cluster, under the cluster's account."""
+    from coordinator.adapters.cluster_driver import serve_driver  # noqa: PLC0415
+    from coordinator.config import read_driver  # noqa: PLC0415
+    from veilsum.process import start_log  # noqa: PLC0415
 
     start_log()
     with exit_status():
-        asyncio.run(serve(read(config), failpoints(), announce))
+        serve_driver(read_driver(config))
 
 
 @participant_app.command("init")

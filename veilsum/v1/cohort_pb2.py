@@ -26,7 +26,7 @@ from veilsum.v1 import document_pb2 as veilsum_dot_v1_dot_document__pb2
 from veilsum.v1 import options_pb2 as veilsum_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17veilsum/v1/cohort.proto\x12\nveilsum.v1\x1a\x19veilsum/v1/document.proto\x1a\x18veilsum/v1/options.proto\"!\n\x10GetCohortRequest\x12\r\n\x05round\x18\x01 \x01(\r\"r\n\x11GetCohortResponse\x12*\n\x06\x63ohort\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12\x31\n\rcontributions\x18\x02 \x03(\x0b\x32\x1a.veilsum.v1.SignedDocument\" \n\x0fGetMasksRequest\x12\r\n\x05round\x18\x01 \x01(\r\"7\n\x10GetMasksResponse\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"<\n\x17GetContributionsRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x12\n\nfrom_chunk\x18\x02 \x01(\r\"O\n\x18GetContributionsResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\r\x12\x13\n\x0bparticipant\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\"9\n\x15\x43ountersignSumRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x18\n\x16\x43ountersignSumResponse\"2\n\rGetSumRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x12\n\nfrom_chunk\x18\x02 \x01(\r\"Y\n\x0eGetSumResponse\x12.\n\x08manifest\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocumentH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part2\xc3\x03\n\rCohortService\x12O\n\tGetCohort\x12\x1c.veilsum.v1.GetCohortRequest\x1a\x1d.veilsum.v1.GetCohortResponse\"\x05\xea\xe0\x18\x01\x02\x12I\n\x06GetSum\x12\x19.veilsum.v1.GetSumRequest\x1a\x1a.veilsum.v1.GetSumResponse\"\x06\xea\xe0\x18\x02\x04\x05\x30\x01\x12N\n\x08GetMasks\x12\x1b.veilsum.v1.GetMasksRequest\x1a\x1c.veilsum.v1.GetMasksResponse\"\x05\xea\xe0\x18\x01\x04\x30\x01\x12\x66\n\x10GetContributions\x12#.veilsum.v1.GetContributionsRequest\x1a$.veilsum.v1.GetContributionsResponse\"\x05\xea\xe0\x18\x01\x05\x30\x01\x12^\n\x0e\x43ountersignSum\x12!.veilsum.v1.CountersignSumRequest\x1a\".veilsum.v1.CountersignSumResponse\"\x05\xea\xe0\x18\x01\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17veilsum/v1/cohort.proto\x12\nveilsum.v1\x1a\x19veilsum/v1/document.proto\x1a\x18veilsum/v1/options.proto\"5\n\x10GetCohortRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x12\n\nfrom_entry\x18\x02 \x01(\r\"\x81\x01\n\x11GetCohortResponse\x12*\n\x06\x63ohort\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12\x31\n\rcontributions\x18\x02 \x03(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12\r\n\x05\x63ount\x18\x03 \x01(\r\" \n\x0fGetMasksRequest\x12\r\n\x05round\x18\x01 \x01(\r\"7\n\x10GetMasksResponse\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"<\n\x17GetContributionsRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x12\n\nfrom_chunk\x18\x02 \x01(\r\"O\n\x18GetContributionsResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\r\x12\x13\n\x0bparticipant\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\"9\n\x15\x43ountersignSumRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x18\n\x16\x43ountersignSumResponse\"2\n\rGetSumRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x12\n\nfrom_chunk\x18\x02 \x01(\r\"Y\n\x0eGetSumResponse\x12.\n\x08manifest\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocumentH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part2\xc3\x03\n\rCohortService\x12O\n\tGetCohort\x12\x1c.veilsum.v1.GetCohortRequest\x1a\x1d.veilsum.v1.GetCohortResponse\"\x05\xea\xe0\x18\x01\x02\x12I\n\x06GetSum\x12\x19.veilsum.v1.GetSumRequest\x1a\x1a.veilsum.v1.GetSumResponse\"\x06\xea\xe0\x18\x02\x04\x05\x30\x01\x12N\n\x08GetMasks\x12\x1b.veilsum.v1.GetMasksRequest\x1a\x1c.veilsum.v1.GetMasksResponse\"\x05\xea\xe0\x18\x01\x04\x30\x01\x12\x66\n\x10GetContributions\x12#.veilsum.v1.GetContributionsRequest\x1a$.veilsum.v1.GetContributionsResponse\"\x05\xea\xe0\x18\x01\x05\x30\x01\x12^\n\x0e\x43ountersignSum\x12!.veilsum.v1.CountersignSumRequest\x1a\".veilsum.v1.CountersignSumResponse\"\x05\xea\xe0\x18\x01\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,25 +44,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COHORTSERVICE'].methods_by_name['CountersignSum']._loaded_options = None
   _globals['_COHORTSERVICE'].methods_by_name['CountersignSum']._serialized_options = b'\352\340\030\001\005'
   _globals['_GETCOHORTREQUEST']._serialized_start=92
-  _globals['_GETCOHORTREQUEST']._serialized_end=125
-  _globals['_GETCOHORTRESPONSE']._serialized_start=127
-  _globals['_GETCOHORTRESPONSE']._serialized_end=241
-  _globals['_GETMASKSREQUEST']._serialized_start=243
-  _globals['_GETMASKSREQUEST']._serialized_end=275
-  _globals['_GETMASKSRESPONSE']._serialized_start=277
-  _globals['_GETMASKSRESPONSE']._serialized_end=332
-  _globals['_GETCONTRIBUTIONSREQUEST']._serialized_start=334
-  _globals['_GETCONTRIBUTIONSREQUEST']._serialized_end=394
-  _globals['_GETCONTRIBUTIONSRESPONSE']._serialized_start=396
-  _globals['_GETCONTRIBUTIONSRESPONSE']._serialized_end=475
-  _globals['_COUNTERSIGNSUMREQUEST']._serialized_start=477
-  _globals['_COUNTERSIGNSUMREQUEST']._serialized_end=534
-  _globals['_COUNTERSIGNSUMRESPONSE']._serialized_start=536
-  _globals['_COUNTERSIGNSUMRESPONSE']._serialized_end=560
-  _globals['_GETSUMREQUEST']._serialized_start=562
-  _globals['_GETSUMREQUEST']._serialized_end=612
-  _globals['_GETSUMRESPONSE']._serialized_start=614
-  _globals['_GETSUMRESPONSE']._serialized_end=703
-  _globals['_COHORTSERVICE']._serialized_start=706
-  _globals['_COHORTSERVICE']._serialized_end=1157
+  _globals['_GETCOHORTREQUEST']._serialized_end=145
+  _globals['_GETCOHORTRESPONSE']._serialized_start=148
+  _globals['_GETCOHORTRESPONSE']._serialized_end=277
+  _globals['_GETMASKSREQUEST']._serialized_start=279
+  _globals['_GETMASKSREQUEST']._serialized_end=311
+  _globals['_GETMASKSRESPONSE']._serialized_start=313
+  _globals['_GETMASKSRESPONSE']._serialized_end=368
+  _globals['_GETCONTRIBUTIONSREQUEST']._serialized_start=370
+  _globals['_GETCONTRIBUTIONSREQUEST']._serialized_end=430
+  _globals['_GETCONTRIBUTIONSRESPONSE']._serialized_start=432
+  _globals['_GETCONTRIBUTIONSRESPONSE']._serialized_end=511
+  _globals['_COUNTERSIGNSUMREQUEST']._serialized_start=513
+  _globals['_COUNTERSIGNSUMREQUEST']._serialized_end=570
+  _globals['_COUNTERSIGNSUMRESPONSE']._serialized_start=572
+  _globals['_COUNTERSIGNSUMRESPONSE']._serialized_end=596
+  _globals['_GETSUMREQUEST']._serialized_start=598
+  _globals['_GETSUMREQUEST']._serialized_end=648
+  _globals['_GETSUMRESPONSE']._serialized_start=650
+  _globals['_GETSUMRESPONSE']._serialized_end=739
+  _globals['_COHORTSERVICE']._serialized_start=742
+  _globals['_COHORTSERVICE']._serialized_end=1193
 # @@protoc_insertion_point(module_scope)

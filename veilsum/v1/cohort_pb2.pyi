@@ -24,15 +24,19 @@ class GetCohortRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ROUND_FIELD_NUMBER: _builtins.int
+    FROM_ENTRY_FIELD_NUMBER: _builtins.int
     round: _builtins.int
+    from_entry: _builtins.int
+    """The first contribution to send; the cohort itself comes with the first of all."""
     def __init__(
         self,
         *,
         round: _builtins.int = ...,
+        from_entry: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["round", b"round"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_entry", b"from_entry", "round", b"round"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -44,19 +48,25 @@ class GetCohortResponse(_message.Message):
 
     COHORT_FIELD_NUMBER: _builtins.int
     CONTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """How many contributions there are."""
     @_builtins.property
     def cohort(self) -> _document_pb2.SignedDocument: ...
     @_builtins.property
-    def contributions(self) -> _containers.RepeatedCompositeFieldContainer[_document_pb2.SignedDocument]: ...
+    def contributions(self) -> _containers.RepeatedCompositeFieldContainer[_document_pb2.SignedDocument]:
+        """At most 1 MiB in all, the cohort included."""
+
     def __init__(
         self,
         *,
         cohort: _document_pb2.SignedDocument | None = ...,
         contributions: _abc.Iterable[_document_pb2.SignedDocument] | None = ...,
+        count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cohort", b"cohort"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cohort", b"cohort", "contributions", b"contributions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cohort", b"cohort", "contributions", b"contributions", "count", b"count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

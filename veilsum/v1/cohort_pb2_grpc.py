@@ -67,7 +67,8 @@ class CohortServiceServicer:
     """
 
     def GetCohort(self, request, context):
-        """The signed cohort, and the signed header of every contribution in it.
+        """The signed cohort, and the signed headers of the contributions in it: in its order, as many
+        as a message holds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

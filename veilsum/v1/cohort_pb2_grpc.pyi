@@ -34,7 +34,9 @@ class CohortServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CohortServiceAsyncStub: ...
     GetCohort: _grpc.UnaryUnaryMultiCallable[_cohort_pb2.GetCohortRequest, _cohort_pb2.GetCohortResponse]
-    """The signed cohort, and the signed header of every contribution in it."""
+    """The signed cohort, and the signed headers of the contributions in it: in its order, as many
+    as a message holds.
+    """
     GetSum: _grpc.UnaryStreamMultiCallable[_cohort_pb2.GetSumRequest, _cohort_pb2.GetSumResponse]
     """The protected sum, chunk by chunk; its signed manifest comes first."""
     GetMasks: _grpc.UnaryStreamMultiCallable[_cohort_pb2.GetMasksRequest, _cohort_pb2.GetMasksResponse]
@@ -52,7 +54,9 @@ class CohortServiceAsyncStub(CohortServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetCohort: _aio.UnaryUnaryMultiCallable[_cohort_pb2.GetCohortRequest, _cohort_pb2.GetCohortResponse]  # type: ignore[assignment]
-    """The signed cohort, and the signed header of every contribution in it."""
+    """The signed cohort, and the signed headers of the contributions in it: in its order, as many
+    as a message holds.
+    """
     GetSum: _aio.UnaryStreamMultiCallable[_cohort_pb2.GetSumRequest, _cohort_pb2.GetSumResponse]  # type: ignore[assignment]
     """The protected sum, chunk by chunk; its signed manifest comes first."""
     GetMasks: _aio.UnaryStreamMultiCallable[_cohort_pb2.GetMasksRequest, _cohort_pb2.GetMasksResponse]  # type: ignore[assignment]
@@ -73,7 +77,9 @@ class CohortServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _cohort_pb2.GetCohortRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_cohort_pb2.GetCohortResponse, _abc.Awaitable[_cohort_pb2.GetCohortResponse]]:
-        """The signed cohort, and the signed header of every contribution in it."""
+        """The signed cohort, and the signed headers of the contributions in it: in its order, as many
+        as a message holds.
+        """
 
     @_abc_1.abstractmethod
     def GetSum(

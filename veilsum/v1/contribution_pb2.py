@@ -26,7 +26,7 @@ from veilsum.v1 import document_pb2 as veilsum_dot_v1_dot_document__pb2
 from veilsum.v1 import options_pb2 as veilsum_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dveilsum/v1/contribution.proto\x12\nveilsum.v1\x1a\x19veilsum/v1/document.proto\x1a\x18veilsum/v1/options.proto\"r\n\x18\x42\x65ginContributionRequest\x12*\n\x06header\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12\x14\n\x0csealed_masks\x18\x02 \x03(\x0c\x12\x14\n\x0csealed_parts\x18\x03 \x03(\x0c\">\n\x19\x42\x65ginContributionResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x03(\r\x12\x11\n\tcommitted\x18\x02 \x01(\x08\"!\n\x10GetOffsetRequest\x12\r\n\x05round\x18\x01 \x01(\r\"6\n\x11GetOffsetResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x03(\r\x12\x11\n\tcommitted\x18\x02 \x01(\x08\"P\n\x10PutChunksRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\r\n\x05piece\x18\x02 \x01(\r\x12\r\n\x05\x63hunk\x18\x03 \x01(\r\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\"2\n\x11PutChunksResponse\x12\r\n\x05piece\x18\x01 \x01(\r\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\r\"*\n\x19\x43ommitContributionRequest\x12\r\n\x05round\x18\x01 \x01(\r\"I\n\x1a\x43ommitContributionResponse\x12+\n\x07receipt\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\"\x16\n\x14GetCheckpointRequest\"C\n\x15GetCheckpointResponse\x12*\n\x06header\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument2\xed\x03\n\x13\x43ontributionService\x12g\n\x11\x42\x65ginContribution\x12$.veilsum.v1.BeginContributionRequest\x1a%.veilsum.v1.BeginContributionResponse\"\x05\xea\xe0\x18\x01\x03\x12O\n\tGetOffset\x12\x1c.veilsum.v1.GetOffsetRequest\x1a\x1d.veilsum.v1.GetOffsetResponse\"\x05\xea\xe0\x18\x01\x03\x12S\n\tPutChunks\x12\x1c.veilsum.v1.PutChunksRequest\x1a\x1d.veilsum.v1.PutChunksResponse\"\x05\xea\xe0\x18\x01\x03(\x01\x30\x01\x12j\n\x12\x43ommitContribution\x12%.veilsum.v1.CommitContributionRequest\x1a&.veilsum.v1.CommitContributionResponse\"\x05\xea\xe0\x18\x01\x03\x12[\n\rGetCheckpoint\x12 .veilsum.v1.GetCheckpointRequest\x1a!.veilsum.v1.GetCheckpointResponse\"\x05\xea\xe0\x18\x01\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dveilsum/v1/contribution.proto\x12\nveilsum.v1\x1a\x19veilsum/v1/document.proto\x1a\x18veilsum/v1/options.proto\"r\n\x18\x42\x65ginContributionRequest\x12*\n\x06header\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12\x14\n\x0csealed_masks\x18\x02 \x03(\x0c\x12\x14\n\x0csealed_parts\x18\x03 \x03(\x0c\"\\\n\x19\x42\x65ginContributionResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x03(\r\x12\x11\n\tcommitted\x18\x02 \x01(\x08\x12\r\n\x05parts\x18\x03 \x01(\x08\x12\r\n\x05\x62ytes\x18\x04 \x01(\r\"!\n\x10GetOffsetRequest\x12\r\n\x05round\x18\x01 \x01(\r\"6\n\x11GetOffsetResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x03(\r\x12\x11\n\tcommitted\x18\x02 \x01(\x08\"p\n\x10PutChunksRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\r\n\x05piece\x18\x02 \x01(\r\x12\r\n\x05\x63hunk\x18\x03 \x01(\r\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12\x0e\n\x06offset\x18\x05 \x01(\r\x12\x0e\n\x06length\x18\x06 \x01(\r\"A\n\x11PutChunksResponse\x12\r\n\x05piece\x18\x01 \x01(\r\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\r\x12\r\n\x05\x62ytes\x18\x03 \x01(\r\"*\n\x19\x43ommitContributionRequest\x12\r\n\x05round\x18\x01 \x01(\r\"I\n\x1a\x43ommitContributionResponse\x12+\n\x07receipt\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\"\x16\n\x14GetCheckpointRequest\"C\n\x15GetCheckpointResponse\x12*\n\x06header\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument2\xed\x03\n\x13\x43ontributionService\x12g\n\x11\x42\x65ginContribution\x12$.veilsum.v1.BeginContributionRequest\x1a%.veilsum.v1.BeginContributionResponse\"\x05\xea\xe0\x18\x01\x03\x12O\n\tGetOffset\x12\x1c.veilsum.v1.GetOffsetRequest\x1a\x1d.veilsum.v1.GetOffsetResponse\"\x05\xea\xe0\x18\x01\x03\x12S\n\tPutChunks\x12\x1c.veilsum.v1.PutChunksRequest\x1a\x1d.veilsum.v1.PutChunksResponse\"\x05\xea\xe0\x18\x01\x03(\x01\x30\x01\x12j\n\x12\x43ommitContribution\x12%.veilsum.v1.CommitContributionRequest\x1a&.veilsum.v1.CommitContributionResponse\"\x05\xea\xe0\x18\x01\x03\x12[\n\rGetCheckpoint\x12 .veilsum.v1.GetCheckpointRequest\x1a!.veilsum.v1.GetCheckpointResponse\"\x05\xea\xe0\x18\x01\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,23 +46,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BEGINCONTRIBUTIONREQUEST']._serialized_start=98
   _globals['_BEGINCONTRIBUTIONREQUEST']._serialized_end=212
   _globals['_BEGINCONTRIBUTIONRESPONSE']._serialized_start=214
-  _globals['_BEGINCONTRIBUTIONRESPONSE']._serialized_end=276
-  _globals['_GETOFFSETREQUEST']._serialized_start=278
-  _globals['_GETOFFSETREQUEST']._serialized_end=311
-  _globals['_GETOFFSETRESPONSE']._serialized_start=313
-  _globals['_GETOFFSETRESPONSE']._serialized_end=367
-  _globals['_PUTCHUNKSREQUEST']._serialized_start=369
-  _globals['_PUTCHUNKSREQUEST']._serialized_end=449
-  _globals['_PUTCHUNKSRESPONSE']._serialized_start=451
-  _globals['_PUTCHUNKSRESPONSE']._serialized_end=501
-  _globals['_COMMITCONTRIBUTIONREQUEST']._serialized_start=503
-  _globals['_COMMITCONTRIBUTIONREQUEST']._serialized_end=545
-  _globals['_COMMITCONTRIBUTIONRESPONSE']._serialized_start=547
-  _globals['_COMMITCONTRIBUTIONRESPONSE']._serialized_end=620
-  _globals['_GETCHECKPOINTREQUEST']._serialized_start=622
-  _globals['_GETCHECKPOINTREQUEST']._serialized_end=644
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=646
-  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=713
-  _globals['_CONTRIBUTIONSERVICE']._serialized_start=716
-  _globals['_CONTRIBUTIONSERVICE']._serialized_end=1209
+  _globals['_BEGINCONTRIBUTIONRESPONSE']._serialized_end=306
+  _globals['_GETOFFSETREQUEST']._serialized_start=308
+  _globals['_GETOFFSETREQUEST']._serialized_end=341
+  _globals['_GETOFFSETRESPONSE']._serialized_start=343
+  _globals['_GETOFFSETRESPONSE']._serialized_end=397
+  _globals['_PUTCHUNKSREQUEST']._serialized_start=399
+  _globals['_PUTCHUNKSREQUEST']._serialized_end=511
+  _globals['_PUTCHUNKSRESPONSE']._serialized_start=513
+  _globals['_PUTCHUNKSRESPONSE']._serialized_end=578
+  _globals['_COMMITCONTRIBUTIONREQUEST']._serialized_start=580
+  _globals['_COMMITCONTRIBUTIONREQUEST']._serialized_end=622
+  _globals['_COMMITCONTRIBUTIONRESPONSE']._serialized_start=624
+  _globals['_COMMITCONTRIBUTIONRESPONSE']._serialized_end=697
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=699
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=721
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=723
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=790
+  _globals['_CONTRIBUTIONSERVICE']._serialized_start=793
+  _globals['_CONTRIBUTIONSERVICE']._serialized_end=1286
 # @@protoc_insertion_point(module_scope)

@@ -59,7 +59,13 @@ class BeginContributionResponse(_message.Message):
 
     CHUNKS_FIELD_NUMBER: _builtins.int
     COMMITTED_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
     committed: _builtins.bool
+    parts: _builtins.bool
+    """Chunks may come in parts."""
+    bytes: _builtins.int
+    """Bytes of the next chunk that are here, not durable yet: the next part goes on behind them."""
     @_builtins.property
     def chunks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Chunks that are durable already, per piece."""
@@ -69,10 +75,12 @@ class BeginContributionResponse(_message.Message):
         *,
         chunks: _abc.Iterable[_builtins.int] | None = ...,
         committed: _builtins.bool = ...,
+        parts: _builtins.bool = ...,
+        bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "committed", b"committed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "chunks", b"chunks", "committed", b"committed", "parts", b"parts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -128,11 +136,17 @@ class PutChunksRequest(_message.Message):
     PIECE_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    LENGTH_FIELD_NUMBER: _builtins.int
     round: _builtins.int
     piece: _builtins.int
     chunk: _builtins.int
     payload: _builtins.bytes
-    """At most 1 MiB."""
+    """A chunk, or a part of one: at most 1 MiB."""
+    offset: _builtins.int
+    """Bytes of the chunk before this part."""
+    length: _builtins.int
+    """Bytes of the whole chunk, at most 1 MiB; 0 where the payload is the whole."""
     def __init__(
         self,
         *,
@@ -140,10 +154,12 @@ class PutChunksRequest(_message.Message):
         piece: _builtins.int = ...,
         chunk: _builtins.int = ...,
         payload: _builtins.bytes = ...,
+        offset: _builtins.int = ...,
+        length: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "payload", b"payload", "piece", b"piece", "round", b"round"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "length", b"length", "offset", b"offset", "payload", b"payload", "piece", b"piece", "round", b"round"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -155,18 +171,22 @@ class PutChunksResponse(_message.Message):
 
     PIECE_FIELD_NUMBER: _builtins.int
     CHUNKS_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
     piece: _builtins.int
     chunks: _builtins.int
     """Chunks of the piece that are durable, from the first on."""
+    bytes: _builtins.int
+    """Bytes of the next chunk that are here; of a chunk that is whole, none."""
     def __init__(
         self,
         *,
         piece: _builtins.int = ...,
         chunks: _builtins.int = ...,
+        bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "piece", b"piece"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "chunks", b"chunks", "piece", b"piece"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -81,7 +81,8 @@ class ContributionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PutChunks(self, request_iterator, context):
-        """Chunks in order; each is answered when it is durable.
+        """Chunks in order, whole or in parts; each part is answered when it is here, and the last of
+        a chunk when the chunk is durable.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

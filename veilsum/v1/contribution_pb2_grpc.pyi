@@ -38,7 +38,9 @@ class ContributionServiceStub:
     GetOffset: _grpc.UnaryUnaryMultiCallable[_contribution_pb2.GetOffsetRequest, _contribution_pb2.GetOffsetResponse]
     """How many chunks of the caller's upload are durable."""
     PutChunks: _grpc.StreamStreamMultiCallable[_contribution_pb2.PutChunksRequest, _contribution_pb2.PutChunksResponse]
-    """Chunks in order; each is answered when it is durable."""
+    """Chunks in order, whole or in parts; each part is answered when it is here, and the last of
+    a chunk when the chunk is durable.
+    """
     CommitContribution: _grpc.UnaryUnaryMultiCallable[_contribution_pb2.CommitContributionRequest, _contribution_pb2.CommitContributionResponse]
     """Freezes the contribution; nothing that is not committed is ever added."""
     GetCheckpoint: _grpc.UnaryUnaryMultiCallable[_contribution_pb2.GetCheckpointRequest, _contribution_pb2.GetCheckpointResponse]
@@ -54,7 +56,9 @@ class ContributionServiceAsyncStub(ContributionServiceStub):
     GetOffset: _aio.UnaryUnaryMultiCallable[_contribution_pb2.GetOffsetRequest, _contribution_pb2.GetOffsetResponse]  # type: ignore[assignment]
     """How many chunks of the caller's upload are durable."""
     PutChunks: _aio.StreamStreamMultiCallable[_contribution_pb2.PutChunksRequest, _contribution_pb2.PutChunksResponse]  # type: ignore[assignment]
-    """Chunks in order; each is answered when it is durable."""
+    """Chunks in order, whole or in parts; each part is answered when it is here, and the last of
+    a chunk when the chunk is durable.
+    """
     CommitContribution: _aio.UnaryUnaryMultiCallable[_contribution_pb2.CommitContributionRequest, _contribution_pb2.CommitContributionResponse]  # type: ignore[assignment]
     """Freezes the contribution; nothing that is not committed is ever added."""
     GetCheckpoint: _aio.UnaryUnaryMultiCallable[_contribution_pb2.GetCheckpointRequest, _contribution_pb2.GetCheckpointResponse]  # type: ignore[assignment]
@@ -85,7 +89,9 @@ class ContributionServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_contribution_pb2.PutChunksRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_contribution_pb2.PutChunksResponse], _abc.AsyncIterator[_contribution_pb2.PutChunksResponse]]:
-        """Chunks in order; each is answered when it is durable."""
+        """Chunks in order, whole or in parts; each part is answered when it is here, and the last of
+        a chunk when the chunk is durable.
+        """
 
     @_abc_1.abstractmethod
     def CommitContribution(

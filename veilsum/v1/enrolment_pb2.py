@@ -26,7 +26,7 @@ from veilsum.v1 import document_pb2 as veilsum_dot_v1_dot_document__pb2
 from veilsum.v1 import options_pb2 as veilsum_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aveilsum/v1/enrolment.proto\x12\nveilsum.v1\x1a\x19veilsum/v1/document.proto\x1a\x18veilsum/v1/options.proto\"\x12\n\x10GetRosterRequest\"A\n\x11GetRosterResponse\x12,\n\x08versions\x18\x01 \x03(\x0b\x32\x1a.veilsum.v1.SignedDocument\"7\n\x11SignRosterRequest\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x14\n\x12SignRosterResponse2\xb7\x01\n\x10\x45nrolmentService\x12O\n\tGetRoster\x12\x1c.veilsum.v1.GetRosterRequest\x1a\x1d.veilsum.v1.GetRosterResponse\"\x05\xea\xe0\x18\x01\x01\x12R\n\nSignRoster\x12\x1d.veilsum.v1.SignRosterRequest\x1a\x1e.veilsum.v1.SignRosterResponse\"\x05\xea\xe0\x18\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aveilsum/v1/enrolment.proto\x12\nveilsum.v1\x1a\x19veilsum/v1/document.proto\x1a\x18veilsum/v1/options.proto\"(\n\x10GetRosterRequest\x12\x14\n\x0c\x66rom_version\x18\x01 \x01(\r\"P\n\x11GetRosterResponse\x12,\n\x08versions\x18\x01 \x03(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"7\n\x11SignRosterRequest\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x14\n\x12SignRosterResponse2\xb7\x01\n\x10\x45nrolmentService\x12O\n\tGetRoster\x12\x1c.veilsum.v1.GetRosterRequest\x1a\x1d.veilsum.v1.GetRosterResponse\"\x05\xea\xe0\x18\x01\x01\x12R\n\nSignRoster\x12\x1d.veilsum.v1.SignRosterRequest\x1a\x1e.veilsum.v1.SignRosterResponse\"\x05\xea\xe0\x18\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,13 +38,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENROLMENTSERVICE'].methods_by_name['SignRoster']._loaded_options = None
   _globals['_ENROLMENTSERVICE'].methods_by_name['SignRoster']._serialized_options = b'\352\340\030\001\001'
   _globals['_GETROSTERREQUEST']._serialized_start=95
-  _globals['_GETROSTERREQUEST']._serialized_end=113
-  _globals['_GETROSTERRESPONSE']._serialized_start=115
-  _globals['_GETROSTERRESPONSE']._serialized_end=180
-  _globals['_SIGNROSTERREQUEST']._serialized_start=182
-  _globals['_SIGNROSTERREQUEST']._serialized_end=237
-  _globals['_SIGNROSTERRESPONSE']._serialized_start=239
-  _globals['_SIGNROSTERRESPONSE']._serialized_end=259
-  _globals['_ENROLMENTSERVICE']._serialized_start=262
-  _globals['_ENROLMENTSERVICE']._serialized_end=445
+  _globals['_GETROSTERREQUEST']._serialized_end=135
+  _globals['_GETROSTERRESPONSE']._serialized_start=137
+  _globals['_GETROSTERRESPONSE']._serialized_end=217
+  _globals['_SIGNROSTERREQUEST']._serialized_start=219
+  _globals['_SIGNROSTERREQUEST']._serialized_end=274
+  _globals['_SIGNROSTERRESPONSE']._serialized_start=276
+  _globals['_SIGNROSTERRESPONSE']._serialized_end=296
+  _globals['_ENROLMENTSERVICE']._serialized_start=299
+  _globals['_ENROLMENTSERVICE']._serialized_end=482
 # @@protoc_insertion_point(module_scope)

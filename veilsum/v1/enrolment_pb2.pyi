@@ -23,12 +23,17 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class GetRosterRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    from_version: _builtins.int
+    """The first version to send."""
     def __init__(
         self,
+        *,
+        from_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_version", b"from_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -39,16 +44,22 @@ class GetRosterResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     VERSIONS_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """How many versions there are."""
     @_builtins.property
-    def versions(self) -> _containers.RepeatedCompositeFieldContainer[_document_pb2.SignedDocument]: ...
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[_document_pb2.SignedDocument]:
+        """At most 1 MiB in all, or one."""
+
     def __init__(
         self,
         *,
         versions: _abc.Iterable[_document_pb2.SignedDocument] | None = ...,
+        count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -52,7 +52,8 @@ class EnrolmentServiceServicer:
     """
 
     def GetRoster(self, request, context):
-        """Every version of the roster, oldest first, with the signatures it has.
+        """Versions of the roster, oldest first, with the signatures they have: as many as a message
+        holds, and one at least.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

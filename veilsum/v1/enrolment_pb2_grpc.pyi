@@ -34,7 +34,9 @@ class EnrolmentServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EnrolmentServiceAsyncStub: ...
     GetRoster: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.GetRosterRequest, _enrolment_pb2.GetRosterResponse]
-    """Every version of the roster, oldest first, with the signatures it has."""
+    """Versions of the roster, oldest first, with the signatures they have: as many as a message
+    holds, and one at least.
+    """
     SignRoster: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.SignRosterRequest, _enrolment_pb2.SignRosterResponse]
     """The caller's signature on a version."""
 
@@ -44,7 +46,9 @@ class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetRoster: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.GetRosterRequest, _enrolment_pb2.GetRosterResponse]  # type: ignore[assignment]
-    """Every version of the roster, oldest first, with the signatures it has."""
+    """Versions of the roster, oldest first, with the signatures they have: as many as a message
+    holds, and one at least.
+    """
     SignRoster: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.SignRosterRequest, _enrolment_pb2.SignRosterResponse]  # type: ignore[assignment]
     """The caller's signature on a version."""
 
@@ -57,7 +61,9 @@ class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _enrolment_pb2.GetRosterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_enrolment_pb2.GetRosterResponse, _abc.Awaitable[_enrolment_pb2.GetRosterResponse]]:
-        """Every version of the roster, oldest first, with the signatures it has."""
+        """Versions of the roster, oldest first, with the signatures they have: as many as a message
+        holds, and one at least.
+        """
 
     @_abc_1.abstractmethod
     def SignRoster(

@@ -132,6 +132,8 @@ class RoundStatus(_message.Message):
     LEFT_OUT_FIELD_NUMBER: _builtins.int
     DISPUTED_FIELD_NUMBER: _builtins.int
     LIARS_FIELD_NUMBER: _builtins.int
+    STRAGGLERS_FIELD_NUMBER: _builtins.int
+    SECONDS_LEFT_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     phase: Global___Phase.ValueType
     turn: _builtins.str
@@ -151,6 +153,10 @@ class RoundStatus(_message.Message):
     """
     candidates: _builtins.str
     """Digest of the candidates, once they are closed."""
+    seconds_left: _builtins.float
+    """While the round is OPEN: seconds until the slowest upload under way is there, as it goes now;
+    0 if none is or nobody can tell.
+    """
     @_builtins.property
     def openers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -191,6 +197,10 @@ class RoundStatus(_message.Message):
     def liars(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Seats whose sums are not what sites signed, or that withheld the evidence."""
 
+    @_builtins.property
+    def stragglers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Straggler]:
+        """Trainers for whom the round did not wait any longer."""
+
     def __init__(
         self,
         *,
@@ -216,14 +226,40 @@ class RoundStatus(_message.Message):
         left_out: _abc.Iterable[Global___LeftOut] | None = ...,
         disputed: _abc.Iterable[_builtins.str] | None = ...,
         liars: _abc.Iterable[_builtins.str] | None = ...,
+        stragglers: _abc.Iterable[Global___Straggler] | None = ...,
+        seconds_left: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed", b"agreed", "auditor", b"auditor", "candidates", b"candidates", "certified", b"certified", "cohort", b"cohort", "committed", b"committed", "disputed", b"disputed", "judged", b"judged", "key_record", b"key_record", "key_signers", b"key_signers", "left_out", b"left_out", "liars", b"liars", "number", b"number", "openers", b"openers", "phase", b"phase", "plan", b"plan", "reason", b"reason", "sealed_model", b"sealed_model", "seats", b"seats", "sum", b"sum", "summed", b"summed", "turn", b"turn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed", b"agreed", "auditor", b"auditor", "candidates", b"candidates", "certified", b"certified", "cohort", b"cohort", "committed", b"committed", "disputed", b"disputed", "judged", b"judged", "key_record", b"key_record", "key_signers", b"key_signers", "left_out", b"left_out", "liars", b"liars", "number", b"number", "openers", b"openers", "phase", b"phase", "plan", b"plan", "reason", b"reason", "sealed_model", b"sealed_model", "seats", b"seats", "seconds_left", b"seconds_left", "stragglers", b"stragglers", "sum", b"sum", "summed", b"summed", "turn", b"turn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RoundStatus: _TypeAlias = RoundStatus  # noqa: Y015
+
+@_typing.final
+class Straggler(_message.Message):
+    """A trainer that is not among the contributions, and what the coordinator saw of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    participant: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        participant: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant", b"participant", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Straggler: _TypeAlias = Straggler  # noqa: Y015
 
 @_typing.final
 class LeftOut(_message.Message):

@@ -15,18 +15,8 @@ from veilsum.audit.canaries.result import PrivacyAudit, Verdict
 
 from .small_audit import DISTRIBUTED, SETTINGS, keys
 
-SLOW_TWICE = {"half of the noise", "clipped at three times the bound", "one seed for all sites"}
-"""Under `local` they train for long, and show what they show under `distributed`."""
-
 EACH_CONTROL = [
-    pytest.param(
-        mechanism,
-        control,
-        id=f"{mechanism} {control.name}",
-        marks=[pytest.mark.deep]
-        if mechanism is Mechanism.LOCAL and control.name in SLOW_TWICE
-        else [],
-    )
+    pytest.param(mechanism, control, id=f"{mechanism} {control.name}")
     for mechanism in Mechanism
     for control in controls_of(mechanism)
 ]

@@ -67,4 +67,4 @@ def test_it_is_a_site_as_hospitals_bring_theirs():
 
     assert isinstance(of, Site)
     assert len(of.records()) == 8 + 1 + 2
-    assert model_shapes(of)[-1] == ("canaries.weight", (3100, 1))
+    assert model_shapes(of) == (("weights.weight", (NETWORK_VALUES + 3100, 1)),)

@@ -77,7 +77,7 @@ async def test_a_coordinator_that_is_away_hides_no_report(tmp_path, shown, monke
     with pytest.raises(FalseSum):
         await auditor.sign(1, memory)
 
-    async def away():
+    async def away(fingerprint):
         raise PeerUnreachable("connection refused")
 
     monkeypatch.setattr(shown, "roster", away)

@@ -420,7 +420,7 @@ class Shown(Line):
 
     watched: list[tuple[int, ...]] = field(default_factory=list)
 
-    async def roster(self) -> list[SignedRoster]:
+    async def roster(self, fingerprint: str | None = None) -> list[SignedRoster]:
         return history()
 
     async def watch(

@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from typing import TypeVar
 
 from privacy.errors import ConfigError
 from privacy.plan import CKKS, SHARES, Mechanism
 
-from .audit import audit
 from .controls import controls_of
 from .result import PrivacyAudit, PrivacyAudits, Verdict
 from .standard import CANARIES, EPSILON, for_control, settings
+from .workers import Job, audited
 
 EXIT = {Verdict.PASSED: 0, Verdict.VIOLATED: 1, Verdict.TOO_WEAK: 3}
 """The exit status of each verdict; 3, as where evidence is missing: nothing is known."""
@@ -32,17 +33,21 @@ def run(
     """Audit each mechanism under each scheme, and with `controls` its defective doubles.
 
     Args:
-        say: is told of each audit as it ends.
+        say: is told of each audit, in order.
 
     Raises:
+        ConfigError: a process of the audit died.
         UnsafeParameters: too few canaries, or an epsilon that no noise reaches.
     """
     started, mechanisms = time.monotonic(), tuple(mechanisms)
     shipped = settings(mechanisms, schemes, epsilon=epsilon, canaries=canaries)
-    audits = tuple(_told(map(audit, shipped), say))
-    broken = _controls(mechanisms, epsilon, canaries) if controls else iter(())
-    caught = tuple(_told(broken, say))
-    return PrivacyAudits(audits, caught, round(time.monotonic() - started, 1))
+    jobs = [Job(setting) for setting in shipped]
+    as_shipped = len(jobs)
+    jobs += _controls(mechanisms, epsilon, canaries) if controls else ()
+    with closing(audited(jobs)) as results:
+        made = tuple(_told(results, say))
+    seconds = round(time.monotonic() - started, 1)
+    return PrivacyAudits(made[:as_shipped], made[as_shipped:], seconds)
 
 
 def chosen(mechanism: str, scheme: str) -> tuple[tuple[Mechanism, ...], tuple[str, ...]]:
@@ -63,13 +68,11 @@ def _named(what: str, name: str, known: Mapping[str, Chosen]) -> tuple[Chosen, .
     return (known[name],)
 
 
-def _controls(
-    mechanisms: Iterable[Mechanism], epsilon: float, canaries: int
-) -> Iterator[PrivacyAudit]:
+def _controls(mechanisms: Iterable[Mechanism], epsilon: float, canaries: int) -> Iterator[Job]:
     for mechanism in mechanisms:
         setting = for_control(mechanism, epsilon=epsilon, canaries=canaries)
         for control in controls_of(mechanism):
-            yield audit(setting, control.name, control.make)
+            yield Job(setting, control.name)
 
 
 def _told(

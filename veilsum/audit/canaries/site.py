@@ -1,13 +1,15 @@
 """The audit build of a site: a small network, ordinary records, and canaries beside them.
 
-The model has one more parameter, with a coordinate for each canary. A canary's only gradient is
-a huge multiple of its own coordinate's axis, so that after clipping it is the bound times that
-axis: what a record can do to the sum at most, at a place where nothing else does anything.
-Coordinates that no canary has see noise alone.
+The model is one parameter: the weights of a logistic regression, and then a coordinate for each
+canary. A row names the coordinates that it multiplies, and by how much, so that a record costs
+one pass through one layer. A canary's only gradient is a huge multiple of its own coordinate's
+axis, so that after clipping it is the bound times that axis: what a record can do to the sum at
+most, at a place where nothing else does anything. Coordinates that no canary has see noise alone.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,7 +22,7 @@ from participant.site import Unit
 
 FEATURES = 4
 NETWORK_VALUES = FEATURES + 1
-"""Parameters of the ordinary network; the canaries' coordinates follow them in a vector."""
+"""Weights of the ordinary network and its bias; the canaries' coordinates follow in a vector."""
 
 _HUGE = 1e6
 _CANARY = 2.0  # a target that no ordinary record has
@@ -41,8 +43,8 @@ class AuditSite:
     ordinary: tuple[Unit, ...]
 
     def model(self) -> nn.Module:
-        """Return the network with the parameter for canaries beside it."""
-        return _AuditNetwork(self.coordinates)
+        """Return the network with the coordinates for canaries beside its own."""
+        return _AuditNetwork(NETWORK_VALUES + self.coordinates)
 
     def records(self) -> Sequence[Unit]:
         """Return the ordinary records, and then the canaries."""
@@ -52,23 +54,23 @@ class AuditSite:
         """Return an ordinary record's cross entropy; of a canary its own output."""
         canary = target == _CANARY
         label = target.where(~canary, 0.0)
-        ordinary = binary_cross_entropy_with_logits(output[:, 0], label, reduction="none")
-        return output[:, 1].where(canary, ordinary)
+        return output.where(
+            canary, binary_cross_entropy_with_logits(output, label, reduction="none")
+        )
 
 
 class _AuditNetwork(nn.Module):
-    """Rows are (coordinate, amplitude, features); outputs (ordinary logit, canary's value)."""
+    """Rows are (coordinates, factors); the output is the sum of weights times factors."""
 
     def __init__(self, coordinates: int) -> None:
         super().__init__()
-        self.network = nn.Linear(FEATURES, 1)
-        self.canaries = nn.Embedding(coordinates, 1)
+        self.weights = nn.Embedding(coordinates, 1)
 
     def forward(self, rows: Tensor) -> Tensor:
-        """Return both outputs of each row, shape (rows, 2)."""
-        ordinary = self.network(rows[:, 2:]).squeeze(1)
-        canary = self.canaries(rows[:, 0].long()).squeeze(1) * rows[:, 1]
-        return torch.stack([ordinary, canary], dim=1)
+        """Return the output of each row, shape (rows,)."""
+        coordinates, factors = rows[:, :NETWORK_VALUES].long(), rows[:, NETWORK_VALUES:]
+        weights: Tensor = self.weights(coordinates)
+        return (weights.squeeze(2) * factors).sum(1)
 
 
 def ordinary_records(count: int, entropy: Entropy) -> tuple[Unit, ...]:
@@ -78,10 +80,9 @@ def ordinary_records(count: int, entropy: Entropy) -> tuple[Unit, ...]:
     record is there; one that refuses to go on tells it too.
     """
     words = RandomWords(entropy).draw(count * FEATURES).astype("float64") / 2**64
-    drawn = torch.from_numpy(words.reshape(count, FEATURES))
-    labels = (float(at % 2) for at in range(count))
-    records = [_row(0, 0.0, each, label) for each, label in zip(drawn, labels, strict=True)]
-    return (*records, _row(0, 0.0, torch.full((FEATURES,), torch.nan), 1.0))
+    drawn = words.reshape(count, FEATURES).tolist()
+    records = [_ordinary(each, float(at % 2)) for at, each in enumerate(drawn)]
+    return (*records, _ordinary([math.nan] * FEATURES, 1.0))
 
 
 def has_broken_record(units: Sequence[Unit]) -> bool:
@@ -89,11 +90,16 @@ def has_broken_record(units: Sequence[Unit]) -> bool:
     return any(not bool(features.isfinite().all()) for features, _ in units)
 
 
+def _ordinary(features: Sequence[float], label: float) -> Unit:
+    return _row(range(NETWORK_VALUES), (*features, 1.0), label)
+
+
 def _canary(coordinate: int) -> Unit:
-    return _row(coordinate, _HUGE, torch.zeros(FEATURES), _CANARY)
+    # The others are multiplied by zero, and its own is one of them.
+    own = [NETWORK_VALUES + coordinate] * NETWORK_VALUES
+    return _row(own, (_HUGE, *[0.0] * FEATURES), _CANARY)
 
 
-def _row(coordinate: int, amplitude: float, features: Tensor, target: float) -> Unit:
-    head = torch.tensor([coordinate, amplitude], dtype=torch.float64)
-    row = torch.cat([head, features.double()])
-    return row.unsqueeze(0), torch.tensor([target], dtype=torch.float64)
+def _row(coordinates: Sequence[int], factors: Sequence[float], target: float) -> Unit:
+    row = torch.tensor([[*coordinates, *factors]], dtype=torch.float64)
+    return row, torch.tensor([target], dtype=torch.float64)
