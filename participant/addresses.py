@@ -9,6 +9,8 @@ import grpc.aio
 
 from privacy.errors import LeaseLost, Standby
 
+from .ending import Ending
+
 _ERROR_CODE: Final = "veilsum-error"
 _NOT_HERE: Final = frozenset({Standby.code, LeaseLost.code})
 
@@ -97,7 +99,11 @@ class Addresses(grpc.aio.Channel):
         return call
 
     async def _watch(self, turn: int, call: Any) -> None:  # noqa: ANN401
-        self._ended(turn, await call.code(), await call.trailing_metadata())
+        ending, code = Ending(call), await call.code()
+        if ending.error is None:
+            self._ended(turn, code, await call.trailing_metadata())
+        else:
+            self._ended(turn, ending.error.code(), ending.error.trailing_metadata())
 
     def _ended(self, turn: int, code: grpc.StatusCode, trailing: Any) -> None:  # noqa: ANN401
         gone = code is grpc.StatusCode.DEADLINE_EXCEEDED or is_elsewhere(code, trailing)

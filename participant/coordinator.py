@@ -40,6 +40,7 @@ from veilsum.v1 import (
     settlement_pb2_grpc,
 )
 
+from .ending import Ending
 from .view import KeyState, LeftOut, Payout, RoundView, View
 from .worker import error_of
 
@@ -329,9 +330,9 @@ class Coordinator:
         """
         # Written step by step, and not from an iterator; the stubs know the latter only.
         call = put()
+        ending = Ending(call)
         part, parts = first, iter(remaining)
         try:
-            # One part at a time: a write that meets the end of its call would hide why it ended.
             while part is not None:
                 async with asyncio.timeout(CHUNK_SECONDS):
                     await call.write(part)
@@ -341,10 +342,12 @@ class Coordinator:
             await call.done_writing()
             async with asyncio.timeout(CALL_SECONDS):
                 await call.read()
-        except (TimeoutError, asyncio.InvalidStateError):
+        except (TimeoutError, asyncio.InvalidStateError) as stopped:
+            if ending.error is not None and not isinstance(stopped, TimeoutError):
+                raise await self.error(ending.error) from None
             raise PeerUnreachable("the coordinator stopped in the middle of an upload") from None
         except grpc.aio.AioRpcError as error:
-            raise await self.error(error) from None
+            raise await self.error(ending.of(error)) from None
         finally:
             call.cancel()
 
@@ -361,6 +364,7 @@ class Coordinator:
         Raises:
             PeerUnreachable: the next part does not come; start again.
         """
+        ending = Ending(stream)
         try:
             seconds = seconds or CHUNK_SECONDS
             while (part := await asyncio.wait_for(stream.read(), seconds)) is not _END:
@@ -368,7 +372,7 @@ class Coordinator:
         except TimeoutError:
             raise PeerUnreachable("the coordinator stopped in the middle of a stream") from None
         except grpc.aio.AioRpcError as error:
-            raise await self.error(error) from None
+            raise await self.error(ending.of(error)) from None
 
     async def error(self, error: grpc.aio.AioRpcError) -> VeilsumError:
         """Return the error that a failed call stands for."""

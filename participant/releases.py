@@ -1,5 +1,6 @@
 """What a site says of its release with every call, and what it asks of the coordinator's."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -41,10 +42,20 @@ class AsksRelease(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-ar
         call = await continuation(client_call_details, request)
         method = client_call_details.method
         name = method.decode() if isinstance(method, bytes) else method
-        if name.startswith(_OURS) and await call.code() is grpc.StatusCode.OK:
+        if name.startswith(_OURS) and await _code(call) is grpc.StatusCode.OK:
             said = dict(await call.trailing_metadata() or ()).get(METADATA, "")
             check_together(RELEASE, "this site", str(said), "the coordinator")
         return call
+
+
+async def _code(call: Any) -> grpc.StatusCode:  # noqa: ANN401
+    try:
+        code: grpc.StatusCode = await call.code()
+    except asyncio.CancelledError:
+        # Who gives up has hold of this wait, and not of the call: it would go on at the other side.
+        call.cancel()
+        raise
+    return code
 
 
 def with_release(credentials: grpc.ChannelCredentials) -> grpc.ChannelCredentials:

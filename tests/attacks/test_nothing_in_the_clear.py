@@ -41,13 +41,14 @@ ALLOWED = {
     "participant/seat/outbox.py": {"open"},
     "participant/seat/parts.py": {"fdopen", "open", "write"},
     "participant/seat/peer.py": {"open"},
+    "participant/send.py": {"write"},
     "participant/unreachable.py": {"write"},
     "participant/wrap.py": {"connect"},
     "veilsum/files.py": {"open", "fdopen", "hardlink_to", "write"},
 }
-"""Keys, ledger and memory; a model read; connections to the coordinator and to the chain, a
-handshake in memory; at a seat the component that travels, encrypted as it came, a seal that is
-opened, and its memory; a sum that a trainer opens; and `DURABLE`."""
+"""Keys, ledger and memory; a model read; connections to the coordinator and to the chain, parts
+of what is in the outbox, a handshake in memory; at a seat the component that travels, encrypted
+as it came, a seal that is opened, and its memory; a sum that a trainer opens; and `DURABLE`."""
 
 DURABLE = {
     "participant/auditing/report.py": "what an auditor found",

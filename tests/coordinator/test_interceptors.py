@@ -15,6 +15,7 @@ from coordinator.interceptors import (
     Refusals,
     Shares,
 )
+from participant.ending import Ending
 from privacy.errors import (
     ConfigError,
     MalformedMessage,
@@ -42,11 +43,14 @@ async def call(certified, service, method, request, kind="unary_unary"):
         channel_of(address, certified, URI) as channel,
     ):
         started = getattr(channel, kind)(f"/veilsum.v1.{method}")(request, timeout=10)
+        # A refusal may overtake what is being sent, and gRPC would not tell it then.
+        ending = Ending(started)
         try:
             if kind.endswith("stream"):
                 return [part async for part in started]
             return await started
-        except grpc.aio.AioRpcError as error:
+        except grpc.aio.AioRpcError as failed:
+            error = ending.of(failed)
             metadata = dict(error.trailing_metadata() or ())
             return error.code(), error.details(), metadata.get("veilsum-error")
 

@@ -8,7 +8,6 @@ coordinator. Every contribution has the same residues, of which only the length 
 import asyncio
 import hashlib
 import os
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -50,6 +49,7 @@ from privacy.sealing import CHUNK_OVERHEAD, ciphertext_digest
 from privacy.signing import Purpose, public_bytes, sign
 from tests import fakes
 from tests.loopback import pem
+from tests.ports import own_port
 from veilsum.federation.children import Children, children
 from veilsum.v1 import contribution_pb2, contribution_pb2_grpc
 
@@ -402,7 +402,7 @@ def _settings(
         settings,
         scheme=config.SchemeSettings(20, 24, max(len(sites), 4), per_chunk),
         model=with_fields(settings.model, dimension=dimension),
-        listen=with_fields(settings.listen, address=f"127.0.0.1:{_free_port()}"),
+        listen=with_fields(settings.listen, address=f"127.0.0.1:{own_port()}"),
         database=database or settings.database,
     )
 
@@ -433,15 +433,3 @@ def _model(dimension: int) -> Iterator[bytes]:
 
 async def _unexplained() -> str:
     return "the coordinator is not reached"
-
-
-def _free_port() -> int:
-    # below the range from which the system takes ports for outgoing connections
-    for port in range(10_000 + os.getpid() % 10_000, 32_000):
-        with socket.socket() as listener:
-            try:
-                listener.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free port")

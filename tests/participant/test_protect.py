@@ -145,11 +145,12 @@ def dies(plan, public_key, mask):
 
 def test_a_process_that_is_killed_is_an_error_that_time_heals(tmp_path):
     """The kernel takes one when memory is short: the round is tried again, with nothing sent."""
+    before = children()
     with pytest.raises(PeerUnreachable, match="nothing has left"):
         protect(LONG, PUBLIC, MASK, long_update(), tmp_path, make=dies, processes=2)
 
     assert len(list(tmp_path.glob("0*"))) < LONG.arithmetic.chunks
-    assert children() == set()
+    assert children() <= before
 
 
 def children():
@@ -185,9 +186,10 @@ def full(plan, public_key, mask):
 
 def test_a_full_disk_in_another_process_comes_back_as_it_is(tmp_path):
     """With what to do about it."""
+    before = children()
     with pytest.raises(StoreUnavailable, match="make room on this disk"):
         protect(LONG, PUBLIC, MASK, long_update(), tmp_path, make=full, processes=2)
-    assert children() == set()
+    assert children() <= before
 
 
 class Notes:

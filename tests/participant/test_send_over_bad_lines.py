@@ -45,6 +45,28 @@ async def test_three_cuts_cost_two_percent(tmp_path):
         assert again < 0.02 * 30 * 16_000_000 / 8
 
 
+@pytest.mark.deep
+@pytest.mark.timeout(0)
+async def test_three_cuts_cost_two_percent_of_64_mib_at_4_mbit_per_second(tmp_path):
+    """All that a line carries counts: frames, TLS and four handshakes beside what goes again."""
+    async with bad_line(tmp_path, chunks=64, ciphertexts=17) as line:
+        size = line.payload
+        line.proxy.bandwidth(4_000_000)
+        line.proxy.latency(0.02, 0.004)
+        line.proxy.cut_after(size // 4, times=3)
+
+        began = time.monotonic()
+        await line.send()
+
+        seconds, more = time.monotonic() - began, line.proxy.sent - size
+        print(
+            f"{size >> 20} MiB, three cuts: {seconds:.0f} s, {more / size:.2%} more than the payload"
+        )
+        assert line.is_committed()
+        assert line.proxy.resets == 3
+        assert more < 0.02 * size
+
+
 async def test_a_line_that_goes_deaf_is_given_up_and_the_upload_goes_on(tmp_path, monkeypatch):
     """As after a laptop's sleep: the connection looks open until nobody answers its pings."""
     sooner = {"grpc.keepalive_time_ms": 2_000, "grpc.http2.ping_timeout_ms": 1_000}

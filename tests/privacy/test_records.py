@@ -57,6 +57,7 @@ def test_every_record_has_a_purpose_of_its_own() -> None:
         Purpose.LEDGER_POLICY,
         Purpose.LEDGER_APPROVAL,
         Purpose.EVIDENCE,
+        Purpose.BACKUP,
     }
 
 

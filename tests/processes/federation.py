@@ -1,9 +1,7 @@
 """A small federation of real processes: real TLS, real keys, real deaths."""
 
 import contextlib
-import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +28,7 @@ from privacy.plan import CKKS, NORM_BOUND_RELEASE, SCORE_RELEASES, SHARES
 from privacy.records import Record
 from privacy.roster import Role, Roster
 from privacy.vectors import dimension, model_digest
+from tests.ports import own_port
 from veilsum.demo.federation import Places
 from veilsum.demo.witness import FOLDER, noted
 from veilsum.federation.children import Children, children
@@ -334,7 +333,7 @@ def federation(
         init(places.site(name), NAME, name, f"Organisation {name}", role=Role.AGGREGATOR)
     roster = found(places, NAME, sorted([*sites, *([auditor] if auditor else []), *seats]))
     with children(places.logs) as family:
-        made = Federation(places, family, tuple(sites), roster, _free_port(), tuple(seats))
+        made = Federation(places, family, tuple(sites), roster, own_port(), tuple(seats))
         made.database = database or places.database
         made._config.write_text(tomlkit.dumps(_coordinator(made, rounds, asked or {})))
         for name in sites:
@@ -351,16 +350,6 @@ def federation(
             if "observer" in vars(made):
                 made.observer.store.close()
     assert left_after(made.mark, 10) == {}
-
-
-def _free_port() -> int:
-    # Below the range from which the system takes ports for outgoing connections: while the
-    # coordinator is down, nobody must sit on its port.
-    for port in range(20_000 + os.getpid() % 10_000, 32_000):
-        with socket.socket() as listener, contextlib.suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no free port")
 
 
 def _coordinator(

@@ -20,8 +20,9 @@ from coordinator.state import Phase
 from privacy import plan
 from privacy.merkle import tree_root
 from privacy.records import Sum
+from tests.ports import own_port
 from tests.postgres import Server, fresh_database
-from tests.processes.federation import CHUNKS, STEP_SECONDS, Federation, _free_port, federation
+from tests.processes.federation import CHUNKS, STEP_SECONDS, Federation, federation
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -162,7 +163,7 @@ def test_who_is_told_to_stop_goes_in_order(story: Story) -> None:
 
 
 def _configure(made: Federation) -> None:
-    port = _free_port_beside(made.port)
+    port = own_port()
     _write_coordinator(made, ONE, "one", made.port)
     _write_coordinator(made, TWO, "two", port)
     for name in SITES:
@@ -188,11 +189,6 @@ def _start(made: Federation, process: str, failpoints: str = "") -> None:
 
 def _config(made: Federation, process: str) -> Path:
     return made.places.coordinator / f"{process}-replica.toml"
-
-
-def _free_port_beside(port: int) -> int:
-    other = _free_port()
-    return other if other != port else port + 1
 
 
 def _is_stopped(pid: int) -> bool:
