@@ -59,9 +59,7 @@ async def test_three_cuts_cost_two_percent_of_64_mib_at_4_mbit_per_second(tmp_pa
         await line.send()
 
         seconds, more = time.monotonic() - began, line.proxy.sent - size
-        print(
-            f"{size >> 20} MiB, three cuts: {seconds:.0f} s, {more / size:.2%} more than the payload"
-        )
+        print(f"{size >> 20} MiB, three cuts: {seconds:.0f} s, {more / size:.2%} more than was due")
         assert line.is_committed()
         assert line.proxy.resets == 3
         assert more < 0.02 * size
