@@ -91,8 +91,10 @@ _OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
     ("grpc.http2.bdp_probe", 0),
-    # what a connection reads into, it keeps as long as it is open: up to 4 MiB each by default
-    ("grpc.experimental.tcp_max_read_chunk_size", 64 << 10),
+    # what a connection reads into, it keeps as long as it is open: unbounded, that is twice the
+    # most it ever had to read at once, hence more the more it carries (max_read_chunk_size does not
+    # bound it)
+    ("grpc.experimental.tcp_max_read_buffer_size", 64 << 10),
     ("grpc.so_reuseport", 0),
     # who was cut off without a word is found out within two minutes, and its credits come back
     ("grpc.keepalive_time_ms", 60_000),

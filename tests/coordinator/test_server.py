@@ -3,15 +3,18 @@
 import asyncio
 import socket
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
 import pytest
+from grpc._cython import cygrpc
 from grpc_health.v1._async import HealthServicer
 
 from coordinator import server
 from coordinator.build import Built
 from coordinator.server import _listen, _scrub, _server, _settle
+from participant import channel
 from privacy.errors import (
     ChainUnavailable,
     ConfigError,
@@ -128,3 +131,16 @@ async def test_a_broken_invariant_ends_the_look_and_the_coordinator(folder):
 
     with pytest.raises(InvariantBroken):
         await asyncio.wait_for(_scrub(Built(None, service, None, -1)), 5)
+
+
+@pytest.mark.parametrize("option", sorted({**dict(server._OPTIONS), **dict(channel._OPTIONS)}))
+def test_grpc_knows_an_option_that_it_is_given(option):
+    """It says nothing of one that it does not know, and goes on without the bound."""
+    library = Path(cygrpc.__file__).read_bytes()
+
+    assert option.encode() + b"\0" in library
+
+
+def test_a_connection_keeps_little_of_what_it_reads_into():
+    """Of a hundred sites that send for hours, more is more than all chunks that are under way."""
+    assert dict(server._OPTIONS)["grpc.experimental.tcp_max_read_buffer_size"] <= 64 << 10
