@@ -31,9 +31,8 @@ setup: $(INSTALLED) ## Make .venv with the locked dependencies and the project
 demo: $(INSTALLED) ## Run a whole federation on this machine
 	$(BIN)/veilsum demo
 
-# As many tests at a time as this process may use cores; a file's tests stay together, in order.
-test: $(INSTALLED) ## Unit, law and process tests: pip's packages alone, on all cores; about ten minutes on two
-	$(BIN)/python -m pytest -n $$(nproc) --dist loadfile -m "not integration and not deep and not fuzz" $(PYTEST_ARGS)
+test: $(INSTALLED) ## Unit, law and process tests: pip's packages alone, about twenty minutes
+	$(BIN)/python -m pytest -m "not integration and not deep and not fuzz" $(PYTEST_ARGS)
 
 integration: $(INSTALLED) ## Tests that need tools from outside pip
 	$(BIN)/python -m pytest -m integration $(PYTEST_ARGS)

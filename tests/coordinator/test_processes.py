@@ -15,6 +15,7 @@ import pytest
 from coordinator import engine
 from coordinator import object_names as names
 from coordinator.adapters import processes
+from coordinator.adapters.children import Child
 from coordinator.adapters.objects import open_objects
 from coordinator.adapters.objects_at import open_objects_at
 from coordinator.adapters.processes import LocalProcesses
@@ -61,7 +62,8 @@ def go_on():
 
 
 def workers():
-    return [child.pid for child in multiprocessing.active_children()]
+    # Other modules keep processes of theirs from test to test.
+    return [each.pid for each in multiprocessing.active_children() if isinstance(each, Child)]
 
 
 @contextmanager

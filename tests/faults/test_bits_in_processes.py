@@ -13,7 +13,7 @@ from tests.faults.flips import Flip
 from tests.faults.killing import LIMITS, PATIENT, check_nothing_was_lost
 from tests.processes.federation import STEP_SECONDS, Federation, federation
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(300)]
 
 SITES = ("site-a", "site-b", "site-c")
 

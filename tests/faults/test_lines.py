@@ -14,7 +14,7 @@ from tests.faults.killing import LIMITS, PATIENT, check_nothing_was_lost
 from tests.processes.federation import Federation, federation
 from tests.toxic import Toxic, toxic
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(300)]
 
 SITES = ("site-a", "site-b", "site-c")
 SEATS = ("seat-1", "seat-2", "seat-3")

@@ -27,7 +27,7 @@ from participant.patience import Patience
 from privacy.errors import Unavailable
 from tests.processes.federation import Federation, federation
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.deep, pytest.mark.timeout(300)]
 
 MEMBERS = tuple(f"site-{number:02}" for number in range(36))
 BACK_SECONDS = 30.0

@@ -13,7 +13,7 @@ from tests.processes.federation import Federation, federation
 from tests.s3 import Server
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.deep,
     pytest.mark.timeout(300),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a cluster another account"),
 ]

@@ -72,7 +72,7 @@ def run_to_the_loss(made: Federation) -> Lost:
     return Lost(made, settings, backup)
 
 
-@pytest.mark.parametrize("scheme", sorted(SEATS))
+@pytest.mark.parametrize("scheme", ["ckks", pytest.param("shares", marks=pytest.mark.deep)])
 def test_a_restored_coordinator_goes_on_from_what_sites_remember(tmp_path, scheme):
     """Round 2 was after the backup: it is learnt again, and round 3 or a later one is the third."""
     with federation(tmp_path, seats=SEATS[scheme], wanted=3) as made:

@@ -15,8 +15,16 @@ from veilsum.audit.canaries.result import PrivacyAudit, Verdict
 
 from .small_audit import DISTRIBUTED, SETTINGS, keys
 
+SLOW = ("half of the noise", "clipped at three times the bound", "one seed for all sites")
+
 EACH_CONTROL = [
-    pytest.param(mechanism, control, id=f"{mechanism} {control.name}")
+    pytest.param(
+        mechanism,
+        control,
+        id=f"{mechanism} {control.name}",
+        # A site's own training for each unit is what takes long; `--controls` shows all of them.
+        marks=[pytest.mark.deep] if control.name in SLOW and mechanism is Mechanism.LOCAL else [],
+    )
     for mechanism in Mechanism
     for control in controls_of(mechanism)
 ]
