@@ -169,7 +169,7 @@ class Guard(ServerInterceptor):
                 share.carry(request)
                 async with aclosing(inner(request, context)) as parts:
                     async for part in parts:
-                        await context.write(part)
+                        await _write(context, part)
             except asyncio.CancelledError as error:
                 if GAVE_WAY not in error.args:
                     raise
@@ -213,6 +213,21 @@ def _meet(context: Context) -> None:
     context.set_trailing_metadata(((METADATA, RELEASE),))
     said = dict(context.invocation_metadata() or ()).get(METADATA, "")
     check_together(RELEASE, "the coordinator", str(said), "this site")
+
+
+async def _write(context: Context, message: Any) -> None:  # noqa: ANN401
+    """Write a message of a stream.
+
+    Raises:
+        CancelledError: the caller is gone, which is no fault of ours and which nobody is told.
+    """
+    try:
+        await context.write(message)
+    except Exception as error:
+        # gRPC's own class for it has no public name.
+        if type(error).__name__ != "ExecuteBatchError":
+            raise
+        raise asyncio.CancelledError from error
 
 
 async def _answer(context: Context, method: str, error: Exception, refusals: Refusals) -> NoReturn:
