@@ -17,21 +17,21 @@ from privacy.roster import Role, Roster
 from privacy.schemes.shares.layout import SEATS
 from veilsum.files import hold, read_file, read_secret
 
-from . import plan
-from .adapters.database import open_database
-from .adapters.engines import engine_of
-from .adapters.leases import SqlFence, SqlLeases
-from .adapters.objects_at import open_objects_at
-from .adapters.store import open_store
-from .capacity import check_members, check_trainers
+from .adapters.engines.engines import engine_of
+from .adapters.objects.objects_at import open_objects_at
+from .adapters.sql.database import open_database
+from .adapters.sql.leases import SqlFence, SqlLeases
+from .adapters.sql.store import open_store
 from .config import Settings
 from .keys import load_signing_key
-from .lease import Lease
-from .leased_objects import LeasedObjects
-from .progress import Progress
-from .rosters import Rosters
+from .members.capacity import check_members, check_trainers
+from .members.rosters import Rosters
+from .replicas.lease import Lease
+from .replicas.leased_objects import LeasedObjects
+from .rounds import plan
+from .rounds.progress import Progress
 from .service import Service
-from .settlement import Settlement
+from .settling.settlement import Settlement
 
 _PROBED: Final = "readiness"
 

@@ -36,18 +36,20 @@ from veilsum.v1 import (
     settlement_pb2_grpc,
 )
 
-from .authorise import Permissions, required_callers
 from .build import Built, Term, build, check, is_shared, open_leases
 from .config import ReplicaSettings, Settings
-from .credits import Transfers
-from .gate import Gate, StandingBy
-from .health import Health, open_door
-from .interceptors import Guard
-from .invariants import stop_process
-from .lease import Lease, Renewing, Turn, holder_of
-from .scrub import PASS_SECONDS
-from .seat_servicer import RelayServicer, SeatServicer
-from .servicer import (
+from .replicas.gate import Gate, StandingBy
+from .replicas.lease import Lease, Renewing, Turn, holder_of
+from .rounds.invariants import stop_process
+from .rounds.watch import Watch
+from .stop import Stop
+from .upkeep.scrub import PASS_SECONDS
+from .wire.authorise import Permissions, required_callers
+from .wire.credits import Transfers
+from .wire.health import Health, open_door
+from .wire.interceptors import Guard
+from .wire.seat_servicer import RelayServicer, SeatServicer
+from .wire.servicer import (
     CohortServicer,
     ContributionServicer,
     EnrolmentServicer,
@@ -55,10 +57,8 @@ from .servicer import (
     RoundServicer,
     SettlementServicer,
 )
-from .stop import Stop
-from .threads import apart, bound_calls
-from .tls import RefuseWeakTls, ServerInterceptor, server_credentials
-from .watch import Watch
+from .wire.threads import apart, bound_calls
+from .wire.tls import RefuseWeakTls, ServerInterceptor, server_credentials
 
 log = structlog.get_logger()
 

@@ -23,32 +23,32 @@ from privacy.records import Release
 from privacy.roster import Roster
 from privacy.signing import Purpose
 
-from . import plan as planning
-from . import programme, seated
-from . import round as machine
-from .aggregate import Fold
 from .archive import Archive
-from .arrivals import Arrivals
 from .config import Settings
-from .contributions import Contributions
-from .engine import Engine
-from .folding import Folding
-from .keying import Keying
-from .models import Models
-from .moving import Moving
+from .fold.aggregate import Fold
+from .fold.engine import Engine
+from .fold.folding import Folding
+from .intake.arrivals import Arrivals
+from .intake.contributions import Contributions
+from .members.relay import Relay
+from .members.rosters import Rosters
+from .opening.keying import Keying
+from .opening.models import Models
+from .opening.sums import Sums
 from .ports import ObjectStore, Store
-from .progress import Progress
-from .relay import Relay
-from .retention import Demands, Retention, nobody_demands
-from .rosters import Rosters
-from .rounds import Rounds
-from .scrub import Scrub
-from .seats import Seats
-from .starts import LONGEST_SILENCE_SECONDS, Starts
-from .state import Phase, Round, Rules
-from .statements import Statements
-from .sums import Sums
-from .upgrade import abandon_other_scheme, abandon_unreadable
+from .rounds import plan as planning
+from .rounds import programme, seated
+from .rounds import round as machine
+from .rounds.moving import Moving
+from .rounds.progress import Progress
+from .rounds.standing import Rounds
+from .rounds.state import Phase, Round, Rules
+from .rounds.upgrade import abandon_other_scheme, abandon_unreadable
+from .seats.serving import Seats
+from .seats.starts import LONGEST_SILENCE_SECONDS, Starts
+from .seats.statements import Statements
+from .upkeep.retention import Demands, Retention, nobody_demands
+from .upkeep.scrub import Scrub
 
 log = structlog.get_logger()
 

@@ -40,12 +40,13 @@ class Spend:
     def __post_init__(self) -> None:
         if len(self.at_orders) != len(ORDERS):
             raise UnsafeParameters(f"{len(self.at_orders)} amounts for {len(ORDERS)} orders")
-        if not all(amount.is_finite() and 0 <= amount <= _LARGEST for amount in self.at_orders):
+        amounts = self.at_orders
+        if not all(map(Decimal.is_finite, amounts)) or min(amounts) < 0 or max(amounts) > _LARGEST:
             raise UnsafeParameters(f"a spend has amounts from 0 to {_LARGEST:.0E} nats, all finite")
 
     def __add__(self, other: "Spend") -> "Spend":
-        pairs = zip(self.at_orders, other.at_orders, strict=True)
-        return Spend(tuple(_EXACT.add(mine, theirs) for mine, theirs in pairs))
+        # both have as many; one of these for each row and view is most of what a check costs
+        return Spend(tuple(map(_EXACT.add, self.at_orders, other.at_orders)))
 
     def times(self, count: int) -> "Spend":
         """Return the spend of `count` equal ones, 0 or more, exactly."""
@@ -169,10 +170,11 @@ class Budget:
         Raises:
             BudgetExhausted: it does not; nothing has happened.
         """
-        spent = self.charged().epsilon(self.delta)
-        after = (self.charged() + spend).epsilon(self.delta)
+        charged = self.charged()
+        after = (charged + spend).epsilon(self.delta)
         # written so that a NaN would be refused
         if not after <= self.limit_epsilon:
+            spent = charged.epsilon(self.delta)
             cost, limit = after - spent, self.limit_epsilon
             raise BudgetExhausted(spent=spent, cost=cost, limit=limit, view=self.view)
 

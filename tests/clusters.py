@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from coordinator.adapters.cluster_access import ClusterAccess, environment
+from coordinator.adapters.engines.cluster_access import ClusterAccess, environment
 from coordinator.config import DriverSettings, EngineTls, S3Access
 from tests.loopback import HOUR, pem, utc_now
 

@@ -5,9 +5,9 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import coordinator.round as machine
-from coordinator import seated, state
-from coordinator.round import TRANSITIONS, Phase
+import coordinator.rounds.round as machine
+from coordinator.rounds import seated, state
+from coordinator.rounds.round import TRANSITIONS, Phase
 
 
 def mermaid() -> str:

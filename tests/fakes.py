@@ -10,10 +10,10 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from coordinator import config
-from coordinator import plan as planning
-from coordinator.engine import OneProcess
-from coordinator.progress import Progress
-from coordinator.rosters import Rosters
+from coordinator.fold.engine import OneProcess
+from coordinator.members.rosters import Rosters
+from coordinator.rounds import plan as planning
+from coordinator.rounds.progress import Progress
 from coordinator.service import Service
 from privacy import canonical
 from privacy.accounting import NeighbouringRelation, UnitOfPrivacy

@@ -21,7 +21,7 @@ from coordinator.adapters.authority import (
     certify_participant,
     make_authority,
 )
-from coordinator.tls import RefuseWeakTls, peer_identity, server_credentials
+from coordinator.wire.tls import RefuseWeakTls, peer_identity, server_credentials
 from participant.keys import SiteKeys, certificate_request, generate_keys
 from participant.tls import SiteCertificate
 

@@ -26,7 +26,7 @@ from privacy.identifiers import Digest, sha256_hex
 from privacy.signing import Purpose, sign, verify
 from veilsum.files import Draft, disk_errors
 
-from .rows import Row
+from .sql.rows import Row
 
 FORMAT: Final = "veilsum-backup/1"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from eth_account.signers.local import LocalAccount
 from web3.contract.contract import Contract
 
-from coordinator.settle import Head, Statement, Terms, programme_of
+from coordinator.settling.settle import Head, Statement, Terms, programme_of
 from privacy.errors import IllegalEvent, WrongContext
 from privacy.payouts import Domain
 from veilsum.chain.compiled import load

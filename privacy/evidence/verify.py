@@ -31,6 +31,7 @@ from .bundle import (
     is_bundle,
     lines_of,
 )
+from .changed import find_changed
 from .finding import Finding, Outcome, outcome_of
 from .limits import AuditPolicy
 from .papers import Papers, read_papers
@@ -126,7 +127,8 @@ def verify(
     read, found = read_bundle(text)
     if read is None:
         return Verdict(found)
-    checked = check_whole(text, read, keys)
+    look = check_whole if _is_sealed(text, read) else _check_changed
+    checked = look(text, read, keys)
     verdict = _verify(checked, policy, keys, others, paid, second)
     return replace(verdict, not_asked=tuple(_not_asked(checked, policy, keys, others, paid)))
 
@@ -180,27 +182,55 @@ def read_bundle(text: bytes) -> tuple[Bundle | None, tuple[Finding, ...]]:
 
 def check_whole(text: bytes, bundle: Bundle, keys: Keys | None) -> Checked:
     """Return a bundle with what its bytes, signatures and chain do not bear out."""
+    trust = _trusted(bundle, keys)
+    if isinstance(trust, Finding):
+        return _of_nobody(bundle, trust)
     papers = Papers()
+    # Where the seal is broken, what rows cost is no question any more.
+    replayed = replay(bundle, trust, amounts=_is_sealed(text, bundle))
+    found = (*replayed.findings, *read_papers(bundle, trust, papers))
+    return _with_seal(text, Checked(bundle, trust, replayed, papers, found))
+
+
+def _check_changed(text: bytes, bundle: Bundle, keys: Keys | None) -> Checked:
+    """Return a bundle whose seal is broken, with the entries that broke it; never a sound one.
+
+    What its rows say is not looked at: for that somebody has to hand in a bundle that is whole.
+    """
+    trust = _trusted(bundle, keys)
+    if isinstance(trust, Finding):
+        return _of_nobody(bundle, trust)
+    changed = find_changed(bundle, trust)
+    checked = Checked(bundle, trust, changed.replayed, changed.papers, changed.findings)
+    return _with_seal(text, checked)
+
+
+def _with_seal(text: bytes, checked: Checked) -> Checked:
+    found = checked.findings
+    missing = missing_rosters(checked.bundle)
+    if missing:
+        found = (*found, Finding(Outcome.INCOMPLETE, 0, missing))
+    if outcome_of(found) is not Outcome.TAMPERED:
+        # Last, because what stands above names the entry, and this cannot.
+        found = (*found, *_sealed(text, checked.bundle, checked.replayed))
+    return replace(checked, findings=found)
+
+
+def _trusted(bundle: Bundle, keys: Keys | None) -> Trust | Finding:
+    """Return whose keys count, or why that cannot be told."""
     at = next((place for place, _ in bundle.documents(Purpose.ROSTER)), 1)
     try:
         trust = trust_in(bundle, keys)
         at = 1
         check_head(bundle, trust)
     except VeilsumError as error:
-        nobody = Trust((), {})
-        finding = Finding(Outcome.TAMPERED, at, f"whose keys count: {error}")
-        unpriced = replay(bundle, nobody, amounts=False)
-        return Checked(bundle, nobody, unpriced, papers, (finding,))
-    # Where the seal is broken, what rows cost is no question any more: which byte, and soon.
-    replayed = replay(bundle, trust, amounts=_is_sealed(text, bundle))
-    found = [*replayed.findings, *read_papers(bundle, trust, papers)]
-    missing = missing_rosters(bundle)
-    if missing:
-        found.append(Finding(Outcome.INCOMPLETE, 0, missing))
-    if outcome_of(found) is not Outcome.TAMPERED:
-        # Last, because what stands above names the entry, and this cannot.
-        found += _sealed(text, bundle, replayed)
-    return Checked(bundle, trust, replayed, papers, tuple(found))
+        return Finding(Outcome.TAMPERED, at, f"whose keys count: {error}")
+    return trust
+
+
+def _of_nobody(bundle: Bundle, why: Finding) -> Checked:
+    nobody = Trust((), {})
+    return Checked(bundle, nobody, replay(bundle, nobody, amounts=False), Papers(), (why,))
 
 
 def _is_sealed(text: bytes, bundle: Bundle) -> bool:

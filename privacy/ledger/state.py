@@ -227,8 +227,10 @@ def check_limits(state: LedgerState, row: Row, limits: SpendLimits | None = None
     Raises:
         BudgetExhausted: it does not fit, in one of the views.
     """
+    if row.rdp is None:
+        return
     allowed = limits or state.standing.limits()
-    if row.rdp is None or allowed is None:
+    if allowed is None:
         return
     costs, budgets = costs_from(row.rdp), state.budgets(row.dataset.id, allowed)
     if row.type is RowType.RESERVE:

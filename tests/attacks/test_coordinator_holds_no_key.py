@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from coordinator.adapters.objects import open_objects
+from coordinator.adapters.objects.files import open_objects
 from coordinator.object_names import public_key, sealed_secret
-from coordinator.state import Phase, Round
+from coordinator.rounds.state import Phase, Round
 from participant import keying
 from participant.keys import SiteKeys, load_keys
 from participant.memory import Memory

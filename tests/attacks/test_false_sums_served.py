@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-import coordinator.addition
-from coordinator.state import Phase
+import coordinator.fold.addition
+from coordinator.rounds.state import Phase
 from participant.auditing.auditor import Auditor
 from participant.auditing.config import AuditorConfig, AuditorPolicy
 from participant.auditing.memory import AuditMemory
@@ -68,7 +68,7 @@ def honest():
 
 @pytest.fixture
 def lying(monkeypatch):
-    monkeypatch.setattr(coordinator.addition, "CkksCombiner", Lying)
+    monkeypatch.setattr(coordinator.fold.addition, "CkksCombiner", Lying)
     return added_up()
 
 

@@ -10,8 +10,8 @@ import sys
 import grpc
 import pytest
 
-from coordinator import tls
 from coordinator.adapters.authority import make_authority
+from coordinator.wire import tls
 from participant.channel import open_channel
 from participant.tls import SiteCertificate
 from privacy.errors import ConfigError

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from coordinator.adapters.store import open_store
+from coordinator.adapters.sql.store import open_store
 from participant.ledger import store
 from privacy.errors import ConfigError, MissingDependency, StoreUnavailable
 from privacy.evidence.bundle import LARGEST_BUNDLE, Document, Head, RowLine

@@ -8,7 +8,7 @@ from pathlib import Path
 from eth_account.signers.local import LocalAccount
 
 from coordinator.adapters.chain import SettlementChain, attach, deploy
-from coordinator.settle import Statement, Terms, earned, statement
+from coordinator.settling.settle import Statement, Terms, earned, statement
 from veilsum.chain.compiled import load
 from veilsum.chain.endpoint import Endpoint, connect
 from veilsum.chain.journal import FolderJournal

@@ -10,7 +10,7 @@ from eth_utils.abi import abi_to_signature, function_signature_to_4byte_selector
 from web3 import Web3
 from web3.contract.contract import Contract, ContractFunction
 
-from coordinator.settle import Head, Statement, Terms, programme_of, statement
+from coordinator.settling.settle import Head, Statement, Terms, programme_of, statement
 from privacy.payouts import Domain, Entitlement
 from veilsum.chain.compiled import Artefact, load, parse
 

@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from coordinator.settle import Terms, programme_of
+from coordinator.settling.settle import Terms, programme_of
 from privacy.payouts import Domain, leaf
 from tests.contracts.settling import Chain, Programme
 

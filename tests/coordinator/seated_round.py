@@ -9,13 +9,13 @@ from msgspec.structs import replace
 from coordinator import config
 from coordinator import object_names as names
 from coordinator.archive import Archive
-from coordinator.moving import Moving
-from coordinator.progress import Progress
-from coordinator.rosters import Rosters
-from coordinator.rounds import Rounds
-from coordinator.seated import Frozen, Nominated
-from coordinator.seats import Seats
-from coordinator.state import Phase, Round, Rules
+from coordinator.members.rosters import Rosters
+from coordinator.rounds.moving import Moving
+from coordinator.rounds.progress import Progress
+from coordinator.rounds.seated import Frozen, Nominated
+from coordinator.rounds.standing import Rounds
+from coordinator.rounds.state import Phase, Round, Rules
+from coordinator.seats.serving import Seats
 from privacy import canonical
 from privacy.arithmetic import Arithmetic, ModulusRange
 from privacy.documents import Signed, pack

@@ -8,9 +8,9 @@ from grpc_health.v1._async import HealthServicer
 
 from coordinator.build import Built
 from coordinator.config import Settings
-from coordinator.gate import Gate
+from coordinator.replicas.gate import Gate
 from coordinator.server import _server
-from coordinator.tls import server_credentials
+from coordinator.wire.tls import server_credentials
 from participant.channel import open_channel
 from tests import fakes
 from tests.loopback import Federation

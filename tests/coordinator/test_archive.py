@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from coordinator.archive import NAMED_BY_DIGEST, Archive, with_signatures
-from coordinator.state import Phase
+from coordinator.rounds.state import Phase
 from privacy import plan as plans
 from privacy.documents import Signed, pack
 from privacy.errors import ConfigError

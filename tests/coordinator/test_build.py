@@ -5,11 +5,12 @@ import os
 import msgspec
 import pytest
 
-from coordinator import capacity, config
+from coordinator import config
 from coordinator.build import Term, build, check, open_leases
 from coordinator.keys import make_signing_key
-from coordinator.lease import Lease
-from coordinator.leased_objects import LeasedObjects
+from coordinator.members import capacity
+from coordinator.replicas.lease import Lease
+from coordinator.replicas.leased_objects import LeasedObjects
 from privacy import canonical
 from privacy.errors import (
     ConfigError,

@@ -15,7 +15,7 @@ import grpc
 import msgspec
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from coordinator.adapters.store import open_store
+from coordinator.adapters.sql.store import open_store
 from coordinator.stop import EXIT_LATE, LATEST_SECONDS
 from participant.channel import open_channel
 from privacy import canonical

@@ -7,13 +7,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from coordinator import object_names as names
-from coordinator import round as machine
-from coordinator.accept import Offset
-from coordinator.adapters.objects import open_objects
-from coordinator.adapters.store import open_store
-from coordinator.health import STUCK_SECONDS
-from coordinator.programme import ABORTS_BEFORE_HALT
-from coordinator.state import Phase
+from coordinator.adapters.objects.files import open_objects
+from coordinator.adapters.sql.store import open_store
+from coordinator.intake.accept import Offset
+from coordinator.rounds import round as machine
+from coordinator.rounds.programme import ABORTS_BEFORE_HALT
+from coordinator.rounds.state import Phase
+from coordinator.wire.health import STUCK_SECONDS
 from privacy import canonical
 from privacy.documents import check_signer
 from privacy.errors import (

@@ -21,13 +21,13 @@ import tomlkit
 from msgspec.structs import replace as with_fields
 
 from coordinator import config
-from coordinator import plan as planning
 from coordinator.adapters.authority import (
     Authority,
     certify_coordinator,
     certify_participant,
     make_authority,
 )
+from coordinator.rounds import plan as planning
 from participant.channel import open_channel
 from participant.coordinator import Coordinator
 from participant.keys import certificate_request, generate_keys

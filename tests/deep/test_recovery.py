@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace as with_fields
 
-from coordinator.adapters.objects import open_objects
-from coordinator.adapters.store import open_store
+from coordinator.adapters.objects.files import open_objects
+from coordinator.adapters.sql.store import open_store
 from tests import fakes
 from tests.deep import simulated
 

@@ -15,7 +15,7 @@ from datetime import datetime
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from coordinator.state import Phase
+from coordinator.rounds.state import Phase
 from participant.keys import load_keys
 from participant.tls import SiteCertificate, channel_credentials
 from privacy.initial import initial_vector

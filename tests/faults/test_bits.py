@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from coordinator.adapters.objects import open_objects
-from coordinator.adapters.store import open_store
-from coordinator.state import Phase
+from coordinator.adapters.objects.files import open_objects
+from coordinator.adapters.sql.store import open_store
+from coordinator.rounds.state import Phase
 from participant.outbox import Outbox
 from participant.seat.memory import SeatMemory
 from privacy import canonical

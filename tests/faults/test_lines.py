@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.state import Phase
+from coordinator.rounds.state import Phase
 from tests.faults.killing import LIMITS, PATIENT, check_nothing_was_lost
 from tests.processes.federation import Federation, federation
 from tests.toxic import Toxic, toxic

@@ -7,9 +7,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
-from coordinator.adapters.store import open_store
+from coordinator.adapters.sql.store import open_store
 from coordinator.archive import Archive
-from coordinator.state import Phase, Round, Rules
+from coordinator.rounds.state import Phase, Round, Rules
 from participant.auditing.report import Reports
 from privacy import canonical
 from privacy.errors import ConfigError

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from coordinator import round as machine
-from coordinator.adapters.store import open_store
-from coordinator.state import Phase, Round, Rules
+from coordinator.adapters.sql.store import open_store
+from coordinator.rounds import round as machine
+from coordinator.rounds.state import Phase, Round, Rules
 from tests import fakes
 from veilsum.federation.observe import Observer, events, observe
 

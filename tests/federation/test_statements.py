@@ -7,10 +7,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
-from coordinator.adapters.store import open_store
+from coordinator.adapters.sql.store import open_store
 from coordinator.archive import Archive
-from coordinator.scores import scores_kind
-from coordinator.state import Judgement, Phase, Round, Rules, Stated
+from coordinator.rounds.state import Judgement, Phase, Round, Rules, Stated
+from coordinator.seats.scores import scores_kind
 from privacy import canonical
 from privacy.documents import Signed
 from privacy.records import (

@@ -180,7 +180,7 @@ journal, body = FolderJournal(folder), Path(body).read_bytes()
 
 COMMIT = """
 from coordinator.adapters.chain import attach
-from coordinator.settle import Statement
+from coordinator.settling.settle import Statement
 made = msgspec.json.decode(body, type=Statement)
 attach(endpoint, key(folder, "coordinator"), journal, address).commit(made)
 """

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
-from coordinator.adapters import postgres
+from coordinator.adapters.sql import postgres
 from tests import postgres as servers
 from tests.loopback import make_federation
 from tests.missing_tools import missing

@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import grpc
 import pytest
 
-from coordinator.gate import StandingBy, turn_away
-from coordinator.tls import server_credentials
+from coordinator.replicas.gate import StandingBy, turn_away
+from coordinator.wire.tls import server_credentials
 from participant.addresses import Addresses
 from participant.channel import open_channel
 from tests.loopback import make_federation, new_keys

@@ -6,9 +6,10 @@ import time
 import grpc.aio
 import pytest
 
-from coordinator import interceptors, server
-from coordinator.credits import Transfers
-from coordinator.interceptors import Shares
+from coordinator import server
+from coordinator.wire import interceptors
+from coordinator.wire.credits import Transfers
+from coordinator.wire.interceptors import Shares
 from participant.addresses import Addresses
 from participant.channel import open_channel
 from tests import fakes

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from coordinator.servicer import ContributionServicer
+from coordinator.wire.servicer import ContributionServicer
 from participant import channel
 from participant.window import LEAST_PART
 from tests.participant.bad_line import bad_line

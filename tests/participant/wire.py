@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from coordinator.interceptors import Refusals, _answer
+from coordinator.wire.interceptors import Refusals, _answer
 from participant.coordinator import Coordinator
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from coordinator.status import STATUSES, status_of
+from coordinator.wire.status import STATUSES, status_of
 from privacy import errors
 from privacy.errors import BudgetExhausted, InternalError, VeilsumError
 

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from coordinator.round import AnyEffect
+from coordinator.rounds.round import AnyEffect
 from privacy.errors import ConfigError
 from privacy.failpoints import NAMES, PLACES, Failpoints, parse
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 import tomlkit
 
-from coordinator.state import Phase, Round
+from coordinator.rounds.state import Phase, Round
 from participant.config import limits_of, read
 from participant.init import init
 from participant.keys import load_keys

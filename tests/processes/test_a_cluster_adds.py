@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import tomlkit
 
-from coordinator.state import Phase
+from coordinator.rounds.state import Phase
 from tests.clusters import Cluster, cluster
 from tests.processes.federation import Federation, federation
 from tests.s3 import Server

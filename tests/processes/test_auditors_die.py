@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from coordinator.state import Phase
+from coordinator.rounds.state import Phase
 from participant.auditing.memory import AuditMemory
 from tests.processes.federation import Federation, federation
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.adapters.objects import open_objects
+from coordinator.adapters.objects.files import open_objects
 from coordinator.object_names import contribution_chunk
 from privacy.initial import initial_vector
 from privacy.records import Release

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from coordinator.state import Phase, Round
+from coordinator.rounds.state import Phase, Round
 from privacy.records import KeyRecord, SealedModel
 from tests.processes.federation import Federation, federation
 

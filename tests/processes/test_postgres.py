@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-from coordinator.adapters import schema
-from coordinator.state import Phase
+from coordinator.adapters.sql import schema
+from coordinator.rounds.state import Phase
 from veilsum.federation.observe import observe
 
 from .federation import federation

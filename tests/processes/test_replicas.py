@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import tomlkit
 
-from coordinator.adapters.objects import LocalObjects
-from coordinator.addition import ChunkTask, add_chunk
-from coordinator.state import Phase
+from coordinator.adapters.objects.files import LocalObjects
+from coordinator.fold.addition import ChunkTask, add_chunk
+from coordinator.rounds.state import Phase
 from privacy import plan
 from privacy.merkle import tree_root
 from privacy.records import Sum

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from coordinator.config import Settings, read
-from coordinator.state import Phase
+from coordinator.rounds.state import Phase
 from veilsum.cli import app
 
 from .federation import Federation, federation

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from coordinator import round as machine
 from coordinator.archive import Archive
 from coordinator.keys import load_signing_key
-from coordinator.state import LeftOut, Phase, Round
+from coordinator.rounds import round as machine
+from coordinator.rounds.state import LeftOut, Phase, Round
 from participant.seat.memory import SeatMemory
 from privacy import canonical
 from privacy.documents import unpack

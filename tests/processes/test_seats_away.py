@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from coordinator.state import Phase, Round
+from coordinator.rounds.state import Phase, Round
 from participant.seat.memory import SeatMemory
 from participant.seat.outbox import FOLDER, SumOutbox
 from privacy import canonical

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from coordinator.state import Phase
+from coordinator.rounds.state import Phase
 from tests.processes.federation import Federation, federation
 from veilsum.federation.statements import Statements
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from coordinator.object_names import contribution_chunk, sealed_part
-from coordinator.state import LeftOut, Phase, Round
+from coordinator.rounds.state import LeftOut, Phase, Round
 from tests.processes.doubles.hostile_site import MISLED, UNCLIPPED, UNMATCHED
 from tests.processes.federation import CHUNKS, Federation, federation
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import tomlkit
 
-from coordinator.state import Phase, Round
+from coordinator.rounds.state import Phase, Round
 from participant.auditing.agent import DISPUTES
 from participant.auditing.report import read_dispute
 from privacy.records import DisputeReport

@@ -12,8 +12,8 @@ from pathlib import Path
 import structlog
 
 import coordinator  # noqa: F401  before grpc, which what follows may import
-from coordinator import round as machine
-from coordinator.state import Phase
+from coordinator.rounds import round as machine
+from coordinator.rounds.state import Phase
 from privacy import errors
 from tests.simulation import operations as ops
 from tests.simulation.run import FAILPOINTS, Outcome, live_through, replay

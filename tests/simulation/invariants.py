@@ -10,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 
 from coordinator import object_names as names
-from coordinator import round as machine
-from coordinator.state import Phase, Round
+from coordinator.rounds import round as machine
+from coordinator.rounds.state import Phase, Round
 from privacy import documents
 from privacy.certificate import check_certificate
 from privacy.errors import VeilsumError

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coordinator import round as machine
-from coordinator.state import Phase, Round
+from coordinator.rounds import round as machine
+from coordinator.rounds.state import Phase, Round
 from tests.coordinator.seated_round import SEATS
 from tests.fakes import ABANDON_SECONDS, OPENERS, PROGRESS_SECONDS, SITES
 from tests.simulation import operations as ops

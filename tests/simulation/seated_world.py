@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from coordinator import config
-from coordinator.state import Phase, Round
+from coordinator.rounds.state import Phase, Round
 from participant.frozen import check_frozen_cohort
 from participant.seat.judging import check_candidates
 from privacy import canonical

@@ -11,17 +11,19 @@ import pytest
 import structlog
 from msgspec.structs import replace
 
-from coordinator import round as machine
-from coordinator import rounds as saving
-from coordinator import seated, statements, sums
-from coordinator.aggregate import Fold
 from coordinator.archive import Archive
-from coordinator.disputes import Disputes
-from coordinator.parts import Parts
-from coordinator.round import Aggregate, Committed, Quiet, ReleaseSigned
-from coordinator.sealed_sums import SealedSums
-from coordinator.state import Phase
-from coordinator.sums import Sums
+from coordinator.fold.aggregate import Fold
+from coordinator.opening import sums
+from coordinator.opening.sums import Sums
+from coordinator.rounds import round as machine
+from coordinator.rounds import seated
+from coordinator.rounds import standing as saving
+from coordinator.rounds.round import Aggregate, Committed, Quiet, ReleaseSigned
+from coordinator.rounds.state import Phase
+from coordinator.seats import statements
+from coordinator.seats.disputes import Disputes
+from coordinator.seats.parts import Parts
+from coordinator.seats.sealed_sums import SealedSums
 from privacy.errors import NotYet
 from privacy.records import Cohort
 from tests.coordinator.memory_store import MemoryObjects, MemoryStore
@@ -35,10 +37,10 @@ from tests.source_tree import ROOT
 
 HISTORIES = ops.kept(Path(__file__).parent / "histories")
 ASSERTIONS = (
-    "coordinator.rounds.check_step",
-    "coordinator.aggregate.check_rows",
-    "coordinator.folding.check_manifest",
-    "coordinator.statements.check_manifest",
+    "coordinator.rounds.standing.check_step",
+    "coordinator.fold.aggregate.check_rows",
+    "coordinator.fold.folding.check_manifest",
+    "coordinator.seats.statements.check_manifest",
 )
 """The production assertions, by the names under which they are asked."""
 
@@ -323,7 +325,7 @@ BREACHES = {
         "I9",
         "ckks",
         lambda monkeypatch: monkeypatch.setattr(
-            "coordinator.sums._check_answered", lambda *_: None
+            "coordinator.opening.sums._check_answered", lambda *_: None
         ),
     ),
     "a countersignature that nobody checks": (
@@ -342,7 +344,7 @@ BREACHES = {
         "I10",
         "ckks",
         lambda monkeypatch: monkeypatch.setattr(
-            "coordinator.contributions.verify.seals", lambda *_: None
+            "coordinator.intake.contributions.verify.seals", lambda *_: None
         ),
     ),
     "seals in other hands": ("I10", "ckks", _set(Sums, "masks", _to_anybody)),

@@ -8,9 +8,9 @@ from unittest.mock import patch
 from msgspec.structs import replace
 
 from coordinator import object_names as names
-from coordinator import upgrade
 from coordinator.archive import Archive
-from coordinator.state import Phase, Round
+from coordinator.rounds import upgrade
+from coordinator.rounds.state import Phase, Round
 from privacy import canonical
 from privacy.errors import (
     InvariantBroken,

@@ -9,13 +9,13 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from coordinator.adapters.store import open_store
+from coordinator.adapters.sql.store import open_store
 from coordinator.archive import with_signatures
 from coordinator.config import Settings
+from coordinator.members.rosters import versions_in
 from coordinator.ports import Store
-from coordinator.rosters import versions_in
-from coordinator.scores import scores_kind
-from coordinator.state import Round
+from coordinator.rounds.state import Round
+from coordinator.seats.scores import scores_kind
 from privacy import canonical
 from privacy import plan as plans
 from privacy.documents import Signed, only_by, unpack

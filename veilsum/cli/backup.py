@@ -17,8 +17,8 @@ def coordinator_backup(
     """Write what this coordinator knows to one file; it may serve meanwhile."""
     import time  # noqa: PLC0415
 
-    from coordinator.backup import back_up, keep_also  # noqa: PLC0415
     from coordinator.config import read  # noqa: PLC0415
+    from coordinator.upkeep.backup import back_up, keep_also  # noqa: PLC0415
 
     with exit_status():
         settings = read(config)
@@ -49,8 +49,8 @@ def coordinator_restore(
     ] = None,
 ) -> None:
     """Put a backup into an empty database and object store, all of it or nothing."""
-    from coordinator.backup import restore  # noqa: PLC0415
     from coordinator.config import read  # noqa: PLC0415
+    from coordinator.upkeep.backup import restore  # noqa: PLC0415
 
     with exit_status():
         made = restore(read(config), source, rounds or ())

@@ -17,7 +17,7 @@ def database_upgrade(
     to: Annotated[str, typer.Option(help="Revision; the newest, if left out.")] = "",
 ) -> None:
     """Move the schema up; `serve` does so by itself."""
-    from coordinator.adapters.database import upgrade  # noqa: PLC0415
+    from coordinator.adapters.sql.database import upgrade  # noqa: PLC0415
     from coordinator.config import read  # noqa: PLC0415
     from veilsum.files import hold  # noqa: PLC0415
 
@@ -35,7 +35,7 @@ def database_downgrade(
     to: Annotated[str, typer.Option(help="Revision that the older version knows.")],
 ) -> None:
     """Move the schema down, for an older version; what that has no place for is forgotten."""
-    from coordinator.adapters.database import downgrade  # noqa: PLC0415
+    from coordinator.adapters.sql.database import downgrade  # noqa: PLC0415
     from coordinator.config import read  # noqa: PLC0415
     from veilsum.files import hold  # noqa: PLC0415
 

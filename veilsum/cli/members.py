@@ -44,7 +44,7 @@ def coordinator_serve(
 @coordinator_app.command("driver")
 def coordinator_driver(config: ConfigFile) -> None:
     """Hand what a coordinator adds to a Ray cluster, under the cluster's account."""
-    from coordinator.adapters.cluster_driver import serve_driver  # noqa: PLC0415
+    from coordinator.adapters.engines.cluster_driver import serve_driver  # noqa: PLC0415
     from coordinator.config import read_driver  # noqa: PLC0415
     from veilsum.process import start_log  # noqa: PLC0415
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coordinator.seated import ENOUGH
-from coordinator.state import Phase, Round
+from coordinator.rounds.seated import ENOUGH
+from coordinator.rounds.state import Phase, Round
 from participant.config import ledger_of, limits_of, read
 from participant.keys import load_keys
 from participant.ledger.reading import LedgerReading, Status

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coordinator.adapters.chain import deploy
-from coordinator.settle import Terms
+from coordinator.settling.settle import Terms
 from privacy.roster import Roster
 from veilsum.chain.endpoint import connect
 from veilsum.chain.journal import FolderJournal

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from coordinator.archive import with_signatures
-from coordinator.state import Round
+from coordinator.rounds.state import Round
 from participant.auditing import report as audit_report
 from privacy import canonical
 from privacy.documents import Signed, check_signer

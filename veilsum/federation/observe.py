@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from coordinator import round as machine
-from coordinator.adapters.store import open_store
+from coordinator.adapters.sql.store import open_store
 from coordinator.ports import Store
-from coordinator.state import Phase, Round
+from coordinator.rounds import round as machine
+from coordinator.rounds.state import Phase, Round
 
 
 @dataclass

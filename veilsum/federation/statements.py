@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from coordinator.archive import with_signatures
-from coordinator.scores import scores_kind
-from coordinator.seated import certificate_is_complete
-from coordinator.state import Round
+from coordinator.rounds.seated import certificate_is_complete
+from coordinator.rounds.state import Round
+from coordinator.seats.scores import scores_kind
 from privacy import canonical
 from privacy.documents import Signed, check_signer, unpack
 from privacy.errors import InvalidSignature

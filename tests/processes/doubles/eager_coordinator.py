@@ -5,7 +5,7 @@ Run as `python -m tests.processes.doubles.eager_coordinator COORDINATOR.toml`.
 
 import sys
 
-from coordinator import engine
+from coordinator.fold import engine
 from veilsum.cli import main
 
 if __name__ == "__main__":

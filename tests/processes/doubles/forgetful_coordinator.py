@@ -5,7 +5,7 @@ Run as `python -m tests.processes.doubles.forgetful_coordinator COORDINATOR.toml
 
 import sys
 
-from coordinator.adapters import store
+from coordinator.adapters.sql import store
 from veilsum.cli import main
 
 

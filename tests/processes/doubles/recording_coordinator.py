@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator import server
-from coordinator.interceptors import Guard
+from coordinator.wire.interceptors import Guard
 from veilsum.cli import main
 
 LONGEST = 2048

@@ -1,0 +1,1 @@
+"""Who adds up: processes of this machine, or a Ray cluster."""

@@ -1,0 +1,1 @@
+"""Where large things lie: files of this machine, or a bucket."""

@@ -1,0 +1,1 @@
+"""The coordinator's database: PostgreSQL or SQLite, under one law."""

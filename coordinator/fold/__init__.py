@@ -1,0 +1,1 @@
+"""The sum: a cohort's contributions added up chunk by chunk, unopened."""

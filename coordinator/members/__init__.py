@@ -1,0 +1,1 @@
+"""Members: the roster's versions, letters between them, and how many there is room for."""

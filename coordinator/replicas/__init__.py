@@ -1,0 +1,1 @@
+"""Several coordinators over one database: one leads, and only it may answer and write."""

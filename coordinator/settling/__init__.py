@@ -1,0 +1,1 @@
+"""Settlement: what the contract is told of a programme, and the telling."""

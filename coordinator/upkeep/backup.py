@@ -1,0 +1,364 @@
+"""A coordinator's backup, made while it runs, and its way back into an empty place.
+
+In it are all rows of one moment and the objects that its rounds need: those of live rounds, and
+the sealed models that are kept. Not in it is any private key, password or certificate:
+`keep_also` names what the operator keeps beside it. It reads the same from SQLite and PostgreSQL,
+from a folder and a bucket, and goes back into any of them.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from sqlalchemy import Engine
+
+from coordinator.adapters.backup_file import FORMAT, Backup, Head, Writer, open_backup, write_backup
+from coordinator.adapters.objects.objects_at import objects_at, open_objects_at
+from coordinator.adapters.sql.database import open_as_it_is, open_database, upgrade
+from coordinator.adapters.sql.rows import check_empty, read_rows, write_rows
+from coordinator.adapters.sql.schema import REVISIONS
+from coordinator.adapters.sql.store import SqlStore
+from coordinator.archive import Archive
+from coordinator.config import Settings
+from coordinator.keys import load_signing_key
+from coordinator.members.rosters import Rosters
+from coordinator.ports import ObjectStore, Store
+from coordinator.rounds import round as machine
+from coordinator.rounds.state import Phase, Round
+from privacy import canonical
+from privacy.documents import check_agreement, check_signer
+from privacy.errors import (
+    ConfigError,
+    NotYet,
+    ProtocolError,
+    SchemaMismatch,
+    UnsafeParameters,
+)
+from privacy.identifiers import COORDINATOR
+from privacy.records import Cohort, Release, digest_of
+from privacy.remembered import Remembered, unpack
+from privacy.roster import Roster, admit_all, is_founded
+from privacy.signing import Purpose
+from veilsum.files import hold, make_folder, read_file
+from veilsum.release import RELEASE
+
+from .kept import Inventory, Kept, Kind
+from .relearn import Relearnt, check_remembered, relearn
+
+Clock = Callable[[], float]
+
+TRIES: Final = 3
+"""Looks at a coordinator that goes on meanwhile, until all that one moment needs is still there."""
+
+_OF_LIVE_ROUNDS: Final = (Kind.CHUNK, Kind.SEAL, Kind.SUM, Kind.SEAT_SUM)
+
+
+@dataclass(frozen=True)
+class BackedUp:
+    """What a backup holds.
+
+    Attributes:
+        missing: objects that were damaged or gone before.
+        live: rounds under way, whose protected contributions are in it: a coordinator erases
+            those when the round is over, and nobody erases them in a backup.
+    """
+
+    rounds: int
+    objects: int
+    missing: tuple[str, ...]
+    live: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was put back, and what was learnt from members on top of it."""
+
+    made: str
+    rounds: int
+    objects: int
+    missing: tuple[str, ...]
+    relearnt: Relearnt
+
+
+def back_up(settings: Settings, path: Path, now: Clock) -> BackedUp:
+    """Write a backup of a coordinator, which may run meanwhile, to the new file `path`.
+
+    Raises:
+        ConfigError: the database is damaged or was never made, or there is such a file.
+        SchemaMismatch: another version of Veilsum runs it.
+        StoreUnavailable: the database, the object store or the disk does not answer.
+    """
+    engine = open_as_it_is(settings.database, settings.database_password)
+    try:
+        for last in (*(False for _ in range(TRIES - 1)), True):
+            with _scratch(settings.state) as scratch:
+                write_rows(scratch, read_rows(engine))
+                made = _back_up(settings, path, scratch, now, whole=not last)
+            if made is not None:
+                return made
+        raise AssertionError("the last try makes one")
+    finally:
+        engine.dispose()
+
+
+def _back_up(
+    settings: Settings, path: Path, scratch: Engine, now: Clock, *, whole: bool
+) -> BackedUp | None:
+    """Write a backup of the rows in `scratch`; None if it must be whole, and an object is gone."""
+    key = load_signing_key(settings.signing_key)
+    store, objects = SqlStore(scratch), objects_at(_objects_of(settings), settings.s3)
+    kept = _kept(store, Archive(store, key), settings)
+    # Objects of a round that has gone on meanwhile are gone: another moment, then.
+    if whole and not all(objects.exists(name) for each in kept for name in each.names):
+        return None
+    made: list[BackedUp] = []
+
+    def write(out: Writer) -> None:
+        made.append(_write(out, scratch, kept, objects))
+        at = datetime.fromtimestamp(now(), UTC).isoformat(timespec="seconds")
+        missing = made[0].missing
+        head = Head(FORMAT, RELEASE, REVISIONS[-1], settings.federation, at, missing)
+        out.finish(head, key)
+
+    write_backup(path, write)
+    return made[0]
+
+
+def restore(settings: Settings, path: Path, remembered: Sequence[Path] = ()) -> Restored:
+    """Put a backup into an empty database and an empty object store; all of it, or nothing.
+
+    Everything is checked before anything is written: digests, signatures, every object against
+    the row or document that names it. Cut short, it is run again.
+
+    Args:
+        remembered: what members remember of rounds, one file each.
+
+    Raises:
+        ConfigError: the backup is not whole or not this coordinator's, or there is something in
+            the database or the object store.
+        SchemaMismatch: a newer version of Veilsum made it.
+        StoreUnavailable: the database, the object store or the disk does not answer.
+    """
+    held = hold(settings.state)
+    try:
+        key = load_signing_key(settings.signing_key)
+        with open_backup(path, key.public_key().public_bytes_raw()) as backup:
+            _check_head(backup.head, settings, path)
+            backup.check()
+            with _scratch(settings.state, backup) as scratch:
+                return _restore(settings, path, backup, scratch, remembered)
+    finally:
+        os.close(held)
+
+
+def keep_also(settings: Settings) -> list[Path]:
+    """Return the files that no backup holds and no coordinator starts, or is known, without."""
+    listen, settlement, s3 = settings.listen, settings.settlement, settings.s3
+    found: list[Path | None] = [
+        settings.signing_key,
+        settings.roster,
+        listen.certificate,
+        listen.key,
+        listen.authority,
+        settings.database_password,
+    ]
+    if settlement is not None:
+        found += [settlement.keystore, settlement.passphrase, settings.state / "transactions"]
+    if s3 is not None:
+        found += [s3.access_key, s3.secret_key, s3.authority]
+    return [each for each in found if each is not None]
+
+
+def _restore(
+    settings: Settings, path: Path, backup: Backup, scratch: Engine, remembered: Sequence[Path]
+) -> Restored:
+    store = SqlStore(scratch)
+    archive = Archive(store, load_signing_key(settings.signing_key))
+    try:
+        rosters = _check_rosters(store, settings)
+        _check_documents(store, archive, rosters)
+    except (ProtocolError, NotYet) as error:
+        raise ConfigError(f"{path}: {error}; take an older backup") from error
+    relearnt = _relearn(store, rosters, settings, remembered)
+    kept = _kept(store, archive, settings)
+    _check_objects(backup, kept, path)
+    there = {*backup.objects()}
+    wanted = [name for each in kept for name in each.names if name in there]
+    _put_back(settings, backup, scratch, wanted)
+    rounds = len(store.round_numbers())
+    return Restored(backup.head.made, rounds, len(wanted), backup.head.missing, relearnt)
+
+
+# -- making one --------------------------------------------------------------------------
+
+
+def _write(out: Writer, scratch: Engine, kept: Sequence[Kept], objects: ObjectStore) -> BackedUp:
+    for table, rows in read_rows(scratch):
+        out.rows(table, rows)
+    missing: list[str] = []
+    count = 0
+    for each in kept:
+        for name in each.names:
+            try:
+                out.object(name, objects.get(name))
+                count += 1
+            except NotYet:
+                missing.append(name)
+    store = SqlStore(scratch)
+    numbers = store.round_numbers()
+    held = {each.round for each in kept if each.kind in _OF_LIVE_ROUNDS}
+    return BackedUp(len(numbers), count, tuple(missing), tuple(sorted(held)))
+
+
+def _kept(store: Store, archive: Archive, settings: Settings) -> list[Kept]:
+    """Return the objects that the rounds in `store` need, and how each is known."""
+    inventory = Inventory(store, archive)
+    rounds = [_round(store, number) for number in store.round_numbers()]
+    released = [each.number for each in rounds if each.phase is Phase.DONE]
+    newest = {*sorted(released)[-settings.retention.models :]}
+    found: list[Kept] = []
+    for each in rounds:
+        try:
+            found += inventory.of(each, models=not each.is_over() or each.number in newest)
+        except SchemaMismatch:
+            continue  # of another version: a start ends it
+    return found
+
+
+def _round(store: Store, number: int) -> Round:
+    stored = store.load_round(number)
+    assert stored is not None  # the number came from the store itself
+    return machine.decode(stored.state)
+
+
+def _objects_of(settings: Settings) -> str:
+    return settings.objects or str((settings.state / "objects").absolute())
+
+
+@contextmanager
+def _scratch(state: Path, backup: Backup | None = None) -> Iterator[Engine]:
+    """Give a database that is thrown away, with the rows of a backup in it if there is one."""
+    make_folder(state)
+    with TemporaryDirectory(prefix=".backup-", dir=state) as folder:
+        url = f"sqlite:///{folder}/rows.sqlite"
+        if backup is not None:
+            _fill(url, backup)
+        engine = open_database(url)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+
+def _fill(url: str, backup: Backup) -> None:
+    revision = backup.head.revision
+    if revision not in REVISIONS:
+        raise SchemaMismatch(
+            f"the backup has schema {revision} and was made by Veilsum {backup.head.release}; this "
+            f"is {RELEASE}, which knows {REVISIONS[-1]}: restore with that version"
+        )
+    upgrade(url, to=revision)
+    engine = open_as_it_is(url, at=revision)
+    try:
+        write_rows(engine, backup.rows())
+    finally:
+        engine.dispose()
+
+
+# -- checking one ------------------------------------------------------------------------
+
+
+def _check_head(head: Head, settings: Settings, path: Path) -> None:
+    if head.federation != settings.federation:
+        raise ConfigError(f"{path}: of the federation {head.federation}, not {settings.federation}")
+
+
+def _check_rosters(store: Store, settings: Settings) -> tuple[Roster, ...]:
+    draft = canonical.decode(read_file(settings.roster), Roster)
+    versions = Rosters(store, draft).versions()
+    if not is_founded(versions[0]):
+        return (draft,)
+    return admit_all(versions, draft.digest())
+
+
+def _check_documents(store: Store, archive: Archive, rosters: Sequence[Roster]) -> None:
+    """Return if every released round has the cohort and release that were signed for it."""
+    by_digest = {each.digest(): each for each in rosters}
+    for current in (_round(store, number) for number in store.round_numbers()):
+        if current.phase is not Phase.DONE:
+            continue
+        cohort, signed = archive.document("cohort", current.cohort), current.release
+        check_signer(cohort, Purpose.COHORT, COORDINATOR, rosters[0].coordinator_key)
+        release = archive.with_signatures("release", signed)
+        _check_names(current, canonical.decode(cohort.body, Cohort), release.body)
+        try:
+            terms = archive.plan(current.number).terms
+        except SchemaMismatch:
+            continue  # a version that is older by much; members hold the release
+        roster = by_digest.get(terms.roster, rosters[-1])
+        check_agreement(release, Purpose.RELEASE, terms.openers, terms.agreement, roster)
+
+
+def _check_names(current: Round, cohort: Cohort, release: bytes) -> None:
+    named = (digest_of(cohort), digest_of(canonical.decode(release, Release)))
+    if named != (current.cohort, current.release):
+        raise ConfigError(f"backup: round {current.number} has another cohort or release")
+
+
+def _check_objects(backup: Backup, kept: Sequence[Kept], path: Path) -> None:
+    there, known = {*backup.objects()}, {*backup.head.missing}
+    for each in kept:
+        missing = [name for name in each.names if name not in there]
+        if missing and not known.issuperset(missing):
+            raise ConfigError(f"{path}: it has no {missing[0]}, which round {each.round} needs")
+        if not missing and not each.fits(map(backup.object, each.names)):
+            raise ConfigError(
+                f"{path}: {each.names[0]} is not what round {each.round} needs; it was damaged "
+                "when the backup was made: take an older one"
+            )
+
+
+def _relearn(
+    store: Store, rosters: Sequence[Roster], settings: Settings, paths: Sequence[Path]
+) -> Relearnt:
+    said: list[Remembered] = []
+    for path in paths:
+        try:
+            each = unpack(read_file(path))
+            check_remembered(each, rosters, settings.federation)
+        except (ProtocolError, UnsafeParameters) as error:
+            raise ConfigError(
+                f"{path}: {error}; leave it out, or ask that member for another one"
+            ) from error
+        said.append(each)
+    try:
+        return relearn(store, rosters, settings.federation, said)
+    except (ProtocolError, UnsafeParameters) as error:
+        raise ConfigError(f"--rounds: what members remember does not fit: {error}") from error
+
+
+# -- writing it --------------------------------------------------------------------------
+
+
+def _put_back(settings: Settings, backup: Backup, scratch: Engine, wanted: Sequence[str]) -> None:
+    """Write objects first and rows last: without rows, nothing has happened."""
+    objects = open_objects_at(_objects_of(settings), settings.s3)
+    engine = open_database(settings.database, settings.database_password)
+    try:
+        check_empty(engine)
+        others = {*objects.names()} - {*wanted}
+        if others:
+            raise ConfigError(
+                f"objects: {objects.address} has {min(others)}, which is not in the backup; "
+                "restore into an empty one, and keep this one until all is well"
+            )
+        for name in wanted:
+            objects.put(name, backup.object(name))
+        write_rows(engine, read_rows(scratch))
+    finally:
+        engine.dispose()

@@ -1,0 +1,50 @@
+"""What must wait behind nobody has a thread of its own; members' calls have a few together."""
+
+import asyncio
+import threading
+
+import pytest
+
+from coordinator.wire.threads import CALLS, apart, bound_calls
+from tests import fakes
+
+
+@pytest.fixture
+async def busy():
+    """As many calls as there are threads for them, and more: all wait for a disk that hangs."""
+    bound_calls()
+    answers = threading.Event()
+    calls = [asyncio.create_task(asyncio.to_thread(answers.wait, 10)) for _ in range(2 * CALLS)]
+    await asyncio.sleep(0.05)
+    yield calls
+    answers.set()
+    await asyncio.gather(*calls)
+
+
+async def test_a_tick_begins_at_once_however_many_calls_wait(busy):
+    """A round's deadline is nobody's to hold up, nor is the word that this process works."""
+    service = fakes.Federation().service
+
+    await asyncio.wait_for(apart(service.tick), 5)
+
+    assert not any(each.done() for each in busy)
+
+
+async def test_members_calls_have_so_many_threads_and_no_more(busy):
+    calls = [each for each in threading.enumerate() if each.name.startswith("calls")]
+
+    assert len(calls) == CALLS
+
+
+async def test_what_is_done_apart_gives_what_it_gives_and_leaves_no_thread():
+    threads = []
+
+    def fail(what):
+        threads.append(threading.current_thread())
+        raise LookupError(what)
+
+    with pytest.raises(LookupError, match="nothing"):
+        await apart(fail, "nothing")
+
+    threads[0].join(5)
+    assert not threads[0].is_alive()
