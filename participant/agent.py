@@ -32,28 +32,24 @@ from privacy.signing import Purpose
 from privacy.vectors import Shapes
 from veilsum.files import hold
 
-from . import kept, keying, models, policy, spool
-from .adopt import Adopter
-from .certify import Certifier
+from . import kept, policy
 from .config import SiteConfig, dataset_of, ledger_of, limits_of
-from .connect import connect
-from .contribute import Contributor
-from .found import admitted_history, found
+from .joining.found import admitted_history, found
 from .kept import Kept
 from .keys import SiteKeys
 from .ledger import outcome
 from .ledger.peers import Peers, own_header, require_newest
 from .ledger.site_ledger import SiteLedger
-from .letters import Letters, Mailbox
 from .memory import Memory
-from .models import Models
-from .opener import Opener, Opening
-from .outbox import Outbox, erase_until
-from .patience import Patience
-from .payout import Payouts
-from .planned import check_planned
+from .model import models
+from .model.adopt import Adopter
+from .model.models import Models
+from .opening import keying, spool
+from .opening.certify import Certifier
+from .opening.opener import Opener, Opening
 from .seat import recall
-from .send import Sender
+from .sending.contribute import Contributor
+from .sending.outbox import Outbox, erase_until
 from .session import (
     Adopt,
     Agree,
@@ -71,8 +67,14 @@ from .session import (
     tasks,
     works_on,
 )
+from .settling.payout import Payouts
+from .training.worker import Main, Worker, error_of, serve
 from .view import LeftOut, View
-from .worker import Main, Worker, error_of, serve
+from .wire.connect import connect
+from .wire.letters import Letters, Mailbox
+from .wire.patience import Patience
+from .wire.planned import check_planned
+from .wire.send import Sender
 
 log = structlog.get_logger()
 

@@ -21,7 +21,7 @@ from veilsum.damage import check_log, check_rows, damaged, is_damage, sealing
 from veilsum.files import disk_errors
 
 from .ledger.store import open_to_read
-from .models import Models
+from .model.models import Models
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS begun (what TEXT PRIMARY KEY);

@@ -11,7 +11,7 @@ from privacy.failpoints import Failpoints
 from .agent import Agent
 from .config import SiteConfig
 from .keys import load_keys
-from .worker import Main, serve
+from .training.worker import Main, serve
 
 log = structlog.get_logger()
 

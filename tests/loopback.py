@@ -23,7 +23,7 @@ from coordinator.adapters.authority import (
 )
 from coordinator.wire.tls import RefuseWeakTls, peer_identity, server_credentials
 from participant.keys import SiteKeys, certificate_request, generate_keys
-from participant.tls import SiteCertificate
+from participant.wire.tls import SiteCertificate
 
 HOUR = timedelta(hours=1)
 FEDERATION, SITE = "oncology", "hospital-a"

@@ -8,16 +8,16 @@ from typing import Any
 
 import structlog
 
-from participant.connect import connect
-from participant.coordinator import Coordinator
-from participant.join import join
+from participant.joining.join import join
 from participant.keys import SiteKeys
-from participant.letters import Letters, Mailbox
-from participant.patience import Patience
 from participant.policy import check_auditor
-from participant.seat_calls import SeatCalls
 from participant.session import Audit, Settle, audits, disputes
 from participant.view import View
+from participant.wire.connect import connect
+from participant.wire.coordinator import Coordinator
+from participant.wire.letters import Letters, Mailbox
+from participant.wire.patience import Patience
+from participant.wire.seat_calls import SeatCalls
 from privacy.errors import ConfigError, IllegalEvent, NotYet, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.roster import Roster

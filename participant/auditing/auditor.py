@@ -7,15 +7,15 @@ from typing import Any
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from participant import keying
 from participant import policy as policies
-from participant.coordinator import Coordinator
-from participant.frozen import Frozen, check_frozen
+from participant.opening import keying
+from participant.opening.frozen import Frozen, check_frozen
 from participant.pace import Pace, say_in_log
-from participant.patience import Patience
-from participant.planned import planned
-from participant.sign import read_header
-from participant.worker import error_of
+from participant.sending.sign import read_header
+from participant.training.worker import error_of
+from participant.wire.coordinator import Coordinator
+from participant.wire.patience import Patience
+from participant.wire.planned import planned
 from privacy.documents import Signed
 from privacy.errors import (
     FalseSum,

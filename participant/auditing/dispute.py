@@ -20,13 +20,13 @@ import msgspec
 import structlog
 
 from participant import policy as policies
-from participant.coordinator import Coordinator
-from participant.disputing import TOPICS, Case, check_statement, component_between, root_in
-from participant.frozen import check_frozen_cohort
 from participant.keys import SiteKeys
-from participant.letters import Mailbox
-from participant.patience import Patience
-from participant.planned import planned
+from participant.opening.frozen import check_frozen_cohort
+from participant.wire.coordinator import Coordinator
+from participant.wire.disputing import TOPICS, Case, check_statement, component_between, root_in
+from participant.wire.letters import Mailbox
+from participant.wire.patience import Patience
+from participant.wire.planned import planned
 from privacy import canonical
 from privacy.certificate import check_certificate
 from privacy.documents import Signed

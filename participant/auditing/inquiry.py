@@ -14,19 +14,10 @@ from typing import Final, TypeVar
 
 import structlog
 
-from participant.disputing import (
-    ASK,
-    SHOWN,
-    WORKING,
-    Case,
-    Shows,
-    Wanted,
-    ask,
-    read_shown,
-)
 from participant.keys import SiteKeys
-from participant.letters import Letter, Mailbox, Waiter
-from participant.patience import Patience
+from participant.wire.disputing import ASK, SHOWN, WORKING, Case, Shows, Wanted, ask, read_shown
+from participant.wire.letters import Letter, Mailbox, Waiter
+from participant.wire.patience import Patience
 from privacy.errors import NotYet, ProtocolError, RootMismatch, Unavailable
 from privacy.plan import DeadlinePolicy
 from privacy.roster import Member

@@ -1,7 +1,7 @@
 """Where a false sum goes wrong: its first wrong chunk, and the first wrong word of that."""
 
-from participant.coordinator import Coordinator
-from participant.patience import Patience
+from participant.wire.coordinator import Coordinator
+from participant.wire.patience import Patience
 from privacy.errors import NotYet, PrivacyError, ProtocolError, Unavailable
 from privacy.records import Fault
 

@@ -9,11 +9,11 @@ import msgspec
 import structlog
 
 from participant import policy as policies
-from participant.connect import connect
-from participant.coordinator import Coordinator
-from participant.found import admitted
+from participant.joining.found import admitted
 from participant.keys import SiteKeys, load_keys
-from participant.patience import Patience
+from participant.wire.connect import connect
+from participant.wire.coordinator import Coordinator
+from participant.wire.patience import Patience
 from privacy.errors import IllegalEvent, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.records import AuditReport, DisputeReport

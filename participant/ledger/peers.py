@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from participant.memory import Memory
-from participant.sign import read_header
+from participant.sending.sign import read_header
 from privacy.documents import Signed
 from privacy.errors import InvalidSignature, LedgerRolledBack, WrongContext
 from privacy.growth import SeenOf, seen_in

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from participant.frozen import check_header
+from participant.opening.frozen import check_header
 from participant.pace import Pace, say_in_log
-from participant.seat_calls import SeatCalls
+from participant.wire.seat_calls import SeatCalls
 from privacy.documents import Signed
 from privacy.errors import (
     IllegalEvent,

@@ -7,7 +7,7 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
-from participant.letters import Letter, Mailbox, Waiter
+from participant.wire.letters import Letter, Mailbox, Waiter
 from privacy.errors import PeerUnreachable, ProtocolError, WrongContext
 from privacy.schemes.keystream import SECRET_BYTES
 from privacy.schemes.shares.layout import held_by, shared_by

@@ -11,7 +11,7 @@ before this one signed was of other contributions.
 
 import asyncio
 
-from participant.frozen import check_frozen_cohort
+from participant.opening.frozen import check_frozen_cohort
 from privacy import canonical
 from privacy.errors import OpeningRefused, WrongContext
 from privacy.records import Cohort, Verdict, digest_of

@@ -26,7 +26,7 @@ from typing import Final, TypeVar
 
 import structlog
 
-from participant.letters import Mailbox
+from participant.wire.letters import Mailbox
 from privacy.errors import ProtocolError, Unavailable
 from privacy.schemes.shares.layout import SEATS
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from participant.member_config import MemberConfig, MemberPolicy, read_member
+from participant.joining.member_config import MemberConfig, MemberPolicy, read_member
 from privacy.errors import ConfigError
 from privacy.plan import SHARES
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from participant.patience import Patience
+from participant.wire.patience import Patience
 
 from .showing import Showing
 from .sitting import Seat, Sitting

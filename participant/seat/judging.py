@@ -8,8 +8,8 @@ The verdict is recorded before it is sent, and sent again as it is.
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from participant.frozen import check_entries
-from participant.sign import sign as sign_record
+from participant.opening.frozen import check_entries
+from participant.sending.sign import sign as sign_record
 from privacy import canonical
 from privacy.documents import Signed, check_signer
 from privacy.errors import (

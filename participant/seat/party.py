@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from participant.letters import Mailbox
+from participant.wire.letters import Mailbox
 from privacy.roster import Member, Roster
 from privacy.sealing import Entropy, HpkeKeyPair
 

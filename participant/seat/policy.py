@@ -1,11 +1,6 @@
 """A seat's last word on a plan, and on its own place in the roster. Pure."""
 
-from participant.policy import (
-    check_federation,
-    check_scheme,
-    check_seats,
-    check_smallest_cohort,
-)
+from participant.policy import check_federation, check_scheme, check_seats, check_smallest_cohort
 from privacy.errors import PolicyRefusal
 from privacy.plan import Plan
 from privacy.roster import Role, Roster

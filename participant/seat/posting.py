@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from participant.letters import Mailbox
+from participant.wire.letters import Mailbox
 from privacy.errors import Unavailable
 
 from .handshake import BrokenOff

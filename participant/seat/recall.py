@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from participant.letters import Letter, Mailbox
+from participant.wire.letters import Letter, Mailbox
 from privacy.canonical import decode, encode
 from privacy.documents import Signed, check_signer, pack, unpack
 from privacy.errors import MalformedMessage, ProtocolError, Unavailable, WrongContext

@@ -5,7 +5,7 @@ takes part in scores of updates only whose norms it has had a part in checking: 
 would lay other sites' words open in their products with the sum.
 """
 
-from participant.sign import sign as sign_record
+from participant.sending.sign import sign as sign_record
 from privacy import canonical
 from privacy.errors import NotYet
 from privacy.records import Cohort, Scores, Verdict, digest_of

@@ -21,7 +21,8 @@ import numpy as np
 import structlog
 
 from participant import policy as policies
-from participant.disputing import (
+from participant.keys import SiteKeys
+from participant.wire.disputing import (
     ASK,
     SHOWN,
     WORKING,
@@ -34,9 +35,8 @@ from participant.disputing import (
     root_in,
     show,
 )
-from participant.keys import SiteKeys
-from participant.letters import Letter, Mailbox
-from participant.patience import Patience
+from participant.wire.letters import Letter, Mailbox
+from participant.wire.patience import Patience
 from privacy.documents import Signed
 from privacy.errors import (
     FoldInterrupted,

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from participant.coordinator import Coordinator
 from participant.keys import SiteKeys
-from participant.letters import Mailbox
-from participant.planned import planned
-from participant.seat_calls import SeatCalls
+from participant.wire.coordinator import Coordinator
+from participant.wire.letters import Mailbox
+from participant.wire.planned import planned
+from participant.wire.seat_calls import SeatCalls
 from privacy.failpoints import Failpoints
 from privacy.identifiers import Digest
 from privacy.plan import Plan

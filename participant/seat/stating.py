@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import structlog
 
-from participant.frozen import check_frozen_cohort
+from participant.opening.frozen import check_frozen_cohort
+from participant.opening.sealed_words import key_context, words_context
 from participant.pace import Pace, say_in_log
-from participant.sealed_words import key_context, words_context
-from participant.sign import sign as sign_record
-from participant.worker import error_of
+from participant.sending.sign import sign as sign_record
+from participant.training.worker import error_of
 from privacy.certificate import check_certificate
 from privacy.failpoints import Failpoints
 from privacy.records import Cohort, SealedWords, SeatSum, Wrap, digest_of

@@ -9,8 +9,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from participant import keying, policy
-from participant.masking import open_masks
+from participant import policy
+from participant.opening import keying
+from participant.sending.masking import open_masks
 from participant.session import Adopt, Contribute, MakeKey, Open, VouchForKey
 from participant.view import KeyState
 from privacy.errors import PolicyRefusal

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from participant.apply import Application
+from participant.opening.apply import Application
 from participant.session import Open
 from privacy.errors import SumOffGrid
 from privacy.limbs import decode_chunk, encode_chunk

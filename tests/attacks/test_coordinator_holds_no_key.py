@@ -17,10 +17,10 @@ import pytest
 from coordinator.adapters.objects.files import open_objects
 from coordinator.object_names import public_key, sealed_secret
 from coordinator.rounds.state import Phase, Round
-from participant import keying
 from participant.keys import SiteKeys, load_keys
 from participant.memory import Memory
-from participant.models import FOLDER, Models
+from participant.model.models import FOLDER, Models
+from participant.opening import keying
 from privacy.records import KeyRecord
 from privacy.schemes import ckks, ring
 from tests.attacks.process_memory import Pieces, found_in_files, found_in_memory, pieces

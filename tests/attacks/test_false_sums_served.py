@@ -13,9 +13,9 @@ from participant.auditing.memory import AuditMemory
 from participant.auditing.report import Reports
 from participant.auditing.run import look
 from participant.config import CoordinatorAddress
-from participant.coordinator import Coordinator
 from participant.keys import SiteKeys, generate_keys
-from participant.patience import Patience
+from participant.wire.coordinator import Coordinator
+from participant.wire.patience import Patience
 from privacy.errors import FalseSum, NotYet, PolicyRefusal, WrongIdentity
 from privacy.limbs import decode_chunk
 from privacy.plan import CKKS

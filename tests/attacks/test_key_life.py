@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from participant import agree, keying
+from participant.opening import agree, keying
 from participant.session import Agree, MakeKey, Open, SealModel, VouchForKey
 from participant.view import KeyState
 from privacy import canonical

@@ -29,21 +29,21 @@ ALLOWED = {
     "participant/auditing/memory.py": {"connect", "touch"},
     "participant/auditing/agent.py": {"connect"},
     "participant/auditing/run.py": {"connect"},
-    "participant/coordinator.py": {"write"},
+    "participant/wire/coordinator.py": {"write"},
     "participant/keys.py": {"open", "fdopen", "write"},
     "participant/ledger/store.py": {"open_descriptor", "connect", "copyfile"},
     "participant/memory.py": {"connect", "touch"},
-    "participant/models.py": {"open"},
-    "participant/payout.py": {"connect"},
-    "participant/reveal_shares.py": {"open"},
+    "participant/model/models.py": {"open"},
+    "participant/settling/payout.py": {"connect"},
+    "participant/opening/reveal_shares.py": {"open"},
     "participant/seat/agent.py": {"connect"},
     "participant/seat/memory.py": {"connect", "touch"},
     "participant/seat/outbox.py": {"open"},
     "participant/seat/parts.py": {"fdopen", "open", "write"},
     "participant/seat/peer.py": {"open"},
-    "participant/send.py": {"write"},
-    "participant/unreachable.py": {"write"},
-    "participant/wrap.py": {"connect"},
+    "participant/wire/send.py": {"write"},
+    "participant/wire/unreachable.py": {"write"},
+    "participant/model/wrap.py": {"connect"},
     "veilsum/files.py": {"open", "fdopen", "hardlink_to", "write"},
 }
 """Keys, ledger and memory; a model read; connections to the coordinator and to the chain, parts
@@ -52,17 +52,17 @@ as it came, a seal that is opened, and its memory; a sum that a trainer opens; a
 
 DURABLE = {
     "participant/auditing/report.py": "what an auditor found",
-    "participant/contribute.py": "the coordinator's receipts",
+    "participant/sending/contribute.py": "the coordinator's receipts",
     "participant/kept.py": "the signed documents of its rounds",
-    "participant/init.py": "public files, and the chain's keystores",
-    "participant/models.py": "models, which trainers hold anyway",
-    "participant/outbox.py": "the signed header",
-    "participant/payout.py": "the receipt of a payment",
-    "participant/protect.py": "protected chunks",
+    "participant/joining/init.py": "public files, and the chain's keystores",
+    "participant/model/models.py": "models, which trainers hold anyway",
+    "participant/sending/outbox.py": "the signed header",
+    "participant/settling/payout.py": "the receipt of a payment",
+    "participant/sending/protect.py": "protected chunks",
     "participant/seat/outbox.py": "a seat's sums, sealed to trainers",
     "participant/seat/parts.py": "headers and seals, as they came",
-    "participant/share.py": "the component that travels, encrypted",
-    "participant/spool.py": "chunks of a protected sum, which came from the coordinator",
+    "participant/sending/share.py": "the component that travels, encrypted",
+    "participant/opening/spool.py": "chunks of a protected sum, which came from the coordinator",
 }
 """Who calls `write_durably` of veilsum/files.py, or makes a `Draft`, and for what."""
 
@@ -117,11 +117,11 @@ CHILD = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from participant.outbox import Outbox
-from participant import protect
-from participant.models import Models
-from participant.protect import ckks_protector
-from participant.workshop import Workshop
+from participant.sending.outbox import Outbox
+from participant.sending import protect
+from participant.model.models import Models
+from participant.sending.protect import ckks_protector
+from participant.training.workshop import Workshop
 from tests.participant import signed_round as made
 from tests.participant.tiny_site import TinySite
 from veilsum.demo.witness import WitnessedProtector

@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from participant.contribute import Contributor
 from participant.kept import Kept
 from participant.ledger.site_ledger import SiteLedger
-from participant.outbox import Outbox
+from participant.sending.contribute import Contributor
+from participant.sending.outbox import Outbox
 from privacy import ledger as ledgers
 from privacy.accounting import NeighbouringRelation, UnitOfPrivacy, epsilon_of
 from privacy.budget import SpendLimits

@@ -14,12 +14,12 @@ import shutil
 import pytest
 from msgspec.structs import replace
 
-from participant.letters import Mailbox
 from participant.memory import Memory
-from participant.patience import Patience
 from participant.seat import recall
 from participant.seat.certifying import certify
 from participant.seat.judging import judge
+from participant.wire.letters import Mailbox
+from participant.wire.patience import Patience
 from privacy import canonical
 from privacy.certificate import check_certificate
 from privacy.documents import Signed

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from participant.certify import Certifier
 from participant.memory import Memory
+from participant.opening.certify import Certifier
 from privacy.certificate import check_certificate, is_complete
 from privacy.documents import Signed
 from privacy.errors import InvalidSignature, OpeningRefused

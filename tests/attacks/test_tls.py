@@ -12,8 +12,8 @@ import pytest
 
 from coordinator.adapters.authority import make_authority
 from coordinator.wire import tls
-from participant.channel import open_channel
-from participant.tls import SiteCertificate
+from participant.wire.channel import open_channel
+from participant.wire.tls import SiteCertificate
 from privacy.errors import ConfigError
 from tests.loopback import (
     FEDERATION,

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from participant.claim import claim
-from participant.payout import Paid as Receipt
-from participant.payout import Payouts
+from participant.settling.claim import claim
+from participant.settling.payout import Paid as Receipt
+from participant.settling.payout import Payouts
 from privacy import canonical
 from privacy.errors import ConfigError
 from privacy.evidence.bundle import encode_entry

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from participant.privatise import privatise
+from participant.training.privatise import privatise
 from privacy.errors import ConfigError
 from privacy.vectors import model_digest
 from veilsum.bench import untrained

@@ -11,7 +11,7 @@ from coordinator.config import Settings
 from coordinator.replicas.gate import Gate
 from coordinator.server import _server
 from coordinator.wire.tls import server_credentials
-from participant.channel import open_channel
+from participant.wire.channel import open_channel
 from tests import fakes
 from tests.loopback import Federation
 

@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from coordinator.adapters.sql.store import open_store
 from coordinator.stop import EXIT_LATE, LATEST_SECONDS
-from participant.channel import open_channel
+from participant.wire.channel import open_channel
 from privacy import canonical
 from privacy.roster import Roster
 from tests import fakes

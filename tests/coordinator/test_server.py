@@ -14,7 +14,7 @@ from grpc_health.v1._async import HealthServicer
 from coordinator import server
 from coordinator.build import Built
 from coordinator.server import _listen, _scrub, _server, _settle
-from participant import channel
+from participant.wire import channel
 from privacy.errors import (
     ChainUnavailable,
     ConfigError,

@@ -28,12 +28,12 @@ from coordinator.adapters.authority import (
     make_authority,
 )
 from coordinator.rounds import plan as planning
-from participant.channel import open_channel
-from participant.coordinator import Coordinator
 from participant.keys import certificate_request, generate_keys
-from participant.send import Sender
-from participant.tls import SiteCertificate
 from participant.view import RoundView
+from participant.wire.channel import open_channel
+from participant.wire.coordinator import Coordinator
+from participant.wire.send import Sender
+from participant.wire.tls import SiteCertificate
 from privacy import canonical
 from privacy import plan as plans
 from privacy.documents import Signed

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from participant.random_words import Entropy
+from participant.sending.random_words import Entropy
 from participant.site import Site
 from privacy.accounting import smallest_noise_multiplier
 from privacy.distributed_sum import DistributedSum

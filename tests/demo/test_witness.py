@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from participant.share import Shared
-from participant.workshop import Workshop
+from participant.sending.share import Shared
+from participant.training.workshop import Workshop
 from privacy.errors import SumOffGrid
 from privacy.plan import pack
 from privacy.schemes.shares.sharing import UpdateSecrets

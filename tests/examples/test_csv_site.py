@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from participant.site import initial_vector, load_site, model_shapes
-from participant.train import train
+from participant.training.train import train
 from privacy.local_training import LocalTraining
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

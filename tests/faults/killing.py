@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from coordinator.rounds.state import Phase
 from participant.keys import load_keys
-from participant.tls import SiteCertificate, channel_credentials
+from participant.wire.tls import SiteCertificate, channel_credentials
 from privacy.initial import initial_vector
 from privacy.records import Release
 from privacy.vectors import model_digest

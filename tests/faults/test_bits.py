@@ -17,8 +17,8 @@ import structlog
 from coordinator.adapters.objects.files import open_objects
 from coordinator.adapters.sql.store import open_store
 from coordinator.rounds.state import Phase
-from participant.outbox import Outbox
 from participant.seat.memory import SeatMemory
+from participant.sending.outbox import Outbox
 from privacy import canonical
 from privacy.documents import Signed
 from privacy.errors import ConfigError, InvalidSignature, RootMismatch

@@ -19,11 +19,11 @@ import pytest
 import structlog
 
 from participant.config import read
-from participant.connect import connect
-from participant.coordinator import Coordinator
-from participant.found import found
+from participant.joining.found import found
 from participant.keys import load_keys
-from participant.patience import Patience
+from participant.wire.connect import connect
+from participant.wire.coordinator import Coordinator
+from participant.wire.patience import Patience
 from privacy.errors import Unavailable
 from tests.processes.federation import Federation, federation
 

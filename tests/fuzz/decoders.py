@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from participant import disputing
+from participant.wire import disputing
 from privacy import arithmetic, canonical, documents, limbs, plan, records
 from privacy.errors import MalformedMessage, VeilsumError
 from privacy.evidence import bundle

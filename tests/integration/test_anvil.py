@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from coordinator.adapters.chain import attach
-from participant.claim import Claimed, claim
+from participant.settling.claim import Claimed, claim
 from privacy.errors import ChainUnavailable, IllegalEvent, WrongContext
 from privacy.payouts import Entitlement
 from tests.contracts.settlement_run import ESCROW, Run, settlement_run
@@ -186,7 +186,7 @@ attach(endpoint, key(folder, "coordinator"), journal, address).commit(made)
 """
 
 CLAIM = """
-from participant.claim import claim
+from participant.settling.claim import claim
 from privacy.payouts import Entitlement
 one = msgspec.json.decode(body, type=Entitlement)
 claim(endpoint, key(folder, "gas"), journal, one, payee=one.payee, contract=address)

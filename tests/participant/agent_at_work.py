@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from participant import agree
 from participant.agent import Agent
-from participant.apply import Application
 from participant.config import CoordinatorAddress, Dataset, SiteConfig
-from participant.coordinator import SealedParts
-from participant.frozen import Frozen
-from participant.models import Models
-from participant.next_model import next_model as make_next_model
+from participant.model.models import Models
+from participant.opening import agree
+from participant.opening.apply import Application
+from participant.opening.frozen import Frozen
+from participant.opening.next_model import next_model as make_next_model
+from participant.opening.spool import Spooled
 from participant.session import Standing
-from participant.spool import Spooled
+from participant.training.workshop import ckks_revealer
 from participant.view import KeyState
-from participant.workshop import ckks_revealer
+from participant.wire.coordinator import SealedParts
 from privacy.documents import Signed
 from privacy.errors import NotYet, PeerUnreachable, VeilsumError
 from privacy.failpoints import Failpoints

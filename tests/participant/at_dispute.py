@@ -14,13 +14,13 @@ import numpy as np
 
 from participant.auditing.dispute import Settling
 from participant.auditing.report import DisputeReports
-from participant.letters import Mailbox
-from participant.patience import Patience
 from participant.seat.holding import Held, Holding
 from participant.seat.memory import SeatMemory
 from participant.seat.parts import Parts
 from participant.seat.showing import Contested, Showing, Take
-from participant.share import update_context
+from participant.sending.share import update_context
+from participant.wire.letters import Mailbox
+from participant.wire.patience import Patience
 from privacy.documents import Signed
 from privacy.plan import DeadlinePolicy, Plan
 from privacy.records import Cohort, DisputeReport, digest_of

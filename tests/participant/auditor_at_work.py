@@ -15,8 +15,8 @@ from participant.auditing.config import AuditorConfig, AuditorPolicy
 from participant.auditing.memory import AuditMemory
 from participant.auditing.report import Reports
 from participant.config import CoordinatorAddress
-from participant.patience import Patience
 from participant.view import KeyState, RoundView, View
+from participant.wire.patience import Patience
 from privacy import canonical
 from privacy.documents import Signed
 from privacy.errors import NotYet, PeerUnreachable

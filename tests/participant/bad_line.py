@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 
 from coordinator import config
-from participant.channel import open_channel
-from participant.coordinator import Coordinator
-from participant.outbox import Outbox
-from participant.send import Sender
+from participant.sending.outbox import Outbox
+from participant.wire.channel import open_channel
+from participant.wire.coordinator import Coordinator
+from participant.wire.send import Sender
 from privacy.errors import PeerUnreachable
 from privacy.failpoints import Failpoints
 from privacy.limbs import Layout, encode_chunk

@@ -15,13 +15,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from participant.contribute import Contributor
 from participant.kept import Kept
 from participant.keys import SiteKeys, load_keys
 from participant.ledger import outcome
 from participant.ledger.site_ledger import SiteLedger
 from participant.memory import Memory
-from participant.outbox import Outbox
+from participant.sending.contribute import Contributor
+from participant.sending.outbox import Outbox
 from privacy import canonical
 from privacy.budget import SpendLimits
 from privacy.documents import Signed, pack

@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from participant.found import entry
-from participant.outbox import Outbox
-from participant.sealed_words import key_context, words_context
-from participant.share import seal_parts, share, update_context
-from participant.sign import shared_contribution
+from participant.joining.found import entry
+from participant.opening.sealed_words import key_context, words_context
+from participant.sending.outbox import Outbox
+from participant.sending.share import seal_parts, share, update_context
+from participant.sending.sign import shared_contribution
 from privacy.arithmetic import Arithmetic, ModulusRange
 from privacy.documents import Signed
 from privacy.errors import NotYet, PeerUnreachable
@@ -320,7 +320,7 @@ def answering(seats: Seats) -> Iterator[None]:
     """While it lasts, whoever calls a coordinator about seats gets these answers."""
     with pytest.MonkeyPatch.context() as patch:
         for module in ("opener", "certify"):
-            patch.setattr(f"participant.{module}.SeatCalls", lambda _: seats)
+            patch.setattr(f"participant.opening.{module}.SeatCalls", lambda _: seats)
         yield
 
 

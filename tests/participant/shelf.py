@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from participant import agree
 from participant.config import CoordinatorAddress, SiteConfig
-from participant.coordinator import SealedParts
-from participant.found import entry
+from participant.joining.found import entry
+from participant.opening import agree
+from participant.wire.coordinator import SealedParts
 from privacy.documents import Signed
 from privacy.plan import Plan
 from privacy.records import Release, SealedModel, release_of

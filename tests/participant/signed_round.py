@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from participant import keying
 from participant.config import Dataset, Policy
-from participant.found import entry
+from participant.joining.found import entry
 from participant.keys import SiteKeys, generate_keys
-from participant.masking import SealedMask, seal_mask
-from participant.sign import contribution
-from participant.sign import sign as sign_record
+from participant.opening import keying
+from participant.sending.masking import SealedMask, seal_mask
+from participant.sending.sign import contribution
+from participant.sending.sign import sign as sign_record
 from privacy import canonical
 from privacy.accounting import NeighbouringRelation, UnitOfPrivacy
 from privacy.arithmetic import Arithmetic, ModulusRange

@@ -10,9 +10,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from participant import patience
-from participant.connect import connect
-from participant.outbox import Outbox
+from participant.sending.outbox import Outbox
 from participant.session import (
     Adopt,
     Agree,
@@ -24,6 +22,8 @@ from participant.session import (
     VouchForKey,
 )
 from participant.view import KeyState, Payout, RoundView, View
+from participant.wire import patience
+from participant.wire.connect import connect
 from privacy import canonical
 from privacy.documents import Signed
 from privacy.errors import (
@@ -206,7 +206,7 @@ async def test_a_sum_of_another_root_is_refused_before_anything_is_recorded(tmp_
 
 async def test_a_sealed_model_that_is_cut_is_fetched_to_its_end(tmp_path, shown, monkeypatch):
     """Where it stopped, as long as every try brings something."""
-    monkeypatch.setattr("participant.fetch.RESUME_SECONDS", 0)
+    monkeypatch.setattr("participant.wire.fetch.RESUME_SECONDS", 0)
     site = agent(tmp_path, shown, "delta")
     release = release_in(shown, parts=5)
     shown.cuts = {"model": 2}
@@ -232,7 +232,7 @@ async def test_a_sealed_model_that_brings_nothing_is_waited_for(tmp_path, shown,
 
 async def test_another_model_sealed_during_a_download_is_not_mixed_in(tmp_path, shown, monkeypatch):
     """Its chunks would go on under the envelope of the first."""
-    monkeypatch.setattr("participant.fetch.RESUME_SECONDS", 0)
+    monkeypatch.setattr("participant.wire.fetch.RESUME_SECONDS", 0)
     monkeypatch.setattr("participant.agent.RETRY_SECONDS", 0)
     site = agent(tmp_path, shown)
     await site._carry_out(Open(1))

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from participant.memory import Memory
-from participant.models import Models
+from participant.model.models import Models
 from privacy.errors import ConfigError, OpeningRefused, StoreUnavailable
 from privacy.ledger import Checkpoint
 

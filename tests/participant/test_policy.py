@@ -5,7 +5,7 @@ import pytest
 
 from participant import policy as module
 from participant.auditing.config import AuditorPolicy
-from participant.found import entry
+from participant.joining.found import entry
 from privacy.errors import CohortTooSmall, PolicyRefusal, UnsafeParameters, WrongIdentity
 from privacy.local_training import LocalTraining
 from privacy.roster import Role

@@ -75,7 +75,9 @@ def test_the_first_model_does_not_come_from_torch():
 
 def test_the_agent_can_import_it_without_torch():
     """Only the worker, which ends after training, loads the heavy libraries."""
-    names = "participant.site, participant.privatise, privacy.local_training, privacy.vectors"
+    names = (
+        "participant.site, participant.training.privatise, privacy.local_training, privacy.vectors"
+    )
     code = f"import sys, {names}; sys.exit('torch' in sys.modules or 'opacus' in sys.modules)"
 
     done = subprocess.run([sys.executable, "-c", code], check=False)

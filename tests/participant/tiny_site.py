@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from participant.pace import Progress
-from participant.worker import serve_workshop
+from participant.training.worker import serve_workshop
 from privacy.errors import UpdateOutOfRange
 
 
@@ -42,7 +42,8 @@ def pooling(connection: Connection, site: str) -> None:
     """Serve a workshop that has an update, and encrypts it in two processes, however short."""
 
     def make():
-        from participant import protect, workshop  # noqa: PLC0415 - as `serve` does
+        from participant.sending import protect  # noqa: PLC0415 - as `serve` does
+        from participant.training import workshop  # noqa: PLC0415 - as `serve` does
 
         protect.POOL_FROM_VALUES, protect.os.sched_getaffinity = 0, lambda pid: {0, 1}
         return workshop.Workshop(None, os.urandom, _integers=np.arange(5000))
@@ -54,7 +55,7 @@ def holding(connection: Connection, site: str) -> None:
     """Serve a workshop that has an update, and the first model of its federation."""
 
     def make():
-        from participant import workshop  # noqa: PLC0415 - as `serve` does
+        from participant.training import workshop  # noqa: PLC0415 - as `serve` does
         from tests.participant import signed_round  # noqa: PLC0415
 
         made = workshop.Workshop(None, os.urandom, _integers=np.arange(5000))

@@ -14,7 +14,7 @@ import tomlkit
 
 from coordinator.rounds.state import Phase, Round
 from participant.config import limits_of, read
-from participant.init import init
+from participant.joining.init import init
 from participant.keys import load_keys
 from participant.ledger.site_ledger import SiteLedger
 from participant.memory import Memory

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import coordinator
 from coordinator.rounds import round as machine
 from coordinator.rounds.state import Phase, Round
 from tests.coordinator.seated_round import SEATS
@@ -33,10 +34,11 @@ EFFECTS = ("aggregate", "erase", "nominate", "freeze", "manifest")
 
 def _places() -> tuple[str, ...]:
     """Return every failpoint of the coordinator's own code, its adapters' aside."""
-    root = Path(machine.__file__).parent
+    root = Path(coordinator.__file__).parent
     found = {
         place
-        for path in sorted(root.glob("*.py"))
+        for path in sorted(root.rglob("*.py"))
+        if root / "adapters" not in path.parents
         for place in re.findall(r'failpoints\.hit\("([a-z_.]+)"\)', path.read_text())
     }
     effects = {f"effect.{when}_{each}" for each in EFFECTS for when in ("before", "after")}

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from coordinator import config
 from coordinator.rounds.state import Phase, Round
-from participant.frozen import check_frozen_cohort
+from participant.opening.frozen import check_frozen_cohort
 from participant.seat.judging import check_candidates
 from privacy import canonical
 from privacy.certificate import check_certificate

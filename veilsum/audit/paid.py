@@ -5,8 +5,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from participant.config import SiteConfig
-from participant.payout import Paid as Receipt
-from participant.payout import Payouts
+from participant.settling.payout import Paid as Receipt
+from participant.settling.payout import Payouts
 from privacy import canonical
 from privacy.errors import ConfigError, MalformedMessage
 from privacy.evidence.bundle import Bundle, Paid

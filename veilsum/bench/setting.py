@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from participant.init import init
+from participant.joining.init import init
 from privacy.errors import ConfigError
 from privacy.grid import Grid
 from privacy.plan import CKKS, NORM_BOUND_RELEASE, SHARES

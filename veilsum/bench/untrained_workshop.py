@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import cast
 
-from participant.models import Models
+from participant.model.models import Models
 from participant.site import Site
-from participant.workshop import Workshop
+from participant.training.workshop import Workshop
 from privacy.identifiers import Digest
 from privacy.vectors import Shapes
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from participant.worker import serve_workshop
+from participant.training.worker import serve_workshop
 from veilsum.process import start_log
 
 log = structlog.get_logger()
@@ -36,7 +36,7 @@ class Timed:
 
 
 def serve(connection: Connection, site_name: str) -> None:
-    """Run a worker process as `participant.worker.serve` does, with untrained updates in it."""
+    """Run a worker process as `training.worker.serve` does, with untrained updates in it."""
 
     def make() -> Timed:
         # The agent's process imports this file too, and needs none of what the worker needs.

@@ -65,7 +65,7 @@ def participant_init(
     ] = False,
 ) -> None:
     """Make this site's keys, here; write its roster entry and its certificate request."""
-    from participant.init import init  # noqa: PLC0415
+    from participant.joining.init import init  # noqa: PLC0415
 
     with exit_status():
         for path in init(state, federation, participant, organisation, chain=chain):
@@ -104,7 +104,7 @@ def participant_wrap(
     import asyncio  # noqa: PLC0415
 
     from participant.config import read  # noqa: PLC0415
-    from participant.wrap import wrap  # noqa: PLC0415
+    from participant.model.wrap import wrap  # noqa: PLC0415
     from veilsum.process import start_log  # noqa: PLC0415
 
     start_log()
@@ -124,7 +124,7 @@ def auditor_init(
     organisation: Annotated[str, typer.Option(help="The organisation that runs it.")],
 ) -> None:
     """Make this auditor's keys, here; write its roster entry and its certificate request."""
-    from participant.init import init  # noqa: PLC0415
+    from participant.joining.init import init  # noqa: PLC0415
     from privacy.roster import Role  # noqa: PLC0415
 
     with exit_status():
@@ -154,7 +154,7 @@ def aggregator_init(
     organisation: Annotated[str, typer.Option(help="The organisation that runs it.")],
 ) -> None:
     """Make this seat's keys, here; write its roster entry and its certificate request."""
-    from participant.init import init  # noqa: PLC0415
+    from participant.joining.init import init  # noqa: PLC0415
     from privacy.roster import Role  # noqa: PLC0415
 
     with exit_status():

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from participant.random_words import Entropy
+from participant.sending.random_words import Entropy
 from participant.site import Site, Unit, load_site
-from participant.train import one_thread
+from participant.training.train import one_thread
 from privacy.distributed_sum import DistributedSum
 from privacy.initial import initial_vector
 from privacy.plan import Mechanism

@@ -13,9 +13,9 @@ from participant.config import ledger_of, limits_of, read
 from participant.keys import load_keys
 from participant.ledger.reading import LedgerReading, Status
 from participant.memory import Memory
-from participant.models import FOLDER as FOLDER_OF_MODELS
-from participant.models import Models
-from participant.payout import Paid
+from participant.model.models import FOLDER as FOLDER_OF_MODELS
+from participant.model.models import Models
+from participant.settling.payout import Paid
 from privacy import canonical
 from privacy.errors import ConfigError
 from privacy.records import Score, Verdict

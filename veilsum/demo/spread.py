@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from participant.random_words import Entropy
+from participant.sending.random_words import Entropy
 from participant.site import load_site
 from privacy.initial import initial_vector
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from participant.worker import serve_workshop
+from participant.training.worker import serve_workshop
 from privacy.plan import Plan
 from privacy.schemes.base import Integers, Protector, Revealer
 
 if TYPE_CHECKING:
-    from participant.workshop import Workshop
+    from participant.training.workshop import Workshop
 
 FOLDER = "VEILSUM_DEMO_WITNESS"
 """Names the folder; only this file reads it, and only the demo's own processes run this file."""
@@ -52,14 +52,14 @@ class WitnessedRevealer:
 
 
 def serve(connection: Connection, site_name: str) -> None:
-    """Run a worker process as `participant.worker.serve` does, with the witness in it."""
+    """Run a worker process as `training.worker.serve` does, with the witness in it."""
     folder = Path(os.environ[FOLDER])
 
     def make() -> "Workshop":
         # The agent's process imports this file too, and needs none of what the worker needs.
-        from participant.protect import ckks_protector  # noqa: PLC0415
+        from participant.sending.protect import ckks_protector  # noqa: PLC0415
         from participant.site import load_site  # noqa: PLC0415
-        from participant.workshop import ckks_revealer, shares_revealer  # noqa: PLC0415
+        from participant.training.workshop import ckks_revealer, shares_revealer  # noqa: PLC0415
 
         from .witnessed_workshop import WitnessedWorkshop  # noqa: PLC0415
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from participant.pace import Say, say_nothing
-from participant.share import Shared
-from participant.workshop import Workshop
+from participant.sending.share import Shared
+from participant.training.workshop import Workshop
 from privacy import plan as plans
 from privacy.plan import Plan
 from privacy.schemes.base import Integers

@@ -16,7 +16,7 @@ from coordinator.adapters.authority import (
     save_authority,
 )
 from coordinator.keys import make_signing_key
-from participant.init import ENTRY, REQUEST
+from participant.joining.init import ENTRY, REQUEST
 from privacy import canonical
 from privacy.plan import SHARES
 from privacy.roster import Member, Roster

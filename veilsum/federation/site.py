@@ -5,7 +5,7 @@ from pathlib import Path
 
 from participant.config import read
 from participant.run import run
-from participant.worker import Main
+from participant.training.worker import Main
 from veilsum.process import exit_status, failpoints, start_log
 
 

@@ -15,7 +15,7 @@ from coordinator.wire.interceptors import (
     Refusals,
     Shares,
 )
-from participant.ending import Ending
+from participant.wire.ending import Ending
 from privacy.errors import (
     ConfigError,
     MalformedMessage,

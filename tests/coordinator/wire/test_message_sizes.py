@@ -12,7 +12,7 @@ from coordinator.rounds import verify
 from coordinator.rounds.state import LeftOut, Phase, Round, Rules, Stated, Straggler
 from coordinator.server import _OPTIONS, PROTOS
 from coordinator.wire import codec
-from participant.channel import LARGEST_MESSAGE
+from participant.wire.channel import LARGEST_MESSAGE
 from privacy import canonical
 from privacy.documents import Signed
 from privacy.errors import ConfigError, MalformedMessage

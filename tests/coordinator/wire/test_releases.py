@@ -6,10 +6,10 @@ import grpc.aio
 import pytest
 
 import coordinator.wire.interceptors
-import participant.releases
-from participant.channel import open_channel
-from participant.coordinator import Coordinator
-from participant.tls import channel_credentials
+import participant.wire.releases
+from participant.wire.channel import open_channel
+from participant.wire.coordinator import Coordinator
+from participant.wire.tls import channel_credentials
 from privacy.errors import ReleaseMismatch
 from tests import fakes
 from tests.coordinator.served import served
@@ -44,7 +44,7 @@ def says_nothing(certified, address):
 @pytest.mark.parametrize("older", ["coordinator", "site"])
 async def test_one_minor_release_apart_works(certified, monkeypatch, older):
     """Whichever side is upgraded first."""
-    monkeypatch.setattr(participant.releases, "RELEASE", f"0.{7 - (older == 'site')}.0")
+    monkeypatch.setattr(participant.wire.releases, "RELEASE", f"0.{7 - (older == 'site')}.0")
     monkeypatch.setattr(
         coordinator.wire.interceptors, "RELEASE", f"0.{7 - (older == 'coordinator')}.3"
     )
@@ -62,7 +62,7 @@ async def test_one_minor_release_apart_works(certified, monkeypatch, older):
 )
 async def test_two_apart_are_refused_with_both_named(certified, monkeypatch, theirs, who):
     """By the coordinator, before it looks at anything else; unary calls and streams alike."""
-    monkeypatch.setattr(participant.releases, "RELEASE", theirs)
+    monkeypatch.setattr(participant.wire.releases, "RELEASE", theirs)
     monkeypatch.setattr(coordinator.wire.interceptors, "RELEASE", "0.7.3")
 
     async with (

@@ -10,8 +10,8 @@ import pytest
 from coordinator.members.relay import LANE_BYTES, LETTER_BYTES, LONGEST_BODY, Relay
 from coordinator.rounds.state import Phase
 from coordinator.wire import codec
-from participant.coordinator import Coordinator
-from participant.seat_calls import SeatCalls
+from participant.wire.coordinator import Coordinator
+from participant.wire.seat_calls import SeatCalls
 from privacy.errors import IllegalEvent, MalformedMessage, NotYet, WrongIdentity
 from privacy.records import digest_of
 from privacy.signing import Purpose, sign

@@ -7,12 +7,12 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from participant import patience
 from participant.auditing import agent as module
 from participant.auditing import inquiry
 from participant.auditing.agent import AuditorAgent
 from participant.session import audits
 from participant.view import RoundView, View
+from participant.wire import patience
 from privacy import canonical
 from privacy.errors import (
     ConfigError,

@@ -3,7 +3,7 @@
 import pytest
 
 from participant.auditing.config import read
-from tests.participant.test_member_config import TEXT, written
+from tests.participant.joining.test_member_config import TEXT, written
 
 
 @pytest.mark.parametrize("scheme", ["ckks/1", "shares/1"])

@@ -6,9 +6,9 @@ import pytest
 
 from participant.auditing import inquiry
 from participant.auditing.inquiry import Holder, Limits
-from participant.disputing import SHOWN, WORKING, Case, Wanted, show
-from participant.letters import Letter, Mailbox, Waiter
-from participant.patience import Patience
+from participant.wire.disputing import SHOWN, WORKING, Case, Wanted, show
+from participant.wire.letters import Letter, Mailbox, Waiter
+from participant.wire.patience import Patience
 from privacy.errors import Unavailable
 from privacy.plan import DeadlinePolicy
 from privacy.records import digest_of
@@ -120,7 +120,7 @@ def answer(wanted=None, shows=ROOTS, key=at.ELM):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(inquiry, "ASK_AGAIN_SECONDS", 0.01)
-    monkeypatch.setattr("participant.patience.SHORTEST_SECONDS", 0.001)
+    monkeypatch.setattr("participant.wire.patience.SHORTEST_SECONDS", 0.001)
 
 
 async def test_a_question_is_asked_until_it_is_answered(clock, limits):

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from participant.contribute import noise_of
 from participant.ledger.outcome import honest_of, record, result_of
+from participant.sending.contribute import noise_of
 from privacy.errors import IllegalEvent, WrongContext
 from privacy.ledger import Noise, Released, Result
 from privacy.mechanism import events_of

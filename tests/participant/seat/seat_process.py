@@ -14,11 +14,11 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from participant.coordinator import Coordinator
-from participant.letters import Letters, Mailbox
-from participant.patience import Patience
 from participant.seat.memory import SeatMemory
 from participant.seat.questions import Asking
+from participant.wire.coordinator import Coordinator
+from participant.wire.letters import Letters, Mailbox
+from participant.wire.patience import Patience
 from privacy.errors import Unavailable
 from tests.participant.seat.asked import MemoryUpdates
 from tests.participant.seat.table import SEATS, Relay, party

@@ -13,15 +13,15 @@ import msgspec
 import numpy as np
 
 from participant.config import CoordinatorAddress
-from participant.found import entry
-from participant.letters import Letter
+from participant.joining.found import entry
 from participant.seat.config import AggregatorConfig, AggregatorPolicy
 from participant.seat.memory import SeatMemory
 from participant.seat.norms import Norms
 from participant.seat.sitting import Seat, Sitting
-from participant.seat_calls import Part
-from participant.sign import shared_contribution
+from participant.sending.sign import shared_contribution
 from participant.view import RoundView, View
+from participant.wire.letters import Letter
+from participant.wire.seat_calls import Part
 from privacy import canonical
 from privacy.arithmetic import Arithmetic, ModulusRange
 from privacy.certificate import is_complete

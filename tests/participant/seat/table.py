@@ -12,12 +12,12 @@ from functools import cache
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from participant.found import entry
+from participant.joining.found import entry
 from participant.keys import SiteKeys
-from participant.letters import Letter, Mailbox
-from participant.patience import Patience
 from participant.seat.handshake import Meeting
 from participant.seat.party import Party
+from participant.wire.letters import Letter, Mailbox
+from participant.wire.patience import Patience
 from privacy.errors import Unavailable
 from privacy.roster import Roster
 from privacy.sealing import HpkeKeyPair

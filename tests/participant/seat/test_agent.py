@@ -7,12 +7,12 @@ from contextlib import suppress
 import pytest
 from structlog.testing import capture_logs
 
-from participant.letters import Mailbox
-from participant.patience import Patience
 from participant.seat import agent as module
 from participant.seat import recall
 from participant.seat.agent import AggregatorAgent
 from participant.view import View
+from participant.wire.letters import Mailbox
+from participant.wire.patience import Patience
 from privacy import canonical
 from privacy.errors import ConfigError, PolicyRefusal
 from privacy.failpoints import Failpoints

@@ -4,7 +4,7 @@ import pytest
 
 from participant.seat.config import read
 from privacy.errors import ConfigError
-from tests.participant.test_member_config import TEXT, written
+from tests.participant.joining.test_member_config import TEXT, written
 
 
 def test_a_seats_policy_is_read(tmp_path):

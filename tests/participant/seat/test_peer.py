@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from participant.letters import Mailbox
-from participant.patience import Patience
 from participant.seat.frames import Kind
 from participant.seat.handshake import Meeting
 from participant.seat.peer import Peer
+from participant.wire.letters import Mailbox
+from participant.wire.patience import Patience
 from privacy.documents import Signed, pack, unpack
 from privacy.errors import InvalidSignature, MalformedMessage
 from privacy.signing import Purpose, sign

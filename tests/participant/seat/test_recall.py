@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from participant.found import entry
-from participant.letters import Letter
+from participant.joining.found import entry
 from participant.seat import recall
 from participant.seat.recall import ANSWER, ASK, Asked
+from participant.wire.letters import Letter
 from privacy.canonical import decode, encode
 from privacy.documents import Signed, pack, unpack
 from privacy.errors import InvalidSignature, MalformedMessage, WrongContext, WrongIdentity

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager, suppress
 import msgspec
 import pytest
 
-from participant import disputing
-from participant.disputing import ASK, SHOWN, WORKING, Case, Wanted, read_shown
 from participant.seat import showing as module
+from participant.wire import disputing
+from participant.wire.disputing import ASK, SHOWN, WORKING, Case, Wanted, read_shown
 from privacy import canonical
 from privacy.errors import (
     InvalidSignature,
@@ -331,7 +331,7 @@ async def test_a_relay_that_is_full_is_tried_again(tmp_path, monkeypatch):
         await whole(sender, recipient, topic, body)
 
     relay.post = post
-    monkeypatch.setattr("participant.patience.SHORTEST_SECONDS", 0.01)
+    monkeypatch.setattr("participant.wire.patience.SHORTEST_SECONDS", 0.01)
     async with serving(tmp_path, relay=relay) as seat:
         assert len(await seat.ask(asked(LEAF), 4)) == 4
     assert failures == []

@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 import veilsum.files
-from participant.sealed_words import key_context, words_context
+from participant.opening.sealed_words import key_context, words_context
 from participant.seat.judging import judge
 from participant.seat.outbox import SumOutbox
 from participant.seat.stating import state

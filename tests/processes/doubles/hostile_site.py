@@ -8,7 +8,7 @@ import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from participant import contribute
+from participant.sending import contribute
 from privacy import plan as plans
 from privacy.plan import Plan
 from privacy.roster import Roster
@@ -51,7 +51,7 @@ def give_two_secrets() -> None:
 def serve(connection: Connection, site_name: str) -> None:
     """Run a worker that does not clip its update, in one round."""
     # The agent's process imports this file too, and needs none of what the worker needs.
-    from participant.workshop import Workshop  # noqa: PLC0415
+    from participant.training.workshop import Workshop  # noqa: PLC0415
 
     honest = Workshop.privatise
 

@@ -20,8 +20,8 @@ from participant.seat import showing
 from participant.seat.config import AggregatorConfig, read
 from participant.seat.holding import Holding
 from participant.seat.run import serve
-from participant.seat_calls import SeatCalls
-from participant.sign import sign
+from participant.sending.sign import sign
+from participant.wire.seat_calls import SeatCalls
 from privacy import canonical
 from privacy.documents import Signed
 from privacy.errors import VeilsumError

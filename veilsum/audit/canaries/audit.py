@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from msgspec import to_builtins
 from msgspec.structs import replace as changed
 
-from participant.random_words import Entropy
+from participant.sending.random_words import Entropy
 from privacy.distributed_sum import DistributedSum
 from privacy.errors import UpdateOutOfRange
 from privacy.mechanism import Training

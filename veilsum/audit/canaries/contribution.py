@@ -8,11 +8,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from participant.gradient_sum import gradient_sum
-from participant.privatise import privatise
-from participant.random_words import Entropy
+from participant.sending.random_words import Entropy
 from participant.site import Site, model_shapes
-from participant.train import train
+from participant.training.gradient_sum import gradient_sum
+from participant.training.privatise import privatise
+from participant.training.train import train
 from privacy.distributed_sum import DistributedSum
 from privacy.mechanism import Training
 from privacy.plan import Plan

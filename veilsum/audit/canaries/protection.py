@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from participant.protect import protect
-from participant.share import share, update_context
-from participant.workshop import ckks_revealer, shares_revealer
+from participant.sending.protect import protect
+from participant.sending.share import share, update_context
+from participant.training.workshop import ckks_revealer, shares_revealer
 from privacy.plan import SHARES, Plan
 from privacy.schemes.base import Revealer
 from privacy.schemes.ckks import make_cohort_key

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from participant.apply import Application
-from participant.random_words import Entropy, RandomWords
+from participant.opening.apply import Application
+from participant.sending.random_words import Entropy, RandomWords
 from privacy.local_training import LocalTraining
 from privacy.plan import Plan
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from participant.random_words import Entropy, RandomWords
+from participant.sending.random_words import Entropy, RandomWords
 from participant.site import Unit
 
 FEATURES = 4

@@ -17,9 +17,9 @@ from msgspec.structs import replace as changed
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from participant.random_words import Entropy, RandomWords
+from participant.sending.random_words import Entropy, RandomWords
 from participant.site import Site, Unit, model_shapes
-from participant.train import train
+from participant.training.train import train
 from privacy.distributed_sum import DistributedSum
 from privacy.events import exact
 from privacy.local_training import LocalTraining

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import SpawnContext, SpawnProcess
 
-from participant import child
+from participant.training import child
 from privacy.errors import ConfigError
 from veilsum.process import start_log
 

@@ -40,6 +40,10 @@ _VIEWS = (
     ),
 )
 _AHEAD: dict[str, Any] = {"linestyle": (0, (1, 2)), "linewidth": 1.2}
+# by years, months, days, hours, minutes, seconds; what ticks share stands at the end of the axis
+_TICKS = ["%Y", "%b", "%d", "%H:%M", "%H:%M", "%H:%M:%S"]
+_FIRST_TICKS = ["", "%Y", "%b", "%b %d", "%H:%M", "%H:%M:%S"]
+_WHEN = ["", "%Y", "%Y-%m", "%Y-%m-%d UTC", "%Y-%m-%d UTC", "%Y-%m-%d UTC"]
 _LEAST_SPAN = timedelta(minutes=1)
 _LINE_ROOM = 0.085  # a line of text, over the height of the drawing
 _PAPER = "#fffefb"
@@ -204,7 +208,9 @@ def _end(spending: Spending, times: list[datetime]) -> datetime:
 def _finish(axes: Axes, spending: Spending) -> None:
     locator = dates.AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    formatter = dates.ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+    formatter = dates.ConciseDateFormatter(  # type: ignore[no-untyped-call]
+        locator, formats=_TICKS, zero_formats=_FIRST_TICKS, offset_formats=_WHEN
+    )
     axes.xaxis.set_major_formatter(formatter)
     caps = [cap for cap in (spending.sums_cap, spending.vector_cap) if cap is not None]
     axes.set_ylim(0, max([axes.get_ylim()[1], *caps]) * 1.12)

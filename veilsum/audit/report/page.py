@@ -1,16 +1,19 @@
 """The report as one HTML file: nothing in it is fetched, and nothing in it runs."""
 
+import re
 from base64 import b64encode
 from collections.abc import Callable
 from importlib.resources import files
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from .blocks import Block, Column, Drawing, Layout
 
 _MARKS = {"verified": "✓", "breach": "!", "missing": "?", "tampered": "×", "mismatch": "≠"}
 _DIGEST_LENGTH = 40
+# `ε ≤ 2.829`, `hospital-d`, `2026-11-22T00:35:42+00:00`: a line's end within them misleads
+_KEPT = re.compile(r"([εδσµ] [≤=≈] [0-9.]+|(?<!\S)(?=\S{1,40}(?!\S))[^\s-]+(?:-[^\s-]+)+)")
 
 
 def page_of(layout: Layout) -> str:
@@ -23,6 +26,7 @@ def page_of(layout: Layout) -> str:
         "picture": _picture,
         "cell_class": _cell_class,
     }
+    environment.filters["kept"] = _kept
     template = environment.from_string(_template("report.html.j2"), globals=helpers)
     # Our own words, and no names from evidence: the one text that is not escaped.
     return template.render(layout=layout, style=Markup(_template("style.css")), marks=_MARKS)  # noqa: S704
@@ -34,6 +38,15 @@ def _template(name: str) -> str:
 
 def _kind(block: Block) -> str:
     return type(block).__name__.lower()
+
+
+def _kept(text: str) -> Markup:
+    """Return a text, escaped, with what must stay on one line marked as that."""
+    pieces = [
+        Markup('<span class="kept">{}</span>').format(piece) if at % 2 else escape(piece)
+        for at, piece in enumerate(_KEPT.split(text))
+    ]
+    return Markup("").join(pieces)
 
 
 def _picture(drawing: Drawing) -> str:

@@ -1,0 +1,1 @@
+"""How a member begins and joins: keys made here, the roster compared and signed."""

@@ -1,0 +1,78 @@
+"""Begin a site, an auditor or a seat: its keys, and the two public files that others need."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from participant.keys import certificate_request, make_keys
+from privacy import canonical
+from privacy.errors import ConfigError, MalformedMessage
+from privacy.identifiers import COORDINATOR, check_name
+from privacy.roster import Role
+from veilsum.files import write_durably
+
+from .found import entry
+
+ENTRY = "entry.json"
+REQUEST = "request.pem"
+
+
+def init(
+    state: Path,
+    federation: str,
+    participant: str,
+    organisation: str,
+    *,
+    chain: bool = False,
+    role: Role = Role.TRAINER,
+) -> tuple[Path, Path]:
+    """Make a member's keys in `state`; return its roster entry and its certificate request.
+
+    Raises:
+        ConfigError: a name is not one, or `state` no folder: nothing is made. Or the site has
+            keys already; they are never overwritten.
+    """
+    _check_names(federation, participant, organisation)
+    with _state_errors(state):
+        keys = make_keys(state / "keys", os.urandom)
+    payee = _make_chain_keys(state) if chain else ""
+    member = entry(keys, participant, organisation, payee, (role.value,))
+    write_durably(state / ENTRY, canonical.encode(member))
+    write_durably(state / REQUEST, certificate_request(keys, federation, participant))
+    return state / ENTRY, state / REQUEST
+
+
+def _check_names(federation: str, participant: str, organisation: str) -> None:
+    for option, name in (("--federation", federation), ("--participant", participant)):
+        try:
+            check_name(name)
+        except MalformedMessage as error:
+            raise ConfigError(f"{option}: {error}; it begins with a letter or digit") from None
+    if participant == COORDINATOR:
+        raise ConfigError(f"--participant: no member may be called {COORDINATOR}")
+    if not organisation.strip():
+        # Two members of no organisation would count as of one.
+        raise ConfigError("--organisation: it is empty; give the name of who runs this")
+
+
+@contextmanager
+def _state_errors(state: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"--state: {state} cannot be made or written ({error.strerror}); give a folder"
+        ) from None
+
+
+def _make_chain_keys(state: Path) -> str:
+    # The chain's libraries are there only where a site is paid on a chain.
+    from veilsum.chain.wallet import make_key  # noqa: PLC0415
+
+    passphrase = secrets.token_hex(32)
+    write_durably(state / "passphrase", passphrase.encode())
+    # A passphrase of 256 random bits needs no slow derivation.
+    make_key(state / "gas.json", passphrase, work_factor=2)
+    return make_key(state / "payout.key.json", passphrase, work_factor=2).address.lower()

@@ -1,0 +1,49 @@
+"""The file of a member that trains nothing and opens nothing: an auditor's, or a seat's.
+
+It says where things are, and what that member accepts; it names no data and no ledger.
+"""
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from participant.config import CoordinatorAddress
+from privacy.configuration import decode
+from privacy.errors import ConfigError
+from privacy.identifiers import Digest, FederationId, ParticipantId
+from veilsum.files import read_file
+
+Config = TypeVar("Config", bound="MemberConfig")
+
+
+class MemberPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What such a member works on and signs for; no plan can override a line of it."""
+
+    roster: Digest
+    schemes: tuple[str, ...]
+    smallest_cohort: Annotated[int, msgspec.Meta(ge=2)]
+
+
+class MemberConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of such a member's settings."""
+
+    federation: FederationId
+    participant: ParticipantId
+    state: Path
+    coordinator: CoordinatorAddress
+    policy: MemberPolicy
+
+
+def read_member(path: Path, kind: type[Config]) -> Config:
+    """Return the settings in the TOML file at `path`.
+
+    Raises:
+        ConfigError: the file cannot be read, a key is unknown or missing, or a
+            value is not of its type; the message names it.
+    """
+    try:
+        text = read_file(path).decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: {error.reason} at byte {error.start}") from None
+    return decode(text, kind, str(path))

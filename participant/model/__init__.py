@@ -1,0 +1,1 @@
+"""The models that a site holds, and how it comes to a released one."""

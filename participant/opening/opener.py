@@ -1,0 +1,244 @@
+"""An opener's part of a round: keys made and vouched for, one sum opened, one model agreed on."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from participant import policy as policies
+from participant.config import SiteConfig
+from participant.keys import SiteKeys
+from participant.ledger.peers import Peers
+from participant.memory import Memory
+from participant.model.models import Models
+from participant.sending.masking import open_masks
+from participant.sending.sign import sign as sign_record
+from participant.training.worker import Worker
+from participant.wire.coordinator import Coordinator
+from participant.wire.fetch import fetch_model, fetch_sum
+from participant.wire.planned import planned
+from participant.wire.seat_calls import SeatCalls
+from privacy import canonical
+from privacy.documents import Signed
+from privacy.errors import (
+    InvalidSignature,
+    NotYet,
+    OpeningRefused,
+    Unavailable,
+    VeilsumError,
+)
+from privacy.failpoints import Failpoints
+from privacy.identifiers import Digest
+from privacy.plan import SHARES, Plan
+from privacy.records import (
+    Contribution,
+    KeyRecord,
+    KeySpecification,
+    SealedModel,
+    digest_of,
+    release_of,
+)
+from privacy.roster import Roster
+from privacy.sealing import Entropy
+from privacy.signing import Purpose, sign
+from privacy.vectors import ModelDigest, Shapes
+
+from . import agree as agreement
+from . import keying
+from . import reveal as opening
+from .frozen import Frozen
+from .seat_sums import SeatSums, agreeing
+from .spool import FOLDER, erase
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What this opener made of a round: of one cohort's one sum, under one plan."""
+
+    plan: Plan
+    frozen: Frozen
+    model: Digest
+
+
+@dataclass(frozen=True)
+class Opener:
+    """What a site does as an opener; `openings` is what it has made, by round."""
+
+    config: SiteConfig
+    keys: SiteKeys = field(repr=False)
+    entropy: Entropy
+    failpoints: Failpoints
+    coordinator: Coordinator
+    worker: Worker
+    memory: Memory
+    peers: Peers
+    models: Models
+    roster: Roster
+    shapes: Shapes
+    openings: dict[int, Opening]
+
+    async def make_key(self, number: int) -> None:
+        """Make the round's key, and offer it sealed to each opener."""
+        state = await self.coordinator.key(number)
+        wanted = canonical.decode(state.specification, KeySpecification)
+        policies.check_specification(wanted, self.config.policy, self.roster)
+        self.failpoints.hit("keying.before_make")
+        key = await self.worker.make_key(keying.parameters_of(wanted))
+        me = self.config.participant
+        record, sealed = keying.seal_key(number, me, wanted, self.roster, key.public, key.secret)
+        self.memory.vouches(number, record.public_key)
+        signed = sign_record(record, me, self.keys.signing)
+        self.failpoints.hit("keying.before_offer")
+        await self.coordinator.offer_key(signed, key.public, sealed)
+
+    async def vouch_for_key(self, number: int, wanted: Digest) -> None:
+        """Check the key that another opener made, and sign its record.
+
+        Raises:
+            NotYet: there is another key by now.
+        """
+        record, public_key, secret = await self._key_with_secret(number)
+        if digest_of(record) != wanted:
+            raise NotYet(f"round {number} has another key by now")
+        policies.check_specification(record.specification, self.config.policy, self.roster)
+        keying.check_recipients(record)
+        parameters = keying.parameters_of(record.specification)
+        await self.worker.check_key(parameters, public_key, secret)
+        self.memory.vouches(number, record.public_key)
+        self.failpoints.hit("keying.before_vouch")
+        signature = sign(self.keys.signing, Purpose.KEY_RECORD, canonical.encode(record))
+        try:
+            await self.coordinator.sign_key(number, signature)
+        except InvalidSignature:
+            # The key was replaced while it was checked: nothing is wrong with the new one.
+            raise NotYet(f"round {number} has another key by now") from None
+
+    async def _key_with_secret(self, number: int) -> tuple[KeyRecord, bytes, bytes]:
+        state = await self.coordinator.key(number)
+        if state.record is None:
+            raise NotYet(f"round {number} has no key yet")
+        record = keying.check_record(state.record, number, state.public_key, self.roster)
+        secret = keying.unseal(
+            record,
+            state.sealed_secret,
+            self.config.participant,
+            self.keys.sealing,
+            self.roster,
+        )
+        return record, state.public_key, secret
+
+    async def open_sum(self, number: int) -> None:
+        """Open the one sum of the round that this site will ever open, and make the model."""
+        plan = await planned(self.coordinator, self.roster, number)
+        policies.check_round(plan, self.config.policy, self.roster)
+        if not self.models.holds(plan.terms.model):
+            raise NotYet(f"the model that round {number} started from is not here yet")
+        cohort, headers = await self.coordinator.cohort(number)
+        if plan.arithmetic.scheme == SHARES:
+            await self._open_shares(plan, cohort, headers)
+        else:
+            await self._open_ckks(plan, cohort, headers)
+
+    async def _open_ckks(self, plan: Plan, cohort: Signed, headers: Sequence[Signed]) -> None:
+        number, seen = plan.terms.round, self.peers.seen()
+
+        def check(manifest: Signed) -> Frozen:
+            limits, roster = self.config.policy, self.roster
+            return opening.check(plan, limits, roster, cohort, headers, manifest, seen)
+
+        place = self.config.state / FOLDER
+        frozen, spool = await fetch_sum(self.coordinator, plan, check, place, self.failpoints.hit)
+        await self.peers.record(headers)
+        self.failpoints.hit("reveal.before_record")
+        self.memory.opens(number, digest_of(frozen.cohort), digest_of(frozen.sum))
+        self.failpoints.hit("reveal.after_record")
+        record, _, secret = await self._key_with_secret(number)
+        keying.check_planned(record, plan)
+        masks = await self._masks(plan, headers)
+        try:
+            model = await self.worker.reveal(plan, frozen, secret, masks, spool.folder)
+        except Unavailable:
+            raise  # it is opened again, from the same chunks
+        except VeilsumError:
+            spool.erase()
+            raise
+        self.failpoints.hit("reveal.after_open")
+        self.openings[number] = Opening(plan, frozen, model)
+        spool.erase()
+
+    async def _open_shares(self, plan: Plan, cohort: Signed, headers: Sequence[Signed]) -> None:
+        number, calls = plan.terms.round, SeatCalls(self.coordinator)
+        async with self.coordinator.sum(number) as (manifest, _):
+            limits, roster, seen = self.config.policy, self.roster, self.peers.seen()
+            frozen = opening.check(plan, limits, roster, cohort, headers, manifest, seen)
+        await self.peers.record(headers)
+        stated = agreeing(plan, frozen, await calls.sums(number), self.roster)
+        self.failpoints.hit("reveal.before_record")
+        # Before the first key is unwrapped: whoever has all three could open the sum.
+        self.memory.opens(number, digest_of(frozen.cohort), digest_of(frozen.sum))
+        self.failpoints.hit("reveal.after_record")
+        me, pair, place = self.config.participant, self.keys.sealing, self.config.state / FOLDER
+        fetching = SeatSums(calls, plan, frozen, me, pair, place, self.failpoints.hit)
+        sums = await fetching.fetch(stated)
+        try:
+            model = await self.worker.reveal_shares(plan, frozen, sums)
+        except Unavailable:
+            raise  # it is opened again, from the same chunks
+        except VeilsumError:
+            erase(place, frozen.sum)
+            raise
+        self.failpoints.hit("reveal.after_open")
+        self.openings[number] = Opening(plan, frozen, model)
+        erase(place, frozen.sum)
+
+    async def _masks(self, plan: Plan, headers: Sequence[Signed]) -> tuple[bytes, ...]:
+        """Return the secrets of the masks of a cohort whose headers have been checked."""
+        contributions = [canonical.decode(signed.body, Contribution) for signed in headers]
+        seals = await self.coordinator.masks(plan.terms.round, len(contributions))
+        me, pair = self.config.participant, self.keys.sealing
+        return open_masks(plan, contributions, seals, me, pair)
+
+    async def seal(self, number: int) -> None:
+        """Seal the model that this opener made, to every trainer."""
+        # Never the coordinator's plan of this moment: the one under which the sum was opened.
+        made = self.openings[number]
+        self.failpoints.hit("agree.before_seal")
+        envelope, chunks = await asyncio.to_thread(
+            agreement.seal_model,
+            made.plan,
+            self.roster,
+            digest_of(made.frozen.sum),
+            self.config.participant,
+            made.model,
+            lambda: self.models.chunks(made.model),
+            self.entropy,
+        )
+        signed = sign_record(envelope, self.config.participant, self.keys.signing)
+        await self.coordinator.put_model(signed, chunks)
+        self.failpoints.hit("agree.after_seal")
+
+    async def agree(self, number: int) -> None:
+        """Sign the release, if what was sealed is the model that this opener made.
+
+        Raises:
+            OpeningRefused: it is another; the openers disagree.
+        """
+        made = self.openings[number]
+        plan, frozen = made.plan, made.frozen
+
+        def check(signed: Signed) -> SealedModel:
+            envelope = agreement.check_envelope(signed, plan, digest_of(frozen.sum), self.roster)
+            if envelope.model != made.model:
+                raise OpeningRefused(
+                    f"round {number}: {envelope.sealer} sealed model {envelope.model[:16]}…, "
+                    f"this opener made {made.model[:16]}…; the openers disagree"
+                )
+            return envelope
+
+        me, pair = self.config.participant, self.keys.sealing
+        digest = ModelDigest(self.shapes)
+        envelope = await fetch_model(self.coordinator, number, check, me, pair, digest)
+        release = release_of(envelope, digest_of(frozen.cohort), plan.terms.model)
+        self.memory.signs(number, digest_of(release))
+        self.failpoints.hit("agree.before_sign")
+        signed_release = sign_record(release, self.config.participant, self.keys.signing)
+        await self.coordinator.sign_release(signed_release)

@@ -1,0 +1,1 @@
+"""What a site has earned: checked by the site, claimed by the site."""

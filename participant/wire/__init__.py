@@ -1,0 +1,1 @@
+"""The wire of a site: its connections, what it says over them, and why one failed."""
