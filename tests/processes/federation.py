@@ -162,7 +162,8 @@ class Federation:
         while not holds():
             for name, process in self.family.running.items():
                 if process.poll() not in (None, 0, *self._expected(name)):
-                    raise AssertionError(f"{name} died while waiting for {what}:\n{self.tail()}")
+                    died = f"{name} died with status {process.returncode}"
+                    raise AssertionError(f"{died} while waiting for {what}:\n{self.tail()}")
             if time.monotonic() > deadline:
                 raise AssertionError(f"{what}: not within {seconds:.0f} s\n{self.tail()}")
             time.sleep(0.05)
