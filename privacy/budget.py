@@ -138,6 +138,9 @@ class Budget:
 
     Guarantees to the patients in it: what is reserved fits beside all that was committed and
     reserved before, and no method lowers what is committed.
+
+    Attributes:
+        key: of the setting that the limit is, for the message of a refusal.
     """
 
     delta: float
@@ -145,6 +148,7 @@ class Budget:
     committed: Spend = NOTHING
     reserved: Mapping[str, Held] = field(default_factory=lambda: MappingProxyType({}))
     view: str = "sums"
+    key: str = ""
 
     def __post_init__(self) -> None:
         if not (0.0 < self.delta < 1.0 and 0.0 < self.limit_epsilon < float("inf")):
@@ -176,7 +180,8 @@ class Budget:
         if not after <= self.limit_epsilon:
             spent = charged.epsilon(self.delta)
             cost, limit = after - spent, self.limit_epsilon
-            raise BudgetExhausted(spent=spent, cost=cost, limit=limit, view=self.view)
+            named = {"view": self.view, "key": self.key}
+            raise BudgetExhausted(spent=spent, cost=cost, limit=limit, **named)
 
     def reserve(self, reservation: str, spend: Spend, rounds: int = 1) -> "Budget":
         """Return the budget with `rounds` times `spend` set aside under the name `reservation`.
@@ -297,11 +302,11 @@ class SpendLimits:
 
     def for_life(self) -> Budgets:
         """Return untouched budgets for all rounds of a dataset, over all jobs."""
-        return self._budgets(self.epsilon_for_life, self.vector_epsilon_for_life)
+        return self._budgets("epsilon_for_life")
 
     def per_round(self) -> Budgets:
         """Return untouched budgets for one round of one job."""
-        return self._budgets(self.epsilon_per_round, self.vector_epsilon_per_round)
+        return self._budgets("epsilon_per_round")
 
     def lower(self, other: "SpendLimits") -> "SpendLimits":
         """Return the lower of two, number by number."""
@@ -309,11 +314,12 @@ class SpendLimits:
         pairs = ((getattr(self, name), getattr(other, name)) for name in names)
         return SpendLimits(*(min(pair, key=exact) for pair in pairs))
 
-    def _budgets(self, sums: str, vector: str) -> Budgets:
+    def _budgets(self, key: str) -> Budgets:
         delta = float(exact(self.delta))
+        sums, vector = (float(exact(getattr(self, name))) for name in (key, f"vector_{key}"))
         return Budgets(
-            Budget(delta, float(exact(sums))),
-            Budget(delta, float(exact(vector)), view="vector"),
+            Budget(delta, sums, key=f"policy.{key}"),
+            Budget(delta, vector, view="vector", key=f"policy.vector_{key}"),
         )
 
 

@@ -1,15 +1,19 @@
 """What of a bundle is not as it was signed, by its bytes alone, and soon.
 
-    chain of the rows ─▶ documents ─▶ signatures of the rows
+    chain of the rows ─▶ documents that nothing names ─▶ all documents ─▶ signatures of the rows
 
 For a bundle whose seal is broken: somebody changed it, and the question is where. No row is read,
 so that what the ledger states, true or not, is not asked about. Rows are signed and chained as
 bytes: a changed one breaks the chain after it, or its signature.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
+from itertools import chain
+from typing import Final
 
 import msgspec
 
@@ -26,11 +30,14 @@ from privacy.ledger import START, LedgerState
 from privacy.log_tree import log_of
 from privacy.signing import Purpose
 
-from .bundle import Bundle, Count, Hex32, RowLine
-from .finding import Finding, Outcome, outcome_of
-from .papers import Papers, read_papers
+from .bundle import Bundle, Count, Document, Hex32, RowLine
+from .finding import Check, Finding, Outcome, outcome_of
+from .papers import Papers, check_signatures, name_of, read_papers
 from .replay import Replayed
 from .trust import Trust
+
+_NAME: Final = re.compile(rb'"([0-9a-f]{64})"')
+"""A digest, as rows and documents name each other by."""
 
 
 class _Link(msgspec.Struct, frozen=True):
@@ -49,8 +56,8 @@ class Changed:
     Attributes:
         replayed: the rows before the first that was changed, as a tree; nothing in them is read.
         papers: the documents, where the rows before them hold.
-        findings: the first row that was changed, or else each document; nothing of both is found
-            where head, configuration, chain or end was changed, or the last rows are missing.
+        findings: the first row that was changed, or else documents: of these the ones that nothing
+            names, or each. None where something else was changed, or taken out behind the rows.
     """
 
     replayed: Replayed
@@ -61,15 +68,30 @@ class Changed:
 def find_changed(bundle: Bundle, trust: Trust) -> Changed:
     """Return what of `bundle` is not as it was signed."""
     ledger = _Lines(bundle, trust)
-    papers, found = Papers(), ()
+    papers = Papers()
+    found: tuple[Finding, ...] = ()
     if ledger.is_chained():
-        # Nothing but a signature of a row may have been changed in the ledger, and to try them
-        # all takes longer than to look at the documents first.
-        found = tuple(read_papers(bundle, trust, papers))
+        # Nothing but a row's signature may have been changed in the ledger. What something else
+        # names by its digest has its bytes. So both of these come later.
+        found = tuple(_check_unnamed(bundle, trust)) or tuple(read_papers(bundle, trust, papers))
         if outcome_of(found) is Outcome.TAMPERED:
             return Changed(ledger.up_to(len(ledger.lines)), papers, found)
     whole, why = ledger.first_changed()
     return Changed(ledger.up_to(whole), papers, (*found, *why))
+
+
+def _check_unnamed(bundle: Bundle, trust: Trust) -> Iterator[Finding]:
+    """Yield which documents that no row and no document names are not as they were signed."""
+    if not trust.versions:
+        return
+    documents = [one for one in bundle.only(Document) if one[1].purpose is not Purpose.ROSTER]
+    bodies = chain(
+        (row.body for _, row in bundle.only(RowLine)), (one.body for _, one in documents)
+    )
+    named = {name.decode() for body in bodies for name in _NAME.findall(body)}
+    for at, one in documents:
+        if name_of(one) not in named:
+            yield from Check(at, partial(check_signatures, one, trust)).findings()
 
 
 class _Lines:

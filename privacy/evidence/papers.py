@@ -86,12 +86,44 @@ def read_papers(bundle: Bundle, trust: Trust, papers: Papers) -> Iterator[Findin
         return
     for at, document in signed:
         try:
-            _check_signatures(document, trust)
+            check_signatures(document, trust)
         except VeilsumError as error:
             yield Finding(Outcome.TAMPERED, at, str(error))
             continue
         read = _read_plan if document.purpose is Purpose.PLAN else _read_record
         yield from read(at, document, bundle.head.federation, papers)
+
+
+def name_of(document: Document) -> str:
+    """Return the digest by which rows and other documents name one: of its bytes.
+
+    A certificate's is that of the cohort that it certifies.
+    """
+    if document.purpose is Purpose.PLAN:
+        return plans.digest_of(*plans.parts(document.body))
+    certified = document.purpose is Purpose.CERTIFICATE
+    return digest(Purpose.COHORT if certified else document.purpose, document.body)
+
+
+def check_signatures(document: Document, trust: Trust) -> None:
+    """Return if a document is signed by whom it must be.
+
+    Raises:
+        InvalidSignature: it is not.
+        MalformedMessage: it is none that a bundle has.
+    """
+    if document.purpose is not Purpose.PLAN and document.purpose not in _KINDS:
+        raise MalformedMessage(f"a {document.purpose} is no document of a bundle")
+    body = document.body
+    if document.purpose is Purpose.PLAN:
+        body = bytes.fromhex(name_of(document))
+    signers = _BY.get(document.purpose, document.signatures.keys())
+    if not document.signatures or not signers <= document.signatures.keys():
+        raise InvalidSignature(
+            f"{document.purpose} of round {document.round}: not signed by whom it must be"
+        )
+    for name, signature in document.signatures.items():
+        trust.check_signature(name, document.purpose, body, bytes.fromhex(signature))
 
 
 def _read_plan(at: int, document: Document, home: str, papers: Papers) -> Iterator[Finding]:
@@ -101,7 +133,7 @@ def _read_plan(at: int, document: Document, home: str, papers: Papers) -> Iterat
         why = f"the plan is signed, and this version of Veilsum does not read it: {error}"
         yield Finding(Outcome.INCOMPLETE, at, why)
         return
-    papers.plans[plan.digest()] = (at, plan)
+    papers.plans[name_of(document)] = (at, plan)
     place = (plan.terms.federation, plan.terms.round)
     yield from Check(at, lambda: _check_place(document, home, place)).findings()
 
@@ -112,26 +144,11 @@ def _read_record(at: int, document: Document, home: str, papers: Papers) -> Iter
         _check_place(document, home, (record.federation, record.round))
         _check_signer(document, record)
         if document.purpose is Purpose.CERTIFICATE:
-            papers.certificates[digest(Purpose.COHORT, document.body)] = (at, document)
+            papers.certificates[name_of(document)] = (at, document)
         else:
-            papers.records[digest(document.purpose, document.body)] = (at, record)
+            papers.records[name_of(document)] = (at, record)
 
     yield from Check(at, read).findings()
-
-
-def _check_signatures(document: Document, trust: Trust) -> None:
-    if document.purpose is not Purpose.PLAN and document.purpose not in _KINDS:
-        raise MalformedMessage(f"a {document.purpose} is no document of a bundle")
-    body = document.body
-    if document.purpose is Purpose.PLAN:
-        body = bytes.fromhex(plans.digest_of(*plans.parts(body)))
-    signers = _BY.get(document.purpose, document.signatures.keys())
-    if not document.signatures or not signers <= document.signatures.keys():
-        raise InvalidSignature(
-            f"{document.purpose} of round {document.round}: not signed by whom it must be"
-        )
-    for name, signature in document.signatures.items():
-        trust.check_signature(name, document.purpose, body, bytes.fromhex(signature))
 
 
 def _check_place(document: Document, home: str, place: tuple[str, int]) -> None:

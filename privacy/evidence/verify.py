@@ -68,6 +68,7 @@ class Verdict:
         evidence, federation, participant: of the head; empty if there is none.
         roster: fingerprint of the version 0 that keys were taken from; empty if there is none.
         not_asked: what nobody has asked about, so that nothing here says it.
+        rows, documents: how many were checked; of a changed bundle, before what was changed.
         refused_today: plans, signed and worked under, that today's rules would not accept.
         datasets: what each dataset of a site has spent, by its own ledger.
         mirror: of a run, what each participant has spent, as the coordinator's documents say.

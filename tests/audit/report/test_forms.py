@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from privacy.errors import ConfigError, StoreUnavailable
 from tests.audit.report import example_report as example
-from veilsum.audit.report.contents import Report, State
-from veilsum.audit.report.drawings import drawings_of
+from veilsum.audit.report.contents import Point, Report, State
+from veilsum.audit.report.drawings import drawings_of, figure_of
 from veilsum.audit.report.page import page_of
 from veilsum.audit.report.paper import pages_of, pdf_of
 from veilsum.audit.report.parts.layout import layout_of
@@ -22,6 +22,7 @@ from veilsum.audit.report.registry import registry_form
 from veilsum.audit.report.write import write_report
 
 LAYOUT = layout_of(example.report(), drawings_of)
+LATER = "2026-11-22T00:35:40+00:00"
 VOID = {"meta", "img"}
 
 
@@ -46,6 +47,10 @@ class Reader(HTMLParser):
     def handle_data(self, data):
         self.text.append(data)
 
+    def said(self):
+        """Return all text, as one who reads it."""
+        return "".join(self.text)
+
 
 def test_the_page_fetches_nothing_and_runs_nothing():
     """It is opened on an officer's machine, with evidence that a stranger has made."""
@@ -59,6 +64,57 @@ def test_the_page_fetches_nothing_and_runs_nothing():
     assert all(target.startswith(("#", "data:image/svg+xml;base64,")) for target in read.targets)
     assert not re.search(r"https?://|@import|url\(", page)
     assert "default-src 'none'" in page
+    assert "base-uri 'none'; form-action 'none'" in page
+
+
+def test_the_page_looks_the_same_in_a_dark_browser():
+    """Inverted by a browser, the drawings' black lines were on black."""
+    page = page_of(LAYOUT)
+
+    assert '<meta name="color-scheme" content="only light">' in page
+    assert "color-scheme: only light;" in page
+
+
+def test_printed_pages_are_numbered_and_tables_are_not_cut():
+    """What is signed on paper says of how many sheets it is one."""
+    printed = page_of(LAYOUT).partition("@media print {")[2].partition("</style>")[0]
+
+    assert 'counter(page) " of " counter(pages)' in printed
+    assert ".table { overflow: visible;" in printed
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("at most ε ≤ 2.829 in both views", ["ε ≤ 2.829"]),
+        ("(hospital-a: wdbc-hospital-a)", ["(hospital-a:", "wdbc-hospital-a)"]),
+        ("made 2026-11-22T00:35:42+00:00", ["2026-11-22T00:35:42+00:00"]),
+        ("a-" * 30 + "a", []),
+        ("- and --, 5 -3", []),
+        ("<b>-<i>", ["&lt;b&gt;-&lt;i&gt;"]),
+    ],
+)
+def test_names_numbers_and_times_stay_on_one_line(text, kept):
+    """`hospital-` and `d` are two things to a reader; what is too long for a line breaks."""
+    page = page_of(replace(LAYOUT, claim=text))
+    claim = page.partition('<p class="claim">')[2].partition("</p>")[0]
+
+    assert re.findall(r'<span class="kept">(.*?)</span>', claim) == kept
+    assert Reader(f"<p>{claim}</p>").said() == text
+
+
+def test_ticks_of_a_short_time_are_clock_times():
+    """`30` under an axis said neither of what nor when."""
+    points = (Point("2026-11-22T00:35:10+00:00", 1.0, 1.0), Point(LATER, 2.0, 2.0))
+    short = replace(
+        example.report().spending[0], points=points, ahead=(), exhausted="", rounds_left=0
+    )
+    (axes,) = figure_of(short).axes
+
+    labels = axes.xaxis.get_major_formatter().format_ticks(axes.get_xticks())
+
+    assert all(re.fullmatch(r"\d\d:\d\d(:\d\d)?", label) for label in labels)
+    assert axes.xaxis.get_major_formatter().get_offset() == "2026-11-22 UTC"
 
 
 def test_names_in_evidence_are_text_on_the_page():

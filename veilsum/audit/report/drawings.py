@@ -42,7 +42,7 @@ _VIEWS = (
 _AHEAD: dict[str, Any] = {"linestyle": (0, (1, 2)), "linewidth": 1.2}
 # by years, months, days, hours, minutes, seconds; what ticks share stands at the end of the axis
 _TICKS = ["%Y", "%b", "%d", "%H:%M", "%H:%M", "%H:%M:%S"]
-_FIRST_TICKS = ["", "%Y", "%b", "%b %d", "%H:%M", "%H:%M:%S"]
+_FIRST_TICKS = ["", "%b %Y", "%b", "%b %d", "%H:%M", "%H:%M:%S"]
 _WHEN = ["", "%Y", "%Y-%m", "%Y-%m-%d UTC", "%Y-%m-%d UTC", "%Y-%m-%d UTC"]
 _LEAST_SPAN = timedelta(minutes=1)
 _LINE_ROOM = 0.085  # a line of text, over the height of the drawing

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from privacy.configuration import decode
+from privacy.configuration import NOTHING, Over, decode
 from privacy.errors import ConfigError
 from privacy.evidence.limits import AuditPolicy
 from privacy.evidence.trust import Keys
@@ -28,19 +28,21 @@ def run(
     keys: Path | None,
     out: Path,
     clock: Callable[[], float],
+    over: Over = NOTHING,
 ) -> tuple[Report, tuple[Path, ...]]:
     """Write the report on the release that is wanted, and return it with the paths of its files.
 
     Args:
         bundles: files; beside them `state` is exported, if it is named.
         clock: seconds since 1970.
+        over: what goes over the settings of `state`.
 
     Raises:
         ConfigError: a file cannot be read, there is no evidence, or no such release in it.
     """
     texts = [read_bundle_file(path) for path in bundles]
     if state is not None:
-        texts.append(export(state, clock, config))
+        texts.append(export(state, clock, config, over=over))
     if not texts:
         raise ConfigError("name a bundle, or a state folder with --state")
     asked = None if policy is None else _text(policy)
