@@ -65,7 +65,7 @@ def test_every_error_says_who_acts_and_what_happened(kind: type[VeilsumError]) -
     assert issubclass(kind, VeilsumError)
 
 
-NARROWER = {"InvariantBroken", "LeaseLost", "ReleaseMismatch", "Standby"}
+NARROWER = {"AwaitingApproval", "InvariantBroken", "LeaseLost", "ReleaseMismatch", "Standby"}
 """Leaves of whom the family's word would name the wrong one."""
 
 

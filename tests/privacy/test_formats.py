@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from participant import agree, keying, masking
+from participant.opening import agree, keying
+from participant.sending import masking
 from privacy import canonical, plan, signing
 from privacy.errors import MalformedMessage
 from privacy.ledger import LedgerState, Row, follow

@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from participant import gradient_sum as module
-from participant.gradient_sum import gradient_sum
 from participant.site import model_shapes
+from participant.training import gradient_sum as module
+from participant.training.gradient_sum import gradient_sum
 from privacy.distributed_sum import DistributedSum
 from privacy.grid import Grid
 

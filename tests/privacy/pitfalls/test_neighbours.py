@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from participant import train as module
 from participant.site import model_shapes
-from participant.train import train
+from participant.training import train as module
+from participant.training.train import train
 
 from .ward import (
     MODELS,

@@ -22,9 +22,9 @@ from torch import nn
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader, TensorDataset
 
-from participant import train as module
-from participant.random_words import RandomWords
-from participant.sampling import poisson_batch
+from participant.sending.random_words import RandomWords
+from participant.training import train as module
+from participant.training.sampling import poisson_batch
 from privacy.accounting import ORDERS, epsilon_of, rdp_to_epsilon
 from privacy.errors import UnsafeParameters
 from privacy.events import Gaussian, SelfComposed

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.functional import mse_loss
 
 from participant.site import initial_vector, model_shapes
-from participant.train import train
+from participant.training.train import train
 from privacy.local_training import LocalTraining
 
 ORDER = LocalTraining(
