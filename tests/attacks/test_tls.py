@@ -304,7 +304,7 @@ def test_credentials_are_refused_where_grpc_was_imported_first(package):
         "coordinator": "server_credentials(b'', b'', b'')",
         "participant": "channel_credentials(None)",
     }
-    program = f"import grpc\nfrom {package} import tls\ntls.{make[package]}"
+    program = f"import grpc\nfrom {package}.wire import tls\ntls.{make[package]}"
     environment = {k: v for k, v in os.environ.items() if k != "GRPC_SSL_CIPHER_SUITES"}
 
     done = subprocess.run(

@@ -384,7 +384,7 @@ def test_nothing_is_left_of_a_demo_that_is_cut_short(tmp_path: Path, to_the_grou
         else:
             process.kill()
 
-        status = process.wait(20)
+        status = process.wait(60)
 
     assert status != 0
 

@@ -47,8 +47,11 @@ def test_the_next_opener_makes_the_key_when_its_maker_dies(survived: Federation)
 
 
 def test_a_key_is_used_though_one_opener_dies_before_vouching(survived: Federation) -> None:
-    """More than half suffice, and one may be dead."""
-    assert _round(survived, 2).key_signers == ("site-a", "site-b")
+    """More than half suffice; one may be dead: site-c, or site-a if it is slow to return."""
+    signers = _round(survived, 2).key_signers
+
+    assert len(signers) == 2
+    assert "site-b" in signers
 
 
 def test_the_next_opener_seals_when_the_sealer_dies_before_it_has(survived: Federation) -> None:

@@ -113,7 +113,7 @@ def test_no_process_outlives_the_command(number, status, temporary):
         os.killpg(command.pid, number)
     else:
         command.send_signal(number)
-    said = command.communicate(timeout=20)[1]
+    said = command.communicate(timeout=60)[1]
 
     assert command.returncode == status
     _until(lambda: not _group(command.pid))
