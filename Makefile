@@ -10,6 +10,8 @@ INSTALLED := $(VENV)/installed
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 PYTEST_ARGS ?=
+# Files of tests at once; each may start processes of its own.
+WORKERS ?= $(shell nproc | awk '{ print $$1 < 4 ? $$1 : 4 }')
 ROUNDS ?= 5000
 SEED ?=
 SECONDS ?= 60
@@ -32,7 +34,7 @@ demo: $(INSTALLED) ## Run a whole federation on this machine
 	$(BIN)/veilsum demo
 
 test: $(INSTALLED) ## Unit, law and process tests: pip's packages alone, about twenty minutes
-	$(BIN)/python -m pytest -m "not integration and not deep and not fuzz" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not integration and not deep and not fuzz" $(PYTEST_ARGS)
 
 integration: $(INSTALLED) ## Tests that need tools from outside pip
 	$(BIN)/python -m pytest -m integration $(PYTEST_ARGS)
@@ -109,9 +111,9 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-e
 
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements/*.txt
 	$(COMPILE) --all-extras $(LOCK_ARGS) --output-file requirements/lock.txt
-	$(COMPILE) --extra postgres --extra s3 --constraints requirements/lock.txt \
+	$(COMPILE) --extra postgres --extra s3 --extra telemetry --constraints requirements/lock.txt \
 	    --output-file requirements/coordinator.txt
-	$(COMPILE) --extra audit --extra ckks --extra training --extra chain \
+	$(COMPILE) --extra audit --extra ckks --extra training --extra chain --extra telemetry \
 	    --constraints requirements/lock.txt --output-file requirements/participant.txt
 
 clean: ## Remove all that make made
