@@ -115,6 +115,10 @@ lock: $(INSTALLED) ## Resolve pyproject.toml into requirements/*.txt
 	    --output-file requirements/coordinator.txt
 	$(COMPILE) --extra audit --extra ckks --extra training --extra chain --extra telemetry \
 	    --constraints requirements/lock.txt --output-file requirements/participant.txt
+	$(COMPILE) --extra postgres --extra s3 --extra telemetry --extra chain \
+	    --constraints requirements/lock.txt --output-file requirements/settlement.txt
+	$(COMPILE) --extra shares --extra telemetry \
+	    --constraints requirements/lock.txt --output-file requirements/seat.txt
 
 clean: ## Remove all that make made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

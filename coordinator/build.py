@@ -3,9 +3,9 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,10 +13,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from privacy import canonical
 from privacy.errors import ConfigError, MissingDependency
 from privacy.failpoints import Failpoints
-from privacy.roster import Role, Roster
+from privacy.roster import Member, Role, Roster
 from privacy.schemes.shares.layout import SEATS
+from privacy.signing import public_bytes
 from veilsum.files import hold, read_file, read_secret
+from veilsum.metrics.book import Book
 
+from .adapters.authority_files import Certifier
+from .adapters.authority_files import load as load_authority
+from .adapters.engines.counted import Counted
 from .adapters.engines.engines import engine_of
 from .adapters.objects.objects_at import open_objects_at
 from .adapters.sql.database import open_database
@@ -25,6 +30,10 @@ from .adapters.sql.store import open_store
 from .config import Settings
 from .keys import load_signing_key
 from .members.capacity import check_members, check_trainers
+from .members.enrolment import Enrolment, Operated
+from .members.issuing import Certifies, Issuing, NoAuthority
+from .members.office import Office
+from .members.proposals import Proposals
 from .members.rosters import Rosters
 from .replicas.lease import Lease
 from .replicas.leased_objects import LeasedObjects
@@ -32,6 +41,9 @@ from .rounds import plan
 from .rounds.progress import Progress
 from .service import Service
 from .settling.settlement import Settlement
+
+UNSET_MODEL: Final = "0" * 64
+"""What `init` writes for the first model, which nobody there knows yet."""
 
 _PROBED: Final = "readiness"
 
@@ -52,6 +64,12 @@ class Built:
     service: Service
     settlement: Settlement | None
     held: int
+    authority: Certifies = field(default_factory=NoAuthority)
+
+    @cached_property
+    def office(self) -> Office:
+        """Where members are enrolled."""
+        return _office(self.settings, self.service, self.authority)
 
     def probe(self) -> None:
         """Return if the database and the object store answer.
@@ -63,11 +81,17 @@ class Built:
         self.service.objects.exists(_PROBED)
 
 
-def build(settings: Settings, failpoints: Failpoints, term: Term | None = None) -> Built:
+def build(
+    settings: Settings,
+    failpoints: Failpoints,
+    term: Term | None = None,
+    book: Book | None = None,
+) -> Built:
     """Return a coordinator that has resumed where the last one stopped.
 
     Args:
         term: what it leads under, over a database that others reach; None over a file.
+        book: where what it adds is counted.
 
     Raises:
         ConfigError: a file, a key, the database or the settings are not what they must be.
@@ -76,13 +100,16 @@ def build(settings: Settings, failpoints: Failpoints, term: Term | None = None) 
     """
     assert (term is not None) == is_shared(settings)  # nobody writes there without the lease
     # What others must supply comes first: a start that fails for want of it leaves nothing.
-    draft, signing_key = check(settings)
+    source, signing_key = check(settings)
+    authority = _authority(settings)
     held = hold(settings.state) if term is None else term.held
     fence = None if term is None else SqlFence(term.lease.token, term.lease.seconds)
     store = open_store(
         settings.database, settings.database_password, step=failpoints.hit, fence=fence
     )
-    rosters = Rosters(store, draft)
+    rosters = Rosters(store, source if isinstance(source, Roster) else source.over(store))
+    if rosters.is_closed():
+        _check_rounds(settings, rosters.current() if rosters.is_founded() else rosters.draft)
     objects = open_objects_at(
         settings.objects or str((settings.state / "objects").absolute()),
         settings.s3,
@@ -98,26 +125,29 @@ def build(settings: Settings, failpoints: Failpoints, term: Term | None = None) 
         now=time.time,
         progress=Progress(time.monotonic),
         failpoints=failpoints,
-        engine=engine_of(settings, objects),
+        engine=Counted(engine_of(settings, objects), book or Book(), settings.scheme.name),
     )
-    return Built(settings, service, _settlement(settings, service), held)
+    built = Built(settings, service, _settlement(settings, service), held, authority)
+    built.office.proposals.resume()
+    return built
 
 
-def check(settings: Settings) -> tuple[Roster, Ed25519PrivateKey]:
-    """Return the roster's draft and the signing key, if a coordinator can be built of them.
+def check(settings: Settings) -> tuple[Roster | Operated, Ed25519PrivateKey]:
+    """Return version 0 or who lets it grow, and the signing key, if these can be built upon.
 
     Raises:
         ConfigError: a file, a key or the settings are not what they must be.
         UnsafeParameters: no scheme parameters fit the settings.
     """
     plan.parameters(settings)
-    draft, signing_key = _draft(settings.roster), load_signing_key(settings.signing_key)
-    _check_key(signing_key, draft)
-    _check_rounds(settings, draft)
-    plan.check(settings, draft)
+    signing_key = load_signing_key(settings.signing_key)
+    source = _source(settings, signing_key)
+    if isinstance(source, Roster):
+        _check_key(signing_key, source)
+        _check_rounds(settings, source)
     if settings.replica is not None:
         _check_shared(settings)
-    return draft, signing_key
+    return source, signing_key
 
 
 def is_shared(settings: Settings) -> bool:
@@ -164,8 +194,35 @@ def _settlement(settings: Settings, service: Service) -> Settlement | None:
     )
 
 
-def _draft(path: Path) -> Roster:
-    return canonical.decode(read_file(path), Roster)
+def _source(settings: Settings, signing_key: Ed25519PrivateKey) -> Roster | Operated:
+    if settings.roster is not None:
+        return canonical.decode(read_file(settings.roster), Roster)
+    assert settings.enrolment is not None  # settings have one or the other
+    operator = canonical.decode(read_file(settings.enrolment.operator), Member)
+    return Operated(settings.federation, public_bytes(signing_key), operator)
+
+
+def _authority(settings: Settings) -> Certifies:
+    wanted = settings.enrolment
+    if wanted is None:
+        return NoAuthority()
+    where = (wanted.authority, wanted.authority_key, wanted.passphrase)
+    return Certifier(load_authority(settings.federation, *where))
+
+
+def _office(settings: Settings, service: Service, authority: Certifies) -> Office:
+    life = float(settings.enrolment.certificate_seconds if settings.enrolment else 0)
+    store, step = service.store, service.failpoints.hit
+    issuing = Issuing(authority, store, service.revocations, life, service.now, step)
+    enrolment = Enrolment(store, service.rosters, issuing, service.now, os.urandom, step)
+
+    def check_roster(roster: Roster) -> None:
+        if settings.model.initial == UNSET_MODEL:
+            raise ConfigError("model.initial: still the one that `init` wrote; set it, and serve")
+        _check_rounds(settings, roster)
+
+    proposals = Proposals(store, service.rosters, check_roster, step)
+    return Office(service.rosters, enrolment, proposals, service.revocations, service.seen)
 
 
 def _check_key(key: Ed25519PrivateKey, roster: Roster) -> None:
@@ -174,6 +231,11 @@ def _check_key(key: Ed25519PrivateKey, roster: Roster) -> None:
 
 
 def _check_rounds(settings: Settings, roster: Roster) -> None:
+    _check_members(settings, roster)
+    plan.check(settings, roster)
+
+
+def _check_members(settings: Settings, roster: Roster) -> None:
     rounds, trainers = settings.rounds, [each.participant for each in roster.trainers()]
     check_members(roster)
     if rounds.seats:

@@ -10,30 +10,65 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from privacy.configuration import decode
+from privacy.configuration import NOTHING, Over, decode
 from privacy.errors import ConfigError
 from privacy.events import PositiveDecimal
 from privacy.identifiers import Digest, FederationId, ParticipantId
 from privacy.plan import CKKS, SHARES, Count, DeadlinePolicy, Mechanism, PrivacyPlan
 from privacy.schemes.shares.layout import SEATS
+from veilsum.metrics.settings import MetricsAddress
+from veilsum.traces.settings import Telemetry
 
 # 900 kB: what travels is synced to a disk chunk by chunk.
 _LEAVES_PER_CHUNK = 112
 
 _HOST_AND_PORT: Final = re.compile(r"[^/\s]+:[0-9]{1,5}")
 
+HostAndPort = Annotated[
+    str, msgspec.Meta(pattern=r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}\Z")
+]
+"""A host and a port: `veilsum.example.org:8443`, `192.0.2.7:8443` or `[2001:db8::7]:8443`."""
+
 FEWEST_MODELS: Final = 2
 """Releases whose model always stays: the one that is trained on, and the one before it."""
 
 
 class Listen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the coordinator answers, and under which certificate."""
+    """Where the coordinator answers, and under which certificate.
+
+    Attributes:
+        joining: where it answers those who have no certificate yet; nobody, if left out.
+    """
 
     address: str
     certificate: Path
     key: Path
     authority: Path
     health: str | None = None
+    metrics: MetricsAddress | None = None
+    joining: str | None = None
+
+
+class EnrolmentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How members come to their certificates, and under which authority.
+
+    Attributes:
+        authority: PEM, the certificate that issues first, the root last.
+        authority_key: of the first.
+        passphrase: a file, where the key is closed by one.
+        operator: the roster entry of whoever made this coordinator, as `init` wrote it.
+        joining: host:port under which members reach `listen.joining`; it stands in links.
+        addresses: host:port of each coordinator that may serve, as members reach it.
+        certificate_seconds: how long a member's certificate counts.
+    """
+
+    authority: Path
+    authority_key: Path
+    operator: Path
+    joining: HostAndPort
+    addresses: Annotated[tuple[HostAndPort, ...], msgspec.Meta(min_length=1)]
+    passphrase: Path | None = None
+    certificate_seconds: Annotated[int, msgspec.Meta(ge=5, le=90 * 86_400)] = 86_400
 
 
 class ReplicaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -196,12 +231,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: Path
     database: str
     signing_key: Path
-    roster: Path
     listen: Listen
     scheme: SchemeSettings
     rounds: RoundSettings
     model: ModelSettings
     privacy: PrivacyPlan
+    roster: Path | None = None
+    enrolment: EnrolmentSettings | None = None
     settlement: SettlementSettings | None = None
     database_password: Path | None = None
     replica: ReplicaSettings | None = None
@@ -210,8 +246,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retention: Retention = Retention()
     engine: EngineSettings = EngineSettings()
     transfer: TransferSettings = TransferSettings()
+    telemetry: Telemetry | None = None
 
     def __post_init__(self) -> None:
+        if self.roster is None and self.enrolment is None:
+            raise ConfigError(
+                "roster: name the file with version 0, or add the table enrolment, so that "
+                "members can be invited"
+            )
+        if self.listen.joining is not None and self.enrolment is None:
+            raise ConfigError("listen.joining: nobody can join without the table enrolment")
         if self.scheme.name == SHARES:
             _check_shares(self.scheme, self.rounds.seats)
             _check_window(self.retention)
@@ -221,23 +265,23 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             _check_distributed(self.scheme)
 
 
-def read(path: Path) -> Settings:
-    """Return the settings in the TOML file at `path`.
+def read(path: Path, over: Over = NOTHING) -> Settings:
+    """Return the settings in the TOML file at `path`, and what goes over it.
 
     Raises:
         ConfigError: the file cannot be read, a key is unknown or missing, or a
             value is not of its type; the message names it.
     """
-    return decode(_text(path), Settings, str(path))
+    return decode(_text(path), Settings, str(path), over)
 
 
-def read_driver(path: Path) -> DriverSettings:
-    """Return the settings of a cluster's driver in the TOML file at `path`.
+def read_driver(path: Path, over: Over = NOTHING) -> DriverSettings:
+    """Return the settings of a cluster's driver in the TOML file at `path`, and what goes over it.
 
     Raises:
         ConfigError: as for `read`.
     """
-    return decode(_text(path), DriverSettings, str(path))
+    return decode(_text(path), DriverSettings, str(path), over)
 
 
 def _text(path: Path) -> str:

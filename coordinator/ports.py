@@ -177,8 +177,44 @@ class Refusal:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class StoredInvitation:
+    """An invitation as last saved, under the SHA-256 of its token, in hex."""
+
+    token: str
+    participant: str
+    body: bytes
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A certificate that was issued: serial and SHA-256 of its public key in hex.
+
+    Times are seconds since 1970, UTC.
+    """
+
+    serial: str
+    participant: str
+    key: str
+    issued_at: float
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """All that was issued to a participant up to `at`, in seconds since 1970, counts no longer."""
+
+    participant: str
+    reason: str
+    by: str
+    at: float
+
+
 class Store(Protocol):
-    """Rounds, documents, uploads and sums: each method is one transaction, whole or not at all.
+    """Rounds, documents, uploads and sums, and who is enrolled.
+
+    Each method is one transaction, whole or not at all.
 
     Every method may raise `StoreUnavailable`: nothing of the transaction is kept,
     and the same call may succeed later. Where the connection was lost while it was
@@ -332,6 +368,53 @@ class Store(Protocol):
 
         At most `REFUSALS_KEPT` of a participant; a repeated one counts once.
         """
+        ...
+
+    def invitation(self, token: str) -> StoredInvitation | None:
+        """Return the invitation under the digest of its token, or None if there is none."""
+        ...
+
+    def invitations(self) -> list[StoredInvitation]:
+        """Return all invitations, sorted by participant, then by the digest of the token."""
+        ...
+
+    def save_invitation(
+        self,
+        token: str,
+        expected_revision: int | None,
+        participant: str,
+        body: bytes,
+        issued: Issued | None = None,
+    ) -> int:
+        """Save an invitation, with the certificate that it led to; return the new revision.
+
+        Args:
+            expected_revision: of what was looked at; None for a new one.
+            issued: recorded in the same transaction.
+
+        Raises:
+            StoreUnavailable: it has another revision, somebody else was first; nothing is saved.
+        """
+        ...
+
+    def record_certificate(self, issued: Issued) -> None:
+        """Record a certificate, before it is given out; once more changes nothing."""
+        ...
+
+    def certificates(self, participant: str = "") -> list[Issued]:
+        """Return what was issued to a participant, or to everybody, oldest first."""
+        ...
+
+    def forget_certificates(self, ended_before: float) -> None:
+        """Forget certificates that ended before a time, except the newest of each participant."""
+        ...
+
+    def put_revocation(self, revocation: Revocation) -> None:
+        """Record that a participant is shut out; once more changes nothing."""
+        ...
+
+    def revocations(self) -> list[Revocation]:
+        """Return every revocation, oldest first."""
         ...
 
     def close(self) -> None:

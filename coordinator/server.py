@@ -4,7 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +19,10 @@ from grpc_health.v1._async import HealthServicer
 from privacy.errors import ConfigError, InvariantBroken, LeaseLost, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
 from veilsum.files import hold, read_file, read_secret
+from veilsum.metrics.book import Book
+from veilsum.metrics.catalogue import RETRIES
+from veilsum.metrics.door import metrics_door
+from veilsum.traces.tracing import traces
 from veilsum.v1 import (
     cohort_pb2,
     cohort_pb2_grpc,
@@ -26,8 +30,12 @@ from veilsum.v1 import (
     contribution_pb2_grpc,
     enrolment_pb2,
     enrolment_pb2_grpc,
+    joining_pb2,
+    joining_pb2_grpc,
     model_pb2,
     model_pb2_grpc,
+    operator_pb2,
+    operator_pb2_grpc,
     round_pb2,
     round_pb2_grpc,
     seat_pb2,
@@ -38,16 +46,22 @@ from veilsum.v1 import (
 
 from .build import Built, Term, build, check, is_shared, open_leases
 from .config import ReplicaSettings, Settings
+from .members.office import Office
 from .replicas.gate import Gate, StandingBy
 from .replicas.lease import Lease, Renewing, Turn, holder_of
 from .rounds.invariants import stop_process
 from .rounds.watch import Watch
 from .stop import Stop
 from .upkeep.scrub import PASS_SECONDS
+from .watching import Watched
 from .wire.authorise import Permissions, required_callers
 from .wire.credits import Transfers
 from .wire.health import Health, open_door
 from .wire.interceptors import Guard
+from .wire.join_servicer import JoinServicer
+from .wire.metered import Metered
+from .wire.operator_servicer import OperatorServicer
+from .wire.pace import Pace
 from .wire.seat_servicer import RelayServicer, SeatServicer
 from .wire.servicer import (
     CohortServicer,
@@ -57,8 +71,14 @@ from .wire.servicer import (
     RoundServicer,
     SettlementServicer,
 )
+from .wire.standing import Standing
 from .wire.threads import apart, bound_calls
-from .wire.tls import RefuseWeakTls, ServerInterceptor, server_credentials
+from .wire.tls import (
+    RefuseWeakTls,
+    ServerInterceptor,
+    joining_credentials,
+    server_credentials,
+)
 
 log = structlog.get_logger()
 
@@ -77,6 +97,7 @@ STANDBY_SECONDS = 0.25
 
 PROTOS = (
     enrolment_pb2,
+    operator_pb2,
     round_pb2,
     contribution_pb2,
     seat_pb2,
@@ -84,6 +105,9 @@ PROTOS = (
     model_pb2,
     settlement_pb2,
 )
+
+JOINING_PROTOS = (joining_pb2,)
+"""Of the other port, where callers have no certificate: nothing else is answered there."""
 
 _OPTIONS = (
     ("grpc.max_send_message_length", (1 << 20) + (1 << 16)),
@@ -106,6 +130,16 @@ _OPTIONS = (
     ("grpc.max_concurrent_streams", 64),
 )
 
+LARGEST_REQUEST = 64 << 10
+"""Bytes of a message from who has no certificate."""
+
+MOST_JOINING_CALLS = 256
+
+_JOINING_OPTIONS = (
+    *((name, value) for name, value in _OPTIONS if name != "grpc.max_receive_message_length"),
+    ("grpc.max_receive_message_length", LARGEST_REQUEST),
+)
+
 MOST_CALLS = 8192
 """Calls at once over all members: some for each of as many members as have room in a roster."""
 
@@ -120,6 +154,7 @@ class Process:
     stop: Stop
     health: Health
     address: str
+    watched: Watched = field(default_factory=Watched)
 
     async def open(self, server: grpc.aio.Server) -> None:
         """Answer at this process's address, by one server at a time."""
@@ -138,8 +173,19 @@ async def serve(settings: Settings, failpoints: Failpoints, announce: Path | Non
         announce: a file to write the address to, once it answers there.
     """
     bound_calls()
-    stop, health = Stop(), Health()
-    process = Process(settings, failpoints, announce, stop, health, settings.listen.address)
+    book = Book()
+    with (
+        metrics_door(book, settings.listen.metrics),
+        traces(settings.telemetry, "coordinator") as tracer,
+    ):
+        await _serve(settings, failpoints, announce, Watched(book, tracer))
+
+
+async def _serve(
+    settings: Settings, failpoints: Failpoints, announce: Path | None, watched: Watched
+) -> None:
+    stop, health, address = Stop(), Health(), settings.listen.address
+    process = Process(settings, failpoints, announce, stop, health, address, watched)
     await health.begin()
     door = await open_door(settings.listen.health, health) if settings.listen.health else None
     watching = asyncio.create_task(health.watch())
@@ -147,7 +193,8 @@ async def serve(settings: Settings, failpoints: Failpoints, announce: Path | Non
         if is_shared(settings) or settings.replica is not None:
             await _take_turns(process)
         else:
-            await _lead(process, await apart(build, settings, failpoints), None)
+            built = await apart(build, settings, failpoints, None, watched.book)
+            await _lead(process, built, None)
     finally:
         watching.cancel()
         if door is not None:
@@ -188,7 +235,8 @@ async def _lead_once(process: Process, term: Term, name: str) -> None:
             return
         renewing = Renewing(term.lease)
         log.info("leading", name=name, token=term.lease.token)
-        built = await apart(build, process.settings, process.failpoints, term)
+        book = process.watched.book
+        built = await apart(build, process.settings, process.failpoints, term, book)
         await standing.stop(None)
         await _lead(process, built, term.lease)
     finally:
@@ -240,25 +288,46 @@ async def _lead(process: Process, built: Built, lease: Lease | None) -> None:
     """
     built.service.rounds.alarm.ring = stop_process
     gate, watch = Gate(lease.require if lease else _always), Watch(built.service.rounds)
-    server = _server(built, process.health.servicer, gate, watch)
+    transfers = Transfers(built.settings.transfer.in_flight_mebibytes)
+    server = _server(built, process.health.servicer, gate, watch, process.watched, transfers)
+    read = process.watched.of(built, lease, lambda: transfers)
+    process.watched.book.watch(read)
     await process.open(server)
+    joining = await _open_joining(built, gate, process.watched)
     process.health.quiet_seconds, process.health.probe = built.service.quiet_seconds, built.probe
     process.health.is_damaged = built.service.scrub.is_damaged
     await process.health.serves(True)
     log.info("serving", address=process.address, federation=built.settings.federation)
-    working = [asyncio.create_task(_tick(built)), asyncio.create_task(_scrub(built))]
+    working = [
+        asyncio.create_task(_tick(built, process.watched)),
+        asyncio.create_task(_scrub(built, process.watched)),
+    ]
     if lease is not None:
         working.append(asyncio.create_task(_until_lost(lease)))
     told = asyncio.create_task(process.stop.wait())
     await asyncio.wait({*working, told}, return_when=asyncio.FIRST_COMPLETED)
     process.health.forget()
+    process.watched.book.forget(read)
     await _leave(process, built, gate, watch)
+    if joining is not None:
+        await joining.stop(None)
     # What failed goes at once: nothing that it has in memory may be answered any more.
     grace = DRAIN_SECONDS if process.settings.replica is None else REPLICA_DRAIN_SECONDS
     await server.stop(grace if process.stop.is_told() else None)
     told.cancel()
     await _end(working)
     built.service.store.close()
+
+
+async def _open_joining(built: Built, gate: Gate, watched: Watched) -> grpc.aio.Server | None:
+    """Answer those who have no certificate yet, where there is a port for them."""
+    if built.settings.listen.joining is None:
+        return None
+    server = _joining_server(built, gate, watched)
+    port = _listen_joining(server, built.settings)
+    await server.start()
+    log.info("joining", address=f"{built.settings.listen.joining.rsplit(':', 1)[0]}:{port}")
+    return server
 
 
 async def _leave(process: Process, built: Built, gate: Gate, watch: Watch) -> None:
@@ -292,9 +361,15 @@ def _standby(health: HealthServicer) -> grpc.aio.Server:
 
 
 def _server(
-    built: Built, health: HealthServicer, gate: Gate | None = None, watch: Watch | None = None
+    built: Built,
+    health: HealthServicer,
+    gate: Gate | None = None,
+    watch: Watch | None = None,
+    watched: Watched | None = None,
+    transfers: Transfers | None = None,
 ) -> grpc.aio.Server:
     service, settlement = built.service, built.settlement
+    watched = watched or Watched()
     rounds = built.settings.rounds
     permissions = Permissions(
         built.settings.federation, service.rosters, rounds.openers, rounds.seats
@@ -302,22 +377,21 @@ def _server(
     callers = required_callers(module.DESCRIPTOR for module in PROTOS)
     interceptors: Sequence[ServerInterceptor] = (
         RefuseWeakTls(),
+        Metered(watched.book, watched.tracer),
         gate or Gate(_always),
-        Guard(permissions, callers),
+        Guard(Standing(permissions, service.revocations, service.now), callers, service.seen),
     )
     server = grpc.aio.server(
         interceptors=interceptors, options=_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS
     )
-    transfers = Transfers(built.settings.transfer.in_flight_mebibytes)
+    transfers = transfers or Transfers(built.settings.transfer.in_flight_mebibytes)
     watch = watch or Watch(service.rounds)
-    enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(
-        EnrolmentServicer(service.rosters), server
-    )
+    _add_enrolment(built, server)
     round_pb2_grpc.add_RoundServiceServicer_to_server(
         RoundServicer(service, settlement, watch), server
     )
     contribution_pb2_grpc.add_ContributionServiceServicer_to_server(
-        ContributionServicer(service.contributions, transfers), server
+        ContributionServicer(service.contributions, transfers, watched.book), server
     )
     seat_pb2_grpc.add_SeatServiceServicer_to_server(SeatServicer(service.seats, transfers), server)
     seat_pb2_grpc.add_RelayServiceServicer_to_server(
@@ -336,6 +410,55 @@ def _server(
     return server
 
 
+def _add_enrolment(built: Built, server: grpc.aio.Server) -> None:
+    def office() -> Office:
+        return built.office
+
+    wanted = built.settings.enrolment
+    enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(
+        EnrolmentServicer(built.service.rosters, office), server
+    )
+    operator = OperatorServicer(office, wanted.joining if wanted else "", time.time)
+    operator_pb2_grpc.add_OperatorServiceServicer_to_server(operator, server)
+
+
+def _joining_server(built: Built, gate: Gate, watched: Watched | None = None) -> grpc.aio.Server:
+    service, wanted = built.service, built.settings.enrolment
+    watched = watched or Watched()
+    assert wanted is not None  # settings have it where they have the port
+    callers = required_callers(module.DESCRIPTOR for module in JOINING_PROTOS)
+    permissions = Permissions(built.settings.federation, service.rosters, ())
+    standing = Standing(permissions, service.revocations, service.now)
+    interceptors: Sequence[ServerInterceptor] = (
+        RefuseWeakTls(),
+        Metered(watched.book, watched.tracer),
+        gate,
+        Guard(standing, callers, service.seen),
+    )
+    server = grpc.aio.server(
+        interceptors=interceptors,
+        options=_JOINING_OPTIONS,
+        maximum_concurrent_rpcs=MOST_JOINING_CALLS,
+    )
+    servicer = JoinServicer(built.office.enrolment, wanted.addresses, Pace(time.monotonic))
+    joining_pb2_grpc.add_JoinServiceServicer_to_server(servicer, server)
+    return server
+
+
+def _listen_joining(server: grpc.aio.Server, settings: Settings) -> int:
+    listen = settings.listen
+    assert listen.joining is not None  # the caller has looked
+    credentials = joining_credentials(read_file(listen.certificate), read_secret(listen.key))
+    try:
+        port: int = server.add_secure_port(listen.joining, credentials)
+    except RuntimeError:
+        raise ConfigError(
+            f"listen.joining: {listen.joining} is in use or not this machine's, or "
+            "listen.certificate and listen.key do not belong together"
+        ) from None
+    return port
+
+
 def _listen(server: grpc.aio.Server, settings: Settings) -> int:
     address, credentials = settings.listen.address, _credentials(settings)
     try:
@@ -348,11 +471,12 @@ def _listen(server: grpc.aio.Server, settings: Settings) -> int:
     return port
 
 
-async def _tick(built: Built) -> None:
+async def _tick(built: Built, watched: Watched) -> None:
     chain_again, pause = 0.0, TICK_SECONDS
     while True:
         try:
             await apart(built.service.tick)
+            watched.look(built.service.rounds.all(), built.settings.federation)
             pause = TICK_SECONDS
             if built.settlement and built.service.finished() and time.monotonic() >= chain_again:
                 await apart(_settle, built)
@@ -360,18 +484,20 @@ async def _tick(built: Built) -> None:
             raise
         except Unavailable as error:
             log.warning("will_retry", code=error.code, reason=str(error))
+            watched.book.add(RETRIES, 1, error.code)
             chain_again = time.monotonic() + CHAIN_RETRY_SECONDS
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         await asyncio.sleep(pause)
 
 
-async def _scrub(built: Built) -> None:
+async def _scrub(built: Built, watched: Watched | None = None) -> None:
     while True:
         pause = PASS_SECONDS
         try:
             pause = await apart(built.service.scrub.go_on)
         except Unavailable as error:
             log.warning("will_retry", code=error.code, reason=str(error))
+            (watched or Watched()).book.add(RETRIES, 1, error.code)
             pause = SCRUB_RETRY_SECONDS
         except InvariantBroken:
             raise

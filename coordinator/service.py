@@ -19,7 +19,7 @@ from privacy import plan as plans
 from privacy.errors import MalformedMessage, NotYet
 from privacy.failpoints import Failpoints
 from privacy.plan import Plan
-from privacy.records import Release
+from privacy.records import KeyRecord, Release
 from privacy.roster import Roster
 from privacy.signing import Purpose
 
@@ -31,7 +31,9 @@ from .fold.folding import Folding
 from .intake.arrivals import Arrivals
 from .intake.contributions import Contributions
 from .members.relay import Relay
+from .members.revocations import Revocations
 from .members.rosters import Rosters
+from .members.seen import SeenBook
 from .opening.keying import Keying
 from .opening.models import Models
 from .opening.sums import Sums
@@ -86,6 +88,8 @@ class Service:
         self.sums = Sums(rounds, archive, store, objects, rosters, moving)
         self.seats = Seats(rounds, archive, store, objects, rosters, moving)
         self.relay = Relay()
+        self.revocations = Revocations(store, self.now)
+        self.seen = SeenBook(self.now)
         progress_seconds = float(self.settings.rounds.deadline.progress_seconds)
         fresh_seconds = max(progress_seconds, LONGEST_SILENCE_SECONDS)
         seats = self.settings.rounds.seats
@@ -326,7 +330,7 @@ class Service:
         model, release = self._start()
         plan = planning.plan(
             self.settings,
-            self.roster(),
+            self._roster_to_plan(key_record),
             number,
             key_record,
             model,
@@ -336,6 +340,13 @@ class Service:
         )
         self.archive.keep_plan(number, plan)
         return plan
+
+    def _roster_to_plan(self, key_record: str | None) -> Roster:
+        """Return the newest roster; the one under which the round's key was made, if it has one."""
+        if key_record is None:
+            return self.roster()
+        record = canonical.decode(self.archive.document("key", key_record).body, KeyRecord)
+        return self.rosters.under(record.specification.roster)
 
     def _start(self) -> tuple[str, str | None]:
         """Return the model the next round starts from, and the release that made it."""

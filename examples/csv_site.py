@@ -1,6 +1,6 @@
 """A hospital's site over one CSV file: patient, 30 features, 0 or 1; a patient may have many rows.
 
-PYTHONPATH=examples VEILSUM_CSV=cohort.csv \\
+PYTHONPATH=examples COHORT_CSV=cohort.csv \\
     veilsum participant run --config site.toml --site csv_site:CsvSite
 
 Set `dataset.records_per_unit` in site.toml to the most rows that one patient has.
@@ -26,7 +26,7 @@ class CsvSite:
 
     def records(self) -> list[tuple[Tensor, Tensor]]:
         """Return one element per patient: all of that patient's rows."""
-        with Path(os.environ["VEILSUM_CSV"]).open(newline="") as file:
+        with Path(os.environ["COHORT_CSV"]).open(newline="") as file:
             rows = sorted(list(csv.reader(file))[1:], key=lambda row: row[0])
         return [self._patient(list(own)) for _, own in groupby(rows, key=lambda row: row[0])]
 

@@ -6,7 +6,7 @@ Data, models' training and ciphertexts are the worker's, in another process.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,9 +15,11 @@ import structlog
 from privacy.budget import check_delta
 from privacy.documents import check_signer, only_by
 from privacy.errors import (
+    BudgetExhausted,
     ConfigError,
     IllegalEvent,
     NotYet,
+    PrivacyError,
     ProtocolError,
     Unavailable,
     VeilsumError,
@@ -31,12 +33,28 @@ from privacy.sealing import Entropy
 from privacy.signing import Purpose
 from privacy.vectors import Shapes
 from veilsum.files import hold
+from veilsum.metrics.book import Book, Sample
+from veilsum.metrics.catalogue import (
+    BUDGET_DENIED,
+    EPSILON_BUDGET,
+    EPSILON_SPENT,
+    FETCHED,
+    LEDGER_ENTRIES,
+    POLICY_REFUSED,
+    RETRIES,
+    SENT,
+    TASKS,
+)
+from veilsum.metrics.door import expiry_of
+from veilsum.traces.tracing import NoTraces, Tracer
 
-from . import kept, policy
+from . import approvals, kept, policy
+from .approvals import Approvals
 from .config import SiteConfig, dataset_of, ledger_of, limits_of
-from .joining.found import admitted_history, found
+from .joining.found import found
+from .joining.versions import Versions, named_by_key, named_by_plan, named_by_record, reading
 from .kept import Kept
-from .keys import SiteKeys
+from .keys import SiteKeys, shown_file
 from .ledger import outcome
 from .ledger.peers import Peers, own_header, require_newest
 from .ledger.site_ledger import SiteLedger
@@ -47,6 +65,7 @@ from .model.models import Models
 from .opening import keying, spool
 from .opening.certify import Certifier
 from .opening.opener import Opener, Opening
+from .refusing import line
 from .seat import recall
 from .sending.contribute import Contributor
 from .sending.outbox import Outbox, erase_until
@@ -70,11 +89,12 @@ from .session import (
 from .settling.payout import Payouts
 from .training.worker import Main, Worker, error_of, serve
 from .view import LeftOut, View
-from .wire.connect import connect
+from .wire.connect import connected
 from .wire.letters import Letters, Mailbox
 from .wire.patience import Patience
 from .wire.planned import check_planned
 from .wire.send import Sender
+from .wire.tempo import tempo
 
 log = structlog.get_logger()
 
@@ -92,6 +112,8 @@ class Agent:
     failpoints: Failpoints
     worker_main: Main = serve
     clock: Callable[[], float] = time.time
+    book: Book = field(default_factory=Book)
+    tracer: Tracer = field(default_factory=NoTraces)
 
     def __post_init__(self) -> None:
         state = self.config.state
@@ -106,10 +128,12 @@ class Agent:
         self._payouts = Payouts(self.config)
         self._view = View()
         self._standing = Standing(self.config.participant)
-        self._earlier: list[Roster] = []
         self._openings: dict[int, Opening] = {}
         self._changed = asyncio.Event()
         self._patience = Patience(self.entropy)
+        self._approvals = Approvals(state / approvals.FOLDER)
+        self._hours, rate = self.config.policy.sends_in(), self.config.policy.line_rate()
+        self._tempo = tempo(lambda: rate.bytes_per_second(self.clock()), self._check_hours)
         self._retries: dict[Task, Patience] = {}
         self._told: set[tuple[int, LeftOut]] = set()
         self._said_behind = False
@@ -120,7 +144,17 @@ class Agent:
         Raises:
             ConfigError, ProtocolError, PrivacyError: this site cannot take part.
         """
-        self._coordinator = connect(self.config.coordinator, self.keys)
+        step = self.failpoints.hit
+        try:
+            async with connected(self.config, self.keys, self.entropy, step) as self._coordinator:
+                await self._take_part()
+        finally:
+            self._memory.close()
+            self._ledger.close()
+
+    async def _take_part(self) -> None:
+        self._coordinator.tempo = self._tempo
+        self.book.watch(self._numbers)
         describing = asyncio.create_task(self._describe())
         try:
             await self._join()
@@ -130,9 +164,6 @@ class Agent:
         finally:
             describing.cancel()
             self._worker.stop()
-            await self._coordinator.close()
-            self._memory.close()
-            self._ledger.close()
 
     async def _describe(self) -> tuple[Shapes, Digest]:
         """Return the shapes of the site's model and the first one's digest, from its worker."""
@@ -151,14 +182,14 @@ class Agent:
             try:
                 who = (self.keys, self.config.participant, self.config.policy.roster)
                 await found(self._coordinator, *who)
-                history = await admitted_history(self._coordinator, *who)
-                *self._earlier, self._roster = (each.roster for each in history)
-                self._kept.keep_rosters(history)
+                read = reading(self._coordinator, *who, self._kept)
+                self._versions = Versions(tuple(each.roster for each in await read()), read)
                 break
             except Unavailable as error:
                 await self._patience.wait(error)
         self._patience.reset()
-        roles = self._roster.member(self.config.participant).roles
+        newest = self._versions.newest
+        roles = newest.member(self.config.participant).roles
         if Role.TRAINER in roles:
             await self._check_ledger()
         release = self._memory.newest_release()
@@ -167,13 +198,13 @@ class Agent:
             trains=Role.TRAINER in roles,
             adopted=release[0] if release and self._has_adopted(release) else 0,
         )
-        sender = Sender(self._coordinator, self._roster.coordinator_key, self.failpoints)
+        sender = Sender(self._coordinator, newest.coordinator_key, self.failpoints)
         self._contributor = Contributor(
             self.config.participant,
             self.config.dataset.id,
             self.keys.signing,
             self.entropy,
-            self._roster,
+            newest,
             self._worker,
             self._ledger,
             sender,
@@ -181,11 +212,11 @@ class Agent:
             self._kept,
             self.failpoints,
         )
-        log.info("joined", participant=self.config.participant, roster=self._roster.digest())
+        log.info("joined", participant=self.config.participant, roster=newest.digest())
 
     async def _check_ledger(self) -> None:
         """Hold the ledger against this site's newest header: its memory may be an old copy, too."""
-        me, history = self.config.participant, (*self._earlier, self._roster)
+        me, history = self.config.participant, self._versions.admitted
         while True:
             try:
                 newest = await self._coordinator.newest_header()
@@ -242,7 +273,7 @@ class Agent:
         newest = self._memory.newest_certified
         # Who listens begins first: a letter for which nobody waits is dropped.
         await asyncio.gather(
-            recall.serve(mailbox, lambda: self._roster, me, key, newest), mailbox.run()
+            recall.serve(mailbox, lambda: self._versions.newest, me, key, newest), mailbox.run()
         )
 
     async def _watch(self) -> None:
@@ -309,22 +340,47 @@ class Agent:
         """Carry out a task; return whether the world may look different now."""
         name = type(task).__name__
         try:
-            await self._carry_out(task)
+            with self.tracer.span(f"task {name}", {"veilsum.round": task.round}):
+                await self._carry_out(task)
         except (NotYet, IllegalEvent) as error:
             # The round has moved on, or has not come so far; the next view tells.
             log.info("not_now", task=name, round=task.round, reason=str(error))
             await asyncio.sleep(RETRY_SECONDS / 5)
             return False
         except Unavailable as error:
+            self.book.add(RETRIES, 1, error.code)
             await self._retry(task).wait(error)
             return False
         except VeilsumError as error:
+            self._count_declined(name, error)
             log.error("declined", task=name, round=task.round, code=error.code, reason=str(error))
             await self._decline(task, error)
         else:
+            self.book.add(TASKS, 1, name, "done")
             log.info("done", task=name, round=task.round)
         self._retries.pop(task, None)
         return True
+
+    def _count_declined(self, name: str, error: VeilsumError) -> None:
+        self.book.add(TASKS, 1, name, "declined")
+        if isinstance(error, BudgetExhausted):
+            self.book.add(BUDGET_DENIED)
+        if isinstance(error, PrivacyError) and error.line is not None:
+            self.book.add(POLICY_REFUSED, 1, error.line.key)
+
+    def _numbers(self) -> Iterator[Sample]:
+        """Yield what this site can be asked about itself."""
+        dataset = self.config.dataset.id
+        budgets = self._ledger.budgets(dataset)
+        for budget in (budgets.sums, budgets.vector):
+            spent = budget.charged().epsilon(budget.delta)
+            yield EPSILON_SPENT, (dataset, budget.view), spent
+            yield EPSILON_BUDGET, (dataset, budget.view), budget.limit_epsilon
+        yield LEDGER_ENTRIES, (), float(self._ledger.state().seq)
+        yield SENT, (), float(self._tempo.up.taken)
+        yield FETCHED, (), float(self._tempo.down.taken)
+        shown = shown_file(self.config.coordinator.certificate, self.config.state / "keys")
+        yield from expiry_of(shown, self.config.participant)
 
     def _retry(self, task: Task) -> Patience:
         fields: dict[str, str | int] = {"task": type(task).__name__, "round": task.round}
@@ -342,38 +398,58 @@ class Agent:
     async def _carry_out(self, task: Task) -> None:
         match task:
             case Adopt():
+                await self._roster_of(task)  # a later version may have to be read first
                 await self._adopt(task.round)
             case Contribute():
                 await self._contribute(task.round)
-            case Certify():
-                await self._certifier().certify(task.round, task.cohort)
+            case Claim():
+                await self._claim()
+            case _:
+                await self._open_or_vouch(task, await self._roster_of(task))
+
+    async def _roster_of(self, task: Task) -> Roster:
+        """Return the version of the roster that a task's round is under; raises as `under`."""
+        match task:
             case MakeKey():
-                await self._opener().make_key(task.round)
+                named = named_by_key((await self._coordinator.key(task.round)).specification)
             case VouchForKey():
-                await self._opener().vouch_for_key(task.round, task.record)
+                named = named_by_record((await self._coordinator.key(task.round)).record)
+            case SealModel() | Agree():
+                # Of the plan under which the sum was opened, and no other.
+                named = self._openings[task.round].plan.terms.roster
+            case _:
+                named = named_by_plan(await self._coordinator.plan(task.round))
+        return await self._versions.under(task.round, named)
+
+    async def _open_or_vouch(self, task: Task, roster: Roster) -> None:
+        match task:
+            case Certify():
+                await self._certifier(roster).certify(task.round, task.cohort)
+            case MakeKey():
+                await self._opener(roster).make_key(task.round)
+            case VouchForKey():
+                await self._opener(roster).vouch_for_key(task.round, task.record)
             case Open():
-                await self._opener().open_sum(task.round)
+                await self._opener(roster).open_sum(task.round)
                 opened = {number: made.model for number, made in self._openings.items()}
                 self._standing = replace(self._standing, opened=opened)
             case SealModel():
-                await self._opener().seal(task.round)
+                await self._opener(roster).seal(task.round)
             case Agree():
-                await self._opener().agree(task.round)
-            case Claim():
-                await self._claim()
+                await self._opener(roster).agree(task.round)
 
-    def _certifier(self) -> Certifier:
+    def _certifier(self, roster: Roster) -> Certifier:
         return Certifier(
             self.keys.signing,
             self.config.policy,
-            self._roster,
+            roster,
             self._memory,
             self._peers,
             self._coordinator,
             self.failpoints,
         )
 
-    def _opener(self) -> Opener:
+    def _opener(self, roster: Roster) -> Opener:
         return Opener(
             self.config,
             self.keys,
@@ -384,7 +460,7 @@ class Agent:
             self._memory,
             self._peers,
             self._models,
-            self._roster,
+            roster,
             self._shapes,
             self._openings,
         )
@@ -396,7 +472,7 @@ class Agent:
             self._coordinator,
             self._memory,
             self._models,
-            (*self._earlier, self._roster),
+            self._versions.admitted,
             self._shapes,
             self._first,
             self._openings,
@@ -405,27 +481,49 @@ class Agent:
 
     # -- contributing --------------------------------------------------------------
 
+    def _check_hours(self) -> None:
+        policy.check_hours(self._hours, self.config.policy, self.clock())
+
+    def _check_approved(self, plan: Plan) -> None:
+        """Return if nobody need approve a plan that the policy accepts, or somebody has.
+
+        Raises:
+            AwaitingApproval: nobody has yet; it is asked for.
+            PolicyRefusal: somebody has refused it.
+        """
+        limits = self.config.policy
+        if policy.wants_approval(plan, limits):
+            asked = policy.asked_about(plan, limits)
+            self._approvals.require(plan, asked, line(limits, "approve_plans"))
+
     async def _contribute(self, number: int) -> None:
+        self._check_hours()  # before anything is asked of anybody: it is tried every second
         sent = await self._coordinator.plan(number)
-        plan = check_planned(sent, self._roster, number)
+        roster = await self._versions.under(number, named_by_plan(sent))
+        plan = check_planned(sent, roster, number)
         _, release, digest = self._memory.newest_release() or (0, None, self._first)
         size = self._models.size(digest)
         if size is None:
             raise NotYet(f"model {digest[:16]}… is not here yet")
         limits, dataset = self.config.policy, self.config.dataset
-        policy.check_plan(plan, limits, dataset, self._roster, digest, release)
+        policy.check_plan(plan, limits, dataset, roster, digest, release)
+        self._check_approved(plan)
         if plan.arithmetic.dimension != size:
             raise WrongContext(f"round {number}: the plan is for a model of another size")
-        key = b"" if plan.arithmetic.scheme == SHARES else await self._public_key(plan)
+        key = b"" if plan.arithmetic.scheme == SHARES else await self._public_key(plan, roster)
         self._kept.keep_plan(number, sent)
-        await self._contributor.contribute(plan, key, self._outbox(number))
+        self._contributor.roster = roster
+        try:
+            await self._contributor.contribute(plan, key, self._outbox(number))
+        except BudgetExhausted as error:
+            raise policy.exhausted(error, limits) from None
 
-    async def _public_key(self, plan: Plan) -> bytes:
+    async def _public_key(self, plan: Plan, roster: Roster) -> bytes:
         number = plan.terms.round
         state = await self._coordinator.key(number)
         if state.record is None:
             raise WrongContext(f"round {number} is open without a key")
-        keying.check_vouched(state.record, plan, state.public_key, self._roster)
+        keying.check_vouched(state.record, plan, state.public_key, roster)
         return state.public_key
 
     # -- adopting and settling -----------------------------------------------------

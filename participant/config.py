@@ -5,7 +5,7 @@ setting stands in docs/configuration.md.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec.structs import replace
@@ -13,11 +13,16 @@ from msgspec.structs import replace
 from privacy import ledger as ledgers
 from privacy.accounting import NeighbouringRelation, UnitOfPrivacy
 from privacy.budget import SpendLimits
-from privacy.configuration import decode
+from privacy.configuration import NOTHING, Over, decode
 from privacy.errors import ConfigError
 from privacy.identifiers import Digest, FederationId, ParticipantId
 from privacy.ledger import KeyText, Name
 from privacy.plan import Mechanism
+from veilsum.metrics.settings import MetricsAddress
+from veilsum.traces.settings import Telemetry
+
+from .bandwidth import Bandwidth, bandwidth
+from .hours import Hours, hours
 
 _Decimal = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)?\Z")]
 _Address = Annotated[
@@ -26,20 +31,33 @@ _Address = Annotated[
 """A host and a port: `veilsum.example.org:8443`, `192.0.2.7:8443` or `[2001:db8::7]:8443`."""
 
 
+_Proxy = Annotated[
+    str, msgspec.Meta(pattern=r"^http://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}\Z")
+]
+"""A proxy that takes HTTP CONNECT: `http://proxy.example.org:3128`; never a name or a password."""
+
+
 class CoordinatorAddress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the site reaches its coordinator, and what it shows there.
 
-    `alternatives` are further addresses, of which one serves at a time.
+    `alternatives` are further addresses, of which one serves at a time. `joining` is where a
+    certificate that has ended is renewed. `proxy` is what connections go through, all of them;
+    none is ever taken from the environment.
     """
 
     address: _Address
     authority: Path
     certificate: Path
     alternatives: tuple[_Address, ...] = ()
+    joining: _Address | None = None
+    proxy: _Proxy | None = None
 
 
 class Dataset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The data whose budget is kept, and the class that brings it."""
+
+    FILE: ClassVar[str] = "site.toml"
+    TABLE: ClassVar[str] = "dataset"
 
     id: str
     site: str
@@ -52,6 +70,9 @@ class Dataset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What this site accepts; no plan can override a line of it."""
+
+    FILE: ClassVar[str] = "site.toml"
+    TABLE: ClassVar[str] = "policy"
 
     roster: Digest
     openers: tuple[ParticipantId, ...]
@@ -70,6 +91,11 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vector_epsilon_for_life: _Decimal | None = None
     officers: dict[Name, KeyText] = {}
     most_rounds: Annotated[int, msgspec.Meta(ge=1)] = 1000
+    models: tuple[Digest, ...] | None = None
+    approve_plans: bool = False
+    hours: tuple[str, ...] = ()
+    bandwidth: tuple[str, ...] = ()
+    time_zone: str = "UTC"
 
     def __post_init__(self) -> None:
         keys = set(self.officers.values())
@@ -79,6 +105,23 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 "higher limit and another one approves, so at least two are needed, each with a "
                 "key of his or her own"
             )
+        self.sends_in(), self.line_rate()
+
+    def sends_in(self) -> Hours:
+        """Return when this site contributes.
+
+        Raises:
+            ConfigError: `hours` or `time_zone` is not what it must be.
+        """
+        return hours(self.hours, self.time_zone, "policy.hours")
+
+    def line_rate(self) -> Bandwidth:
+        """Return what this site's line may carry each way.
+
+        Raises:
+            ConfigError: `bandwidth` or `time_zone` is not what it must be.
+        """
+        return bandwidth(self.bandwidth, self.time_zone)
 
 
 class SettlementAccess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,10 +145,12 @@ class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dataset: Dataset
     policy: Policy
     settlement: SettlementAccess | None = None
+    metrics: MetricsAddress | None = None
+    telemetry: Telemetry | None = None
 
 
-def read(path: Path) -> SiteConfig:
-    """Return the settings in the TOML file at `path`.
+def read(path: Path, over: Over = NOTHING) -> SiteConfig:
+    """Return the settings in the TOML file at `path`, and what goes over it.
 
     Raises:
         ConfigError: the file cannot be read, a key is unknown or missing, or a
@@ -115,7 +160,7 @@ def read(path: Path) -> SiteConfig:
         text = path.read_text()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    return decode(text, SiteConfig, str(path))
+    return decode(text, SiteConfig, str(path), over)
 
 
 def with_site(config: SiteConfig, site: str) -> SiteConfig:

@@ -5,6 +5,11 @@ One folder holds them, with mode 0700, each file with mode 0600:
     tls.key      ECDSA P-256, for the site's certificate: PKCS #8, PEM
     signing.key  Ed25519, for its signatures: PKCS #8, PEM
     sealing.key  X-Wing, for what is sealed to it: the 32-byte seed, raw
+    renewed.pem  the newest certificate that the site has renewed to, behind its own TLS key, and
+                 before both the digest of the certificate that it was given
+
+Of a certificate and its key neither works with another one of the other. So what is renewed is
+one file: a crash leaves the pair of before or the new one.
 """
 
 import os
@@ -33,25 +38,45 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from privacy.errors import ConfigError, InsecureKeyFile, MalformedMessage
-from privacy.identifiers import participant_uri
+from privacy.failpoints import Step
+from privacy.identifiers import participant_uri, sha256_hex
 from privacy.sealing import Entropy, HpkeKeyPair
-from veilsum.files import sync_folder
+from veilsum.files import read_file, sync_folder, write_durably
 
 TLS, SIGNING, SEALING = "tls.key", "signing.key", "sealing.key"
+RENEWED = "renewed.pem"
+
+_KEY_ENDS = b"-----END PRIVATE KEY-----\n"
+_OTHERWISE = "delete it, and the site shows the certificate that it was given"
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """A certificate that a site has renewed to, with what leads to the authority, and its key.
+
+    Attributes:
+        given: SHA-256 of the certificate that the site was given, and has renewed since. Of one
+            that it is given after that this is no renewal.
+    """
+
+    given: str
+    certificate_pem: bytes
+    key_pem: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
 class SiteKeys:
-    """The three private keys of a site; none of them prints."""
+    """The three private keys of a site, and what its certificate was renewed to; no key prints."""
 
     tls: EllipticCurvePrivateKey = field(repr=False)
     signing: Ed25519PrivateKey = field(repr=False)
     sealing: HpkeKeyPair = field(repr=False)
+    renewed: Renewed | None = field(default=None, repr=False)
 
     @property
     def tls_pem(self) -> bytes:
         """The TLS key as PKCS #8 in PEM, as grpc wants it."""
-        return _pem(self.tls)
+        return pem_of(self.tls)
 
     @property
     def signing_public(self) -> bytes:
@@ -67,7 +92,7 @@ class SiteKeys:
 def generate_keys(entropy: Entropy) -> SiteKeys:
     """Return new keys; the sealing key from `entropy`, the others from the operating system's."""
     return SiteKeys(
-        generate_private_key(SECP256R1()),
+        new_tls_key(),
         Ed25519PrivateKey.generate(),
         HpkeKeyPair.generate(entropy),
     )
@@ -103,11 +128,66 @@ def load_keys(folder: Path) -> SiteKeys:
         raise ConfigError(f"{folder / TLS} is not an ECDSA P-256 key")
     if not isinstance(signing, Ed25519PrivateKey):
         raise ConfigError(f"{folder / SIGNING} is not an Ed25519 key")
-    return SiteKeys(tls, signing, _load_seed(folder / SEALING))
+    return SiteKeys(tls, signing, _load_seed(folder / SEALING), load_renewed(folder))
+
+
+def new_tls_key() -> EllipticCurvePrivateKey:
+    """Return a new key for one certificate."""
+    return generate_private_key(SECP256R1())
+
+
+def keep_renewed(folder: Path, renewed: Renewed, step: Step) -> None:
+    """Keep what the site's certificate was renewed to; the pair of before, or all of this one.
+
+    Raises:
+        StoreUnavailable: the disk refuses.
+    """
+    step("rotation.before_write")
+    line = f"{renewed.given}\n".encode()
+    write_durably(folder / RENEWED, line + renewed.key_pem + renewed.certificate_pem)
+    step("rotation.after_write")
+
+
+def load_renewed(folder: Path) -> Renewed | None:
+    """Return what the site's certificate was renewed to last; None if it never was.
+
+    Raises:
+        InsecureKeyFile: somebody else can read the key.
+        ConfigError: it is no certificate with its key.
+    """
+    path = folder / RENEWED
+    if not os.path.lexists(path):
+        return None
+    given, _, pair = _read_private(path).partition(b"\n")
+    key_pem, end, certificate_pem = pair.partition(_KEY_ENDS)
+    try:
+        key = load_pem_private_key(key_pem + end, password=None)
+        certificate = x509.load_pem_x509_certificate(certificate_pem)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ConfigError(f"{path} is no certificate behind its key; {_OTHERWISE}") from None
+    if key.public_key() != certificate.public_key():
+        raise ConfigError(f"{path}: the certificate is for another key; {_OTHERWISE}")
+    return Renewed(given.decode("latin-1"), certificate_pem, key_pem + end)
+
+
+def shown_file(given: Path, folder: Path) -> Path:
+    """Return the file of the certificate that a site shows: the one given, or renewed to since.
+
+    Raises:
+        InsecureKeyFile, ConfigError: as `load_renewed`, or there is none.
+    """
+    renewed = load_renewed(folder)
+    is_newer = renewed is not None and renewed.given == sha256_hex(read_file(given))
+    return folder / RENEWED if is_newer else given
 
 
 def certificate_request(keys: SiteKeys, federation: str, participant: str) -> bytes:
-    """Return a request, in PEM, for a certificate that names the TLS key `participant`.
+    """Return a request, in PEM, for a certificate that names the TLS key `participant`."""
+    return request_for(keys.tls, federation, participant)
+
+
+def request_for(key: EllipticCurvePrivateKey, federation: str, participant: str) -> bytes:
+    """Return a request, in PEM, for a certificate that names `key` `participant`.
 
     Its signature proves that this site holds the key.
 
@@ -116,12 +196,12 @@ def certificate_request(keys: SiteKeys, federation: str, participant: str) -> by
     uri = x509.UniformResourceIdentifier(participant_uri(federation, participant))
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     builder = builder.add_extension(x509.SubjectAlternativeName([uri]), critical=False)
-    return builder.sign(keys.tls, SHA256()).public_bytes(Encoding.PEM)
+    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
 
 
 def _write_all(folder: Path, keys: SiteKeys) -> None:
-    _write_private(folder / TLS, _pem(keys.tls))
-    _write_private(folder / SIGNING, _pem(keys.signing))
+    _write_private(folder / TLS, pem_of(keys.tls))
+    _write_private(folder / SIGNING, pem_of(keys.signing))
     _write_private(folder / SEALING, keys.sealing.seed)
     sync_folder(folder)
 
@@ -185,5 +265,6 @@ def _check_private(path: Path, about: os.stat_result | None, mode: str) -> None:
         )
 
 
-def _pem(key: EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:
+def pem_of(key: EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:
+    """Return a private key as PKCS #8 in PEM."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

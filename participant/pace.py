@@ -50,15 +50,17 @@ class Pace:
     def __post_init__(self) -> None:
         self._from, self._bytes = self.done, 0
         self._began = self._said = self.clock()
+        self._spoke = False
 
     def step(self, length: int) -> None:
         """Count one chunk of `length` bytes, and say so if it is time to."""
         self.done += 1
         self._bytes += length
         now = self.clock()
-        # Work that is over before there was anything to say needs no words.
-        if now - self._said >= SAY_EVERY_SECONDS:
-            self._said = now
+        # Work that is over before there was anything to say needs no words; what was spoken of
+        # says that it is over.
+        if now - self._said >= SAY_EVERY_SECONDS or (self._spoke and self.done == self.of):
+            self._said, self._spoke = now, True
             self.say(self._progress(now - self._began))
 
     def _progress(self, seconds: float) -> Progress:

@@ -8,18 +8,22 @@ from typing import Protocol
 
 from privacy.accounting import epsilon_of
 from privacy.distributed_sum import DistributedSum
-from privacy.errors import CohortTooSmall, PolicyRefusal
+from privacy.errors import BudgetExhausted, OutsideHours, PolicyRefusal
 from privacy.identifiers import Digest
 from privacy.mechanism import events_of
 from privacy.plan import SHARES, Plan, PrivacyPlan
+from privacy.policy_line import PolicyLine, written
 from privacy.records import KeySpecification
 from privacy.roster import Role, Roster
 
+from .approvals import Asked
 from .auditing.config import AuditorPolicy
 from .config import Dataset, Policy
+from .hours import Hours
+from .refusing import HasFile, line, refusal, too_small
 
 
-class HasSmallestCohort(Protocol):
+class HasSmallestCohort(HasFile, Protocol):
     """The policy of a site or of an auditor, as far as both have one."""
 
     @property
@@ -64,11 +68,12 @@ def check_plan(
     check_round(plan, policy, roster)
     terms = plan.terms
     if (terms.model, terms.release) != (model, release):
-        raise PolicyRefusal(
-            f"policy.first_model: the plan starts from model {terms.model[:16]}… of another "
-            f"release than this site accepts: {model[:16]}…, which it made or which openers "
-            "have signed"
+        raise refusal(
+            line(policy, "first_model"),
+            f"the plan starts from model {terms.model[:16]}… of another release than this site "
+            f"accepts: {model[:16]}…, which it made or which openers have signed",
         )
+    _check_model(terms.model, policy)
     _check_privacy(plan, policy, dataset)
 
 
@@ -84,7 +89,7 @@ def check_round(plan: Plan, policy: Policy, roster: Roster) -> None:
     check_scheme(plan, policy)
     check_smallest_cohort(plan, policy)
     if plan.arithmetic.scheme == SHARES:
-        check_seats(plan.terms.seats, roster)
+        check_seats(plan.terms.seats, roster, policy)
     _check_auditor(plan, policy, roster)
 
 
@@ -106,7 +111,7 @@ def check_federation(plan: Plan, policy: MembersPolicy, roster: Roster) -> None:
     """
     terms = plan.terms
     if terms.federation != roster.federation or terms.roster != roster.digest():
-        raise PolicyRefusal(f"policy.roster: the plan names another roster than {policy.roster}")
+        raise refusal(line(policy, "roster"), "the plan names another roster")
 
 
 def check_scheme(plan: Plan, policy: MembersPolicy) -> None:
@@ -116,7 +121,7 @@ def check_scheme(plan: Plan, policy: MembersPolicy) -> None:
         PolicyRefusal: it does not.
     """
     if plan.arithmetic.scheme not in policy.schemes:
-        raise PolicyRefusal(f"policy.schemes: {plan.arithmetic.scheme} is not among them")
+        raise _not_among(policy, "schemes", plan.arithmetic.scheme)
 
 
 def check_smallest_cohort(plan: Plan, policy: MembersPolicy) -> None:
@@ -127,10 +132,8 @@ def check_smallest_cohort(plan: Plan, policy: MembersPolicy) -> None:
     """
     terms = plan.terms
     if terms.cohort_minimum < policy.smallest_cohort:
-        raise PolicyRefusal(
-            f"policy.smallest_cohort = {policy.smallest_cohort}: the plan allows "
-            f"{terms.cohort_minimum}"
-        )
+        by = line(policy, "smallest_cohort")
+        raise refusal(by, f"the plan allows {terms.cohort_minimum}")
 
 
 def check_specification(specification: KeySpecification, policy: Policy, roster: Roster) -> None:
@@ -141,9 +144,9 @@ def check_specification(specification: KeySpecification, policy: Policy, roster:
             different organisations.
     """
     if specification.roster != roster.digest():
-        raise PolicyRefusal(f"policy.roster: the key is for another roster than {policy.roster}")
+        raise refusal(line(policy, "roster"), "the key is for another roster")
     if specification.scheme not in policy.schemes:
-        raise PolicyRefusal(f"policy.schemes: {specification.scheme} is not among them")
+        raise _not_among(policy, "schemes", specification.scheme)
     check_openers(specification.openers, policy, roster)
 
 
@@ -158,9 +161,9 @@ def check_cohort(
     needed = max(minimum, policy.smallest_cohort)
     organisations = {roster.member(name).organisation for name in participants}
     if len(organisations) < needed:
-        raise CohortTooSmall(
-            f"policy.smallest_cohort = {policy.smallest_cohort}, plan {minimum}: the cohort has "
-            f"{len(organisations)} organisations"
+        raise too_small(
+            line(policy, "smallest_cohort"),
+            f"the cohort has {len(organisations)} organisations; the plan asks for {minimum}",
         )
 
 
@@ -175,13 +178,14 @@ def check_openers(openers: tuple[str, ...], policy: Policy, roster: Roster) -> N
         PolicyRefusal: they are not of the list, too few of it, or of one organisation.
         WrongIdentity: one is not in the roster.
     """
-    _check_opener_members(openers, roster)
+    _check_opener_members(openers, roster, line(policy, "openers"))
     strangers = sorted(set(openers) - set(policy.openers))
     if strangers:
-        raise PolicyRefusal(f"policy.openers: {', '.join(strangers)} is not among them")
+        raise _not_among(policy, "openers", ", ".join(strangers))
     if 2 * len(openers) <= len(policy.openers):
-        raise PolicyRefusal(
-            f"policy.openers: {len(openers)} of {len(policy.openers)} are not more than half"
+        raise refusal(
+            line(policy, "openers"),
+            f"{len(openers)} of {len(policy.openers)} are not more than half",
         )
 
 
@@ -197,17 +201,22 @@ def check_audit(plan: Plan, participant: str, policy: AuditorPolicy, roster: Ros
     check_federation(plan, policy, roster)
     check_scheme(plan, policy)
     if terms.auditor != participant:
-        raise PolicyRefusal(f"the plan names {terms.auditor} as its auditor, not {participant}")
-    check_auditor(participant, roster)
-    _check_opener_members(terms.openers, roster)
+        by = PolicyLine(policy.FILE, "participant", written(participant))
+        raise refusal(by, f"the plan names {terms.auditor} as its auditor")
+    by = line(policy, "roster")
+    check_auditor(participant, roster, by)
+    _check_opener_members(terms.openers, roster, by)
 
 
-def check_auditor(participant: str, roster: Roster) -> None:
+def check_auditor(participant: str, roster: Roster, by: PolicyLine) -> None:
     """Return if a member may be handed single contributions, to add them again.
 
     Who holds a cohort key could open them; who runs the coordinator would audit itself. Of
     the coordinator the roster says its key only, which is no member's, and not whose organisation
     it is.
+
+    Args:
+        by: the line of the one who asks, which refuses.
 
     Raises:
         PolicyRefusal: no auditor alone, or of an organisation that also trains or adds.
@@ -215,17 +224,18 @@ def check_auditor(participant: str, roster: Roster) -> None:
     """
     auditor = roster.member(participant)
     if auditor.roles != (Role.AUDITOR,):
-        raise PolicyRefusal(f"{participant} is no auditor of the roster, or something else too")
+        raise refusal(by, f"{participant} is no auditor of the roster, or something else too")
     for other in roster.members:
         adds = Role.TRAINER in other.roles or Role.AGGREGATOR in other.roles
         if adds and other.organisation == auditor.organisation:
-            raise PolicyRefusal(
+            raise refusal(
+                by,
                 f"{participant} is no auditor: its organisation, {auditor.organisation}, is also "
-                f"that of {other.participant}, which is {' and '.join(other.roles)}"
+                f"that of {other.participant}, which is {' and '.join(other.roles)}",
             )
 
 
-def check_seats(seats: tuple[str, ...], roster: Roster) -> None:
+def check_seats(seats: tuple[str, ...], roster: Roster, policy: MembersPolicy) -> None:
     """Return if no two of a plan's seats are in one hand.
 
     Two of them open every update, so each is a member that adds and does nothing else, of an
@@ -236,92 +246,135 @@ def check_seats(seats: tuple[str, ...], roster: Roster) -> None:
         PolicyRefusal: they are not.
         WrongIdentity: one is not in the roster.
     """
-    members = [roster.member(seat) for seat in seats]
+    members, by = [roster.member(seat) for seat in seats], line(policy, "schemes")
     for member in members:
         if member.roles != (Role.AGGREGATOR,):
-            raise PolicyRefusal(
-                f"policy.schemes: {member.participant} is no aggregator of the roster, or "
-                "something else too"
+            raise refusal(
+                by, f"{member.participant} is no aggregator of the roster, or something else too"
             )
     if len({member.organisation for member in members}) != len(members):
-        raise PolicyRefusal("policy.schemes: seats must be of different organisations")
+        raise refusal(by, "seats must be of different organisations")
 
 
 def _check_auditor(plan: Plan, policy: Policy, roster: Roster) -> None:
+    by = line(policy, "without_auditor")
     if plan.terms.auditor is None:
         # Under shares, what sums are taken of is certified, and each component stated twice.
         if plan.arithmetic.scheme != SHARES and not policy.without_auditor:
-            raise PolicyRefusal("policy.without_auditor = false: the plan names no auditor")
+            raise refusal(by, "the plan names no auditor")
         return
-    try:
-        check_auditor(plan.terms.auditor, roster)
-    except PolicyRefusal as refusal:
-        raise PolicyRefusal(f"policy.without_auditor: {refusal}") from None
+    check_auditor(plan.terms.auditor, roster, by)
 
 
-def _check_opener_members(openers: tuple[str, ...], roster: Roster) -> None:
+def _check_opener_members(openers: tuple[str, ...], roster: Roster, by: PolicyLine) -> None:
     members = [roster.member(name) for name in openers]
     organisations = {member.organisation for member in members}
     if len(organisations) != len(members) or any(Role.TRAINER not in m.roles for m in members):
-        raise PolicyRefusal("openers must be trainers of different organisations")
+        raise refusal(by, "openers must be trainers of different organisations")
+
+
+def _check_model(model: Digest, policy: Policy) -> None:
+    # With an approval step, a model that nobody has listed waits for it.
+    if policy.models is not None and not policy.approve_plans and model not in policy.models:
+        raise refusal(line(policy, "models"), f"model {model} is not among them")
+
+
+def wants_approval(plan: Plan, policy: Policy) -> bool:
+    """Return whether somebody at this site must approve a plan that its policy accepts."""
+    return policy.approve_plans and plan.terms.model not in (policy.models or ())
+
+
+def asked_about(plan: Plan, policy: Policy) -> Asked:
+    """Return what is told, of a plan, to whoever is to approve it."""
+    terms, privacy = plan.terms, plan.terms.privacy
+    cost = epsilon_of(events_of(privacy.training).sums, float(policy.delta))
+    return Asked(
+        plan=plan.digest(),
+        round=terms.round,
+        model=terms.model,
+        scheme=plan.arithmetic.scheme,
+        mechanism=str(privacy.mechanism),
+        cohort_minimum=terms.cohort_minimum,
+        rounds_left=terms.rounds_left,
+        epsilon=f"{cost:.4f}",
+        auditor=terms.auditor or "",
+    )
+
+
+def check_hours(hours: Hours, policy: Policy, now: float) -> None:
+    """Return if this site contributes at `now`, in seconds since 1970.
+
+    Raises:
+        OutsideHours: it does not; what is under way goes on where it stopped.
+    """
+    if not hours.holds(now):
+        raise OutsideHours(
+            f"{line(policy, 'hours')}: closed until {hours.opens(now):%Y-%m-%d %H:%M %Z}; then it "
+            "goes on where it stopped. The round's progress deadline does not run meanwhile, its "
+            "abandon deadline does"
+        )
+
+
+def exhausted(error: BudgetExhausted, policy: Policy) -> BudgetExhausted:
+    """Return a ledger's refusal with the line of `site.toml` that it goes by.
+
+    The limit in the message is the one in force: officers may have agreed on a lower one.
+    """
+    key = error.key.removeprefix("policy.")
+    if getattr(policy, key) is None:
+        key = key.removeprefix("vector_")
+    by = line(policy, key)
+    error.line = by
+    error.args = (f"{by}: {error}",)
+    return error
 
 
 def _check_privacy(plan: Plan, policy: Policy, dataset: Dataset) -> None:
     privacy = plan.terms.privacy
     if privacy.unit != policy.unit:
-        raise PolicyRefusal(f"policy.unit = {policy.unit}: the plan protects a {privacy.unit}")
+        raise refusal(line(policy, "unit"), f"the plan protects a {privacy.unit}")
     if privacy.neighbouring != policy.neighbouring:
-        raise PolicyRefusal(
-            f"policy.neighbouring = {policy.neighbouring}: the plan has {privacy.neighbouring}"
-        )
+        raise refusal(line(policy, "neighbouring"), f"the plan has {privacy.neighbouring}")
     if Fraction(privacy.delta) > Fraction(policy.delta):
-        raise PolicyRefusal(f"policy.delta = {policy.delta}: the plan has {privacy.delta}")
+        raise refusal(line(policy, "delta"), f"the plan has {privacy.delta}")
     if Fraction(privacy.delta) * dataset.records >= 1:
-        raise PolicyRefusal(
-            f"dataset.records = {dataset.records}: delta {privacy.delta} is not below 1/records"
-        )
+        by = line(dataset, "records")
+        raise refusal(by, f"delta {privacy.delta} is not below 1/records")
     if not set(privacy.releases) <= set(policy.releases):
         extra = ", ".join(sorted(set(privacy.releases) - set(policy.releases)))
-        raise PolicyRefusal(f"policy.releases: the plan also lets out {extra}")
+        raise refusal(line(policy, "releases"), f"the plan also lets out {extra}")
     _check_mechanism(privacy, policy, dataset)
     _check_cost(privacy, policy)
     if plan.terms.rounds_left > policy.most_rounds:
-        raise PolicyRefusal(
-            f"policy.most_rounds = {policy.most_rounds}: the plan would set aside "
-            f"{plan.terms.rounds_left}"
-        )
+        by = line(policy, "most_rounds")
+        raise refusal(by, f"the plan would set aside {plan.terms.rounds_left}")
 
 
 def _check_mechanism(privacy: PrivacyPlan, policy: Policy, dataset: Dataset) -> None:
     training = privacy.training
     if privacy.mechanism not in policy.mechanisms:
-        raise PolicyRefusal(f"policy.mechanisms: {privacy.mechanism} is not among them")
+        raise _not_among(policy, "mechanisms", privacy.mechanism)
     if isinstance(training, DistributedSum) and dataset.records > training.units_cap:
         # Whom the cap leaves out would have to be chosen, which no accountant knows of.
-        raise PolicyRefusal(
-            f"dataset.records = {dataset.records}: the plan has room for {training.units_cap} "
-            f"units of a site"
-        )
+        by = line(dataset, "records")
+        raise refusal(by, f"the plan has room for {training.units_cap} units of a site")
 
 
 def _check_cost(privacy: PrivacyPlan, policy: Policy) -> None:
     events, delta = events_of(privacy.training), float(policy.delta)
     cost = epsilon_of(events.sums, delta)
     if not cost <= float(policy.epsilon_per_round):
-        raise PolicyRefusal(
-            f"policy.epsilon_per_round = {policy.epsilon_per_round}: the round costs {cost:.4f}"
-        )
-    line, limit = _vector_limit(policy)
+        raise refusal(line(policy, "epsilon_per_round"), f"the round costs {cost:.4f}")
+    key = "epsilon_per_round"
+    if policy.vector_epsilon_per_round is not None:
+        key = "vector_epsilon_per_round"
     cost = epsilon_of(events.vector, delta)
-    if not cost <= float(limit):
-        raise PolicyRefusal(
-            f"policy.{line} = {limit}: the round costs {cost:.4f} towards who can open this "
-            "site's update"
+    if not cost <= float(getattr(policy, key)):
+        raise refusal(
+            line(policy, key),
+            f"the round costs {cost:.4f} towards who can open this site's update",
         )
 
 
-def _vector_limit(policy: Policy) -> tuple[str, str]:
-    """Return the line that limits a round's cost in the `vector` view, and its epsilon."""
-    if policy.vector_epsilon_per_round is None:
-        return "epsilon_per_round", policy.epsilon_per_round
-    return "vector_epsilon_per_round", policy.vector_epsilon_per_round
+def _not_among(policy: HasFile, key: str, name: str) -> PolicyRefusal:
+    return refusal(line(policy, key), f"{name} is not among them")

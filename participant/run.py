@@ -7,6 +7,9 @@ import signal
 import structlog
 
 from privacy.failpoints import Failpoints
+from veilsum.metrics.book import Book
+from veilsum.metrics.door import metrics_door
+from veilsum.traces.tracing import traces
 
 from .agent import Agent
 from .config import SiteConfig
@@ -28,11 +31,17 @@ async def run(config: SiteConfig, failpoints: Failpoints, worker_main: Main = se
         ConfigError, InsecureKeyFile: this site's files are not what they must be.
         ProtocolError, PrivacyError: this site cannot take part.
     """
-    keys = load_keys(config.state / "keys")
-    working = asyncio.ensure_future(Agent(config, keys, os.urandom, failpoints, worker_main).run())
+    keys, book = load_keys(config.state / "keys"), Book()
+    with metrics_door(book, config.metrics), traces(config.telemetry, "participant") as tracer:
+        agent = Agent(config, keys, os.urandom, failpoints, worker_main, book=book, tracer=tracer)
+        await _until_stopped(agent)
+
+
+async def _until_stopped(agent: Agent) -> None:
+    working = asyncio.ensure_future(agent.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, working.cancel)
     try:
         await working
     except asyncio.CancelledError:
-        log.info("stopped", participant=config.participant)
+        log.info("stopped", participant=agent.config.participant)

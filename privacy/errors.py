@@ -14,6 +14,10 @@ The first question an error answers is *who must act*:
     │   ├── MalformedMessage
     │   ├── InvalidSignature
     │   ├── WrongIdentity
+    │   │   ├── CertificateEnded
+    │   │   └── CertificateRevoked
+    │   ├── InvitationRefused
+    │   ├── RosterRefused
     │   ├── WrongContext
     │   ├── RootMismatch
     │   ├── FalseSum
@@ -36,6 +40,9 @@ The first question an error answers is *who must act*:
     │   └── SumOffGrid
     └── Unavailable              time; retry with back-off
         ├── NotYet
+        ├── AwaitingApproval
+        ├── OutsideHours
+        ├── TooManyRequests
         ├── PeerUnreachable
         ├── StoreUnavailable
         ├── FoldInterrupted
@@ -49,6 +56,8 @@ share, a key, or anything else that a log file should not hold.
 """
 
 from typing import ClassVar
+
+from .policy_line import PolicyLine
 
 
 class VeilsumError(Exception):
@@ -128,6 +137,37 @@ class WrongIdentity(ProtocolError):
     code = "wrong_identity"
 
 
+class CertificateEnded(WrongIdentity):
+    """The certificate's time is over, on a connection that was made before it was."""
+
+    code = "certificate_ended"
+    who_acts = "the member whose certificate it is: its process renews it, or its operator does"
+
+
+class CertificateRevoked(WrongIdentity):
+    """An operator of the federation has shut the certificate out; nothing made with it counts."""
+
+    code = "certificate_revoked"
+    who_acts = "the operator who revoked it; the member's own operator calls and enrols again"
+
+
+class InvitationRefused(ProtocolError):
+    """An invitation is not one, has ended, or was used with other keys; or a decision is not one.
+
+    It says nothing of who else was invited.
+    """
+
+    code = "invitation_refused"
+    who_acts = "the operator who invited, who makes another link; the message says why"
+
+
+class RosterRefused(ProtocolError):
+    """A roster is not closed, or put before the trainers: with it, rounds could not run."""
+
+    code = "roster_refused"
+    who_acts = "the operator who closes or proposes it; the message says what it lacks"
+
+
 class WrongContext(ProtocolError):
     """A message was made for another federation, round, plan or key record."""
 
@@ -188,6 +228,8 @@ class PrivacyError(VeilsumError):
 
     code = "privacy"
     who_acts = "nobody: the guarantee comes first; change the plan or the policy"
+    line: PolicyLine | None = None
+    """The line of a member's own file that refuses, where one does."""
 
 
 class BudgetExhausted(PrivacyError):
@@ -195,15 +237,19 @@ class BudgetExhausted(PrivacyError):
 
     code = "budget_exhausted"
 
-    def __init__(self, *, spent: float, cost: float, limit: float, view: str = "sums") -> None:
+    def __init__(
+        self, *, spent: float, cost: float, limit: float, view: str = "sums", key: str = ""
+    ) -> None:
         of = "" if view == "sums" else f" ({view} view)"
+        by = f"{key}: " if key else ""
         super().__init__(
-            f"epsilon{of} spent {spent:.4f}, with this release {spent + cost:.4f}, "
+            f"{by}epsilon{of} spent {spent:.4f}, with this release {spent + cost:.4f}, "
             f"limit {limit:.4f}"
         )
         self.spent = spent
         self.cost = cost
         self.limit = limit
+        self.key = key
 
 
 class CohortTooSmall(PrivacyError):
@@ -271,6 +317,25 @@ class NotYet(Unavailable):
     """What was asked for does not exist yet."""
 
     code = "not_yet"
+
+
+class AwaitingApproval(Unavailable):
+    """This site's policy lets no plan through that nobody here has approved."""
+
+    code = "awaiting_approval"
+    who_acts = "whoever answers for this site's data: `veilsum participant approve-plan`"
+
+
+class OutsideHours(Unavailable):
+    """This site's policy does not contribute at this hour; it goes on when it does."""
+
+    code = "outside_hours"
+
+
+class TooManyRequests(Unavailable):
+    """One address asks to join more often than a member would."""
+
+    code = "too_many_requests"
 
 
 class PeerUnreachable(Unavailable):

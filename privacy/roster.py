@@ -21,11 +21,17 @@ from .signing import Purpose, digest, verify
 
 
 class Role(StrEnum):
-    """What a member may do; openers are trainers that a plan names."""
+    """What a member may do; openers are trainers that a plan names.
+
+    A participant has no other role yet, or none any more. An operator enrols and revokes; it
+    has no voice in whom members admit.
+    """
 
     TRAINER = "trainer"
     AGGREGATOR = "aggregator"
     AUDITOR = "auditor"
+    PARTICIPANT = "participant"
+    OPERATOR = "operator"
 
 
 SigningKey = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
@@ -120,7 +126,7 @@ def admit_all(history: Sequence[SignedRoster], fingerprint: Digest) -> tuple[Ros
     check_next(None, history[0], fingerprint)
     _check_founding(history[0])
     for before, after in pairwise(history):
-        _check_succession(before.roster, after)
+        check_succession(before.roster, after)
     return tuple(signed.roster for signed in history)
 
 
@@ -137,12 +143,24 @@ def check_next(before: SignedRoster | None, after: SignedRoster, fingerprint: Di
         WrongContext, InvalidSignature: as for `admit_all`.
     """
     if before is not None:
-        _check_succession(before.roster, after)
+        check_succession(before.roster, after)
     elif after.roster.digest() != fingerprint:
         raise WrongContext(
             f"roster version 0 has not the fingerprint {fingerprint} of this site's policy; "
             "compare it with the other members by telephone"
         )
+
+
+def check_follows(before: Roster, after: Roster) -> None:
+    """Return if a version may be put before the trainers of the one before it.
+
+    Raises:
+        WrongContext: it is not the next one, or of another federation.
+    """
+    if after.version != before.version + 1 or after.previous != before.digest():
+        raise WrongContext(f"roster version {after.version} does not follow {before.version}")
+    if after.federation != before.federation:
+        raise WrongContext(f"roster of {after.federation}, not of {before.federation}")
 
 
 def decode_roster(body: bytes) -> Roster:
@@ -181,12 +199,14 @@ def _check_founding(signed: SignedRoster) -> None:
         verify(member.signing_key, Purpose.ROSTER, body, signature)
 
 
-def _check_succession(before: Roster, after: SignedRoster) -> None:
+def check_succession(before: Roster, after: SignedRoster) -> None:
+    """Return if a version follows `before`, and more than half of its trainers have signed.
+
+    Raises:
+        WrongContext, InvalidSignature: as for `admit_all`.
+    """
     roster = after.roster
-    if roster.version != before.version + 1 or roster.previous != before.digest():
-        raise WrongContext(f"roster version {roster.version} does not follow {before.version}")
-    if roster.federation != before.federation:
-        raise WrongContext(f"roster of {roster.federation}, not of {before.federation}")
+    check_follows(before, roster)
     trainers, body, count = before.trainers(), encode(roster), 0
     for trainer in trainers:
         signature = after.signatures.get(trainer.participant)

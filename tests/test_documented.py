@@ -13,7 +13,9 @@ import typer.main
 import coordinator.config
 import participant.auditing.config
 import participant.config
+import participant.joining.operator_config
 import participant.seat.config
+from tests import command_pages
 from tests.source_tree import ROOT, parsed, public_definitions, source_files
 from tests.test_architecture import every_error
 
@@ -23,6 +25,7 @@ SETTINGS = {
     "site.toml": participant.config.SiteConfig,
     "auditor.toml": participant.auditing.config.AuditorConfig,
     "aggregator.toml": participant.seat.config.AggregatorConfig,
+    "operator.toml": participant.joining.operator_config.OperatorConfig,
 }
 
 
@@ -112,3 +115,10 @@ def test_commands_are_documented() -> None:
     text = document("commands.md")
 
     assert [name for name in command_names() if f"`{name}`" not in text] == []
+
+
+def test_the_help_that_is_shown_is_the_help_that_is_printed() -> None:
+    """`python -m tests.command_pages` writes it, of every command."""
+    text = document("commands.md")
+
+    assert text == command_pages.written(text)

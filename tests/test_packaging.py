@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 
 from tests.source_tree import PACKAGES, ROOT, pyproject
 
-LOCKS = ("coordinator", "lock", "participant", "torch")
+LOCKS = ("coordinator", "lock", "participant", "seat", "settlement", "torch")
 PINNED = re.compile(
     r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ;]+)(?P<hashes>( --hash=sha256:[0-9a-f]{64})+)$"
 )
@@ -43,7 +43,7 @@ def test_every_line_is_one_version_with_its_hashes(lock: str) -> None:
     assert [line for line in lines(lock) if not PINNED.match(line)] == []
 
 
-@pytest.mark.parametrize("part", ["coordinator", "participant"])
+@pytest.mark.parametrize("part", ["coordinator", "participant", "seat", "settlement"])
 def test_smaller_locks_are_parts_of_the_whole(part: str) -> None:
     """One resolution: what is tested is what is deployed."""
     assert set(lines(part)) <= set(lines("lock"))

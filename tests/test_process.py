@@ -1,5 +1,8 @@
 """What every process of Veilsum has in common, seen from outside."""
 
+import json
+import os
+import pty
 import subprocess
 import sys
 
@@ -87,3 +90,49 @@ def test_memory_that_chunks_took_goes_back_when_they_are_gone() -> None:
     untold = held("import veilsum.process")
 
     assert told + 32 < untold
+
+
+PROGRESS = """
+import structlog
+from veilsum.process import start_log
+start_log()
+log = structlog.get_logger()
+log.info("sending", round=3, chunks=5, of=40, mib_per_second=1.5, seconds_left=35.0)
+log.info("contribution_sent", round=3)
+"""
+
+
+def test_a_log_has_no_escape_codes_where_there_is_no_terminal() -> None:
+    """Progress is an event among the others there; what reads the log reads JSON lines."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRESS],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TERM": "xterm", "FORCE_COLOR": "1"},
+    )
+
+    said = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [event["event"] for event in said] == ["sending", "contribution_sent"]
+    assert "\x1b" not in done.stderr
+
+
+def test_on_a_terminal_an_upload_is_a_bar_with_its_rate() -> None:
+    """Under the log's lines; and the cursor that the bar hid is there again at the end."""
+    ours, theirs = pty.openpty()
+
+    with os.fdopen(theirs, "wb") as terminal:
+        subprocess.run(
+            [sys.executable, "-c", PROGRESS],
+            check=True,
+            stderr=terminal,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+        )
+
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert "sending, round 3" in shown
+    assert "5/40" in shown
+    assert "1.5 MiB/s" in shown
+    assert "contribution_sent" in shown
+    assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from coordinator.server import PROTOS
+from coordinator.server import JOINING_PROTOS, PROTOS
 from privacy.failpoints import NAMES
 from privacy.plan import Terms
 from privacy.records import PURPOSES
@@ -25,7 +25,7 @@ def declared() -> dict[str, str]:
             options.Caller.Name(each).removeprefix("CALLER_").lower()
             for each in method.GetOptions().Extensions[options.caller]
         )
-        for file in PROTOS
+        for file in (*PROTOS, *JOINING_PROTOS)
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }

@@ -1,6 +1,8 @@
 """How every process of Veilsum starts and ends: its log, its failpoints, its exit status."""
 
+import atexit
 import ctypes
+import json
 import logging
 import os
 import resource
@@ -9,8 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import structlog
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from privacy.errors import (
     ConfigError,
@@ -20,7 +21,9 @@ from privacy.errors import (
     Unavailable,
     VeilsumError,
 )
-from privacy.failpoints import VARIABLE, Failpoints, parse
+
+if TYPE_CHECKING:
+    from privacy.failpoints import Failpoints
 
 _ARENA_MAX, _MMAP_THRESHOLD = -8, -3
 """glibc's numbers of the options; other libraries have none, and ignore them."""
@@ -41,12 +44,20 @@ EXIT_CODES: dict[type[VeilsumError], int] = {
 
 def start_log() -> None:
     """Write events to stderr, for people or as JSON lines; leave no core files; bound memory."""
+    import structlog  # noqa: PLC0415 - it takes longer to load than a page of help to print
+
+    from .progress import LogBars  # noqa: PLC0415 - likewise
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # one would hold keys
     _keep_few_arenas()
     people = sys.stderr.isatty()
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()
-    )
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    shown: list[structlog.typing.Processor] = []
+    out: TextIO = sys.stderr
+    if people:
+        bars = LogBars(sys.stderr)
+        atexit.register(bars.end)
+        renderer, shown, out = structlog.dev.ConsoleRenderer(), [bars], cast("TextIO", bars)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -55,10 +66,11 @@ def start_log() -> None:
             structlog.processors.ExceptionRenderer(
                 structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
             ),
+            *shown,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(out),
     )
 
 
@@ -82,26 +94,46 @@ def _tell_allocator(option: int, value: int) -> None:
         mallopt(option, value)
 
 
-def failpoints() -> Failpoints:
+def failpoints() -> "Failpoints":
     """Return the failpoints this process was started with, and say so in its log.
 
     Raises:
         ConfigError: the variable is not of its form.
     """
+    from privacy.failpoints import VARIABLE, parse  # noqa: PLC0415 - as structlog above
+
     wanted = parse(os.environ.get(VARIABLE, ""), {"kill": _kill, "pause": _pause, "stop": _stop})
     for name, count in wanted.wanted:
-        structlog.get_logger().warning("failpoint_set", name=name, count=count)
+        _log().warning("failpoint_set", name=name, count=count)
     return wanted
 
 
 @contextmanager
-def exit_status() -> Iterator[None]:
-    """Turn an error into a line that says who must act, and the exit status of its family."""
+def exit_status(*, as_json: bool = False, status: int | None = None) -> Iterator[None]:
+    """Turn an error into a line that says who must act, and the exit status of its family.
+
+    Args:
+        as_json: print one JSON object on stdout instead.
+        status: end with this one, whatever the family.
+    """
     try:
         yield
     except VeilsumError as error:
-        sys.stderr.write(f"veilsum: {error}\n  {error.code}; who must act: {error.who_acts}\n")
-        raise SystemExit(status_of(error)) from None
+        write_error(error.code, str(error), who_acts=error.who_acts, as_json=as_json)
+        raise SystemExit(status_of(error) if status is None else status) from None
+
+
+def write_error(code: str, message: str, *, who_acts: str = "", as_json: bool) -> None:
+    """Write what is wrong, who must act and what to do: two lines on stderr, or one object."""
+    from .catalogue import entry_of  # noqa: PLC0415 - a command that ends well has no use
+
+    entry = entry_of(code)
+    who_acts = who_acts or entry.who_acts
+    if not as_json:
+        sys.stderr.write(f"veilsum: {message}\n  {code}; who must act: {who_acts}\n")
+        return
+    said = {"code": code, "who_acts": who_acts, "message": message, "fix": entry.fix}
+    sys.stdout.write(json.dumps(said, ensure_ascii=False) + "\n")
 
 
 def status_of(error: VeilsumError) -> int:
@@ -126,15 +158,21 @@ def stopped_by_sigterm() -> Iterator[None]:
 
 
 def _kill(where: str) -> None:
-    structlog.get_logger().warning("failpoint", where=where, action="kill")
+    _log().warning("failpoint", where=where, action="kill")
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _stop(where: str) -> None:
-    structlog.get_logger().warning("failpoint", where=where, action="stop")
+    _log().warning("failpoint", where=where, action="stop")
     os.kill(os.getpid(), signal.SIGSTOP)  # every thread of it, until SIGCONT
 
 
 def _pause(where: str) -> None:
-    structlog.get_logger().warning("failpoint", where=where, action="pause")
+    _log().warning("failpoint", where=where, action="pause")
     threading.Event().wait()
+
+
+def _log() -> Any:  # noqa: ANN401 - as structlog types it
+    import structlog  # noqa: PLC0415 - as above
+
+    return structlog.get_logger()

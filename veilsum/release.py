@@ -8,3 +8,6 @@ RELEASE: Final = version("veilsum")
 
 METADATA: Final = "veilsum-release"
 """Each call carries the caller's release under this name, and each answer the server's."""
+
+TIME: Final = "veilsum-time"
+"""Each answer of a coordinator carries its clock under this name: seconds since 1970."""

@@ -1,7 +1,10 @@
 """A federation's own certificate authority: who may connect, under which name.
 
-Keys are ECDSA P-256, because gRPC's TLS library refuses Ed25519 certificates. A certificate
-says who its holder is by one URI and nothing else; the operator decides it, the request does not.
+A root that may be kept away from every network, and below it one that issues day by day; or one
+of an organisation's own that issues; or, for a federation on one machine, the root alone. Keys
+that are made here are ECDSA P-256, because gRPC's TLS library refuses Ed25519 certificates. A
+certificate says who its holder is by one URI and nothing else; the operator decides it, the
+request does not.
 """
 
 import ipaddress
@@ -11,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     EllipticCurvePublicKey,
     generate_private_key,
 )
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -29,6 +34,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from privacy.enrolment import authority_fingerprint
 from privacy.errors import ConfigError, InsecureKeyFile, MalformedMessage, WrongIdentity
 from privacy.identifiers import check_name, coordinator_uri, participant_uri
 
@@ -36,18 +42,44 @@ BACKDATE = timedelta(minutes=15)
 """How far before `now` a certificate begins, for peers whose clocks are behind."""
 
 
+IssuingKey: TypeAlias = EllipticCurvePrivateKey | RSAPrivateKey
+
+
 @dataclass(frozen=True)
 class Authority:
-    """The key that names every peer of one federation, and its certificate in PEM."""
+    """The key that names every peer of one federation, and its certificate in PEM.
+
+    `above_pem` are the certificates that lead from it to the root, the root last; nothing, if it
+    is the root itself.
+    """
 
     federation: str
     certificate_pem: bytes
-    key: EllipticCurvePrivateKey = field(repr=False)
+    key: IssuingKey = field(repr=False)
+    above_pem: bytes = b""
 
     @property
     def certificate(self) -> x509.Certificate:
         """The authority's own certificate."""
         return x509.load_pem_x509_certificate(self.certificate_pem)
+
+    @property
+    def root_pem(self) -> bytes:
+        """The root, which peers trust."""
+        *_, root = x509.load_pem_x509_certificates(self.certificate_pem + self.above_pem)
+        return root.public_bytes(Encoding.PEM)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the root's certificate, as links have it."""
+        root = x509.load_pem_x509_certificate(self.root_pem)
+        return authority_fingerprint(root.public_bytes(Encoding.DER))
+
+    def _with_chain(self, certificate_pem: bytes) -> bytes:
+        """Return a certificate with those that a peer needs to find the root, without the root."""
+        found = x509.load_pem_x509_certificates(self.certificate_pem + self.above_pem)
+        chain = b"".join(each.public_bytes(Encoding.PEM) for each in found[:-1])
+        return certificate_pem + chain
 
 
 @dataclass(frozen=True)
@@ -71,11 +103,39 @@ def make_authority(
     key = generate_private_key(SECP256R1())
     name = _name(f"{check_name(federation)} certificate authority")
     builder = _builder(name, name, key.public_key(), now, now + life)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
-    builder = builder.add_extension(_constraints(federation, dns_names), critical=True)
-    certificate = builder.sign(key, SHA256())
+    certificate = _authority(builder, 0, _constraints(federation, dns_names)).sign(key, SHA256())
     return Authority(federation, certificate.public_bytes(Encoding.PEM), key)
+
+
+def make_root(federation: str, *, now: datetime, life: timedelta) -> Authority:
+    """Return a root that certifies one thing: an authority that issues."""
+    key = generate_private_key(SECP256R1())
+    name = _name(f"{check_name(federation)} root")
+    builder = _builder(name, name, key.public_key(), now, now + life)
+    certificate = _authority(builder, 1, None).sign(key, SHA256())
+    return Authority(federation, certificate.public_bytes(Encoding.PEM), key)
+
+
+def make_issuing(
+    root: Authority, *, now: datetime, life: timedelta, dns_names: Sequence[str] = ()
+) -> Authority:
+    """Return an authority below `root` that can name peers of its federation only.
+
+    It certifies servers under `dns_names`, and names below them, only; without any, under no DNS
+    name at all. It can make no further authority.
+
+    Source: RFC 5280, section 4.2.1.10 (name constraints).
+    """
+    key = generate_private_key(SECP256R1())
+    name = _name(f"{root.federation} issuing authority")
+    builder = _builder(root.certificate.subject, name, key.public_key(), now, now + life)
+    # a name in a domain that can have none (RFC 6761): of DNS names, nothing is permitted
+    names = dns_names or (f"{root.federation}.invalid",)
+    builder = _authority(builder, 0, _constraints(root.federation, names))
+    builder = builder.add_extension(_key_id(root), critical=False)
+    certificate = builder.sign(root.key, SHA256())
+    pem = certificate.public_bytes(Encoding.PEM)
+    return Authority(root.federation, pem, key, root.certificate_pem)
 
 
 def certify_coordinator(
@@ -101,27 +161,48 @@ def certify_coordinator(
 
 
 def certify_participant(
-    authority: Authority, request_pem: bytes, participant: str, *, now: datetime, life: timedelta
+    authority: Authority,
+    request_pem: bytes,
+    participant: str,
+    *,
+    now: datetime,
+    life: timedelta,
+    begins: datetime | None = None,
 ) -> bytes:
     """Return a client certificate, in PEM, that names the requesting key `participant`.
+
+    Behind it stand those that lead to the root, without the root.
+
+    Args:
+        begins: its beginning, if not somewhat before `now`.
 
     Raises:
         MalformedMessage: not a request, not for a P-256 key, or not signed by that key.
         WrongIdentity: the request asks for another name; the site must ask for its own.
         ConfigError: the authority's own certificate ends first.
     """
-    request = _load_request(request_pem)
     uri = participant_uri(authority.federation, participant)
-    _refuse_other_names(request, uri)
     return _certify(
         authority,
-        public_key=_requested_key(request),
+        public_key=requested_key(authority.federation, request_pem, participant),
         name=participant,
         alternatives=[x509.UniformResourceIdentifier(uri)],
         purpose=ExtendedKeyUsageOID.CLIENT_AUTH,
         now=now,
         life=life,
+        begins=begins,
     )
+
+
+def requested_key(federation: str, request_pem: bytes, participant: str) -> EllipticCurvePublicKey:
+    """Return the key that a certificate is requested for, if it may be.
+
+    Raises:
+        MalformedMessage, WrongIdentity: as for `certify_participant`.
+    """
+    request = _load_request(request_pem)
+    _refuse_other_names(request, participant_uri(federation, participant))
+    return _requested_key(request)
 
 
 def save_authority(authority: Authority, folder: Path) -> None:
@@ -131,6 +212,7 @@ def save_authority(authority: Authority, folder: Path) -> None:
         ConfigError: there is an authority already; the operator must choose another folder.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    assert isinstance(authority.key, EllipticCurvePrivateKey)  # no other kind is made here
     _write_once(folder / "ca.key", _pem(authority.key))
     _write_once(folder / "ca.pem", authority.certificate_pem)
 
@@ -162,6 +244,7 @@ def _certify(
     purpose: ObjectIdentifier,
     now: datetime,
     life: timedelta,
+    begins: datetime | None = None,
 ) -> bytes:
     issuer = authority.certificate
     if now + life > issuer.not_valid_after_utc:
@@ -169,16 +252,29 @@ def _certify(
             f"the authority ends at {issuer.not_valid_after_utc:%Y-%m-%d %H:%M}Z, before a"
             f" certificate of {life} would; make a new authority"
         )
-    key_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
-    builder = _builder(issuer.subject, _name(name), public_key, now, now + life)
+    builder = _builder(issuer.subject, _name(name), public_key, now, now + life, begins)
     builder = builder.add_extension(
         x509.BasicConstraints(ca=False, path_length=None), critical=True
     )
     builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-    builder = builder.add_extension(key_id, critical=False)
+    builder = builder.add_extension(_key_id(authority), critical=False)
     builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-    return builder.sign(authority.key, SHA256()).public_bytes(Encoding.PEM)
+    certificate = builder.sign(authority.key, SHA256())
+    return authority._with_chain(certificate.public_bytes(Encoding.PEM))
+
+
+def _authority(
+    builder: x509.CertificateBuilder, path_length: int, constraints: x509.NameConstraints | None
+) -> x509.CertificateBuilder:
+    basic = x509.BasicConstraints(ca=True, path_length=path_length)
+    builder = builder.add_extension(basic, critical=True)
+    builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
+    return builder.add_extension(constraints, critical=True) if constraints else builder
+
+
+def _key_id(issuer: Authority) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
 
 
 def _builder(
@@ -187,6 +283,7 @@ def _builder(
     public_key: EllipticCurvePublicKey,
     now: datetime,
     end: datetime,
+    begins: datetime | None = None,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -194,7 +291,7 @@ def _builder(
         .subject_name(subject)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATE)
+        .not_valid_before(begins or now - BACKDATE)
         .not_valid_after(end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )

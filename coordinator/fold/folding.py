@@ -66,7 +66,7 @@ class Folding:
             return
         plan = self.archive.plan(number)
         try:
-            cohort = close.cohort(current, plan, self.rosters.current())
+            cohort = close.cohort(current, plan, self.rosters.under(plan.terms.roster))
         except (CohortTooSmall, WrongIdentity) as error:
             self.rounds.apply(number, machine.CohortRefused(str(error)))
             return

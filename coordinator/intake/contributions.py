@@ -53,7 +53,8 @@ class Contributions:
             parts: under `shares`, the secrets of its components, sealed to each seat of the plan.
         """
         number = verify.round_of(signed)
-        plan, roster = self.archive.plan(number), self.rosters.current()
+        plan = self.archive.plan(number)
+        roster = self.rosters.under(plan.terms.roster)
         header = verify.contribution(signed, sender, plan, roster)
         verify.seals(header, masks, parts)
         if not self._has_committed(number, sender, digest_of(header)):

@@ -1,35 +1,94 @@
 """The roster's versions: kept by the coordinator, admitted by members."""
 
+import threading
 from dataclasses import dataclass
+from typing import Protocol
 
 from coordinator.ports import Store
 from privacy import canonical
 from privacy.errors import ConfigError, ConflictingContribution, MalformedMessage, NotYet
-from privacy.roster import Member, Roster, SignedRoster, admit, decode_roster, is_founded
+from privacy.identifiers import Digest
+from privacy.roster import (
+    Member,
+    Roster,
+    SignedRoster,
+    admit,
+    check_succession,
+    decode_roster,
+    is_founded,
+)
 from privacy.signing import Purpose, verify
 
 _KIND = "roster"
+
+
+class Growing(Protocol):
+    """A draft that grows with each member that the operator approves, until it is closed."""
+
+    def draft(self) -> Roster:
+        """Return version 0 as it would be closed now."""
+        ...
 
 
 @dataclass
 class Rosters:
     """Every version of one federation's roster, with the signatures it has.
 
-    Version 0 is the operator's draft; it is nothing until each founding member
-    has signed it. The coordinator has no signature to give.
+    Version 0 is the operator's draft, a file or one that grows; it is nothing until each
+    founding member has signed it. The coordinator has no signature to give.
     """
 
     store: Store
-    draft: Roster
+    source: Roster | Growing
 
     def __post_init__(self) -> None:
+        self._current: Roster | None = None
+        self._named: dict[Digest, Roster] = {}
+        self._lock = threading.Lock()
+        if isinstance(self.source, Roster):
+            self.close(self.source)
+
+    @property
+    def draft(self) -> Roster:
+        """Version 0: closed, or as it has grown."""
+        if isinstance(self.source, Roster):
+            return self.source
+        known = self.versions()
+        return known[0].roster if known else self.source.draft()
+
+    def is_closed(self) -> bool:
+        """Return whether version 0 is one that members may compare and sign."""
+        return bool(self.versions())
+
+    def close(self, draft: Roster) -> None:
+        """Make `draft` version 0, for good; once more changes nothing.
+
+        Raises:
+            ConfigError: another one is.
+        """
         try:
-            self.store.put_document(_KIND, "0", canonical.encode(self.draft))
+            self.store.put_document(_KIND, "0", canonical.encode(draft))
         except ConflictingContribution:
             raise ConfigError(
                 "roster: not the one that this database was founded with; put that file back"
             ) from None
-        self._current: Roster | None = None
+
+    def add(self, after: SignedRoster) -> Roster:
+        """Keep the next version, which its trainers have admitted, and return it.
+
+        A crash in between leaves signatures on nothing: the same again goes on.
+
+        Raises:
+            WrongContext, InvalidSignature: as for `admit_all`.
+        """
+        with self._lock:
+            check_succession(self.current(), after)
+            number = after.roster.version
+            for name, signature in sorted(after.signatures.items()):
+                self.store.put_document(_signatures(number), name, signature)
+            self.store.put_document(_KIND, str(number), canonical.encode(after.roster))
+            self._current = after.roster
+            return after.roster
 
     def versions(self) -> list[SignedRoster]:
         """Return every version, oldest first."""
@@ -53,7 +112,10 @@ class Rosters:
 
     def is_founded(self) -> bool:
         """Return whether there is a roster that counts."""
-        return self._current is not None or is_founded(self.versions()[0])
+        if self._current is not None:
+            return True
+        known = self.versions()
+        return bool(known) and is_founded(known[0])
 
     def is_in_memory(self) -> bool:
         """Return whether `current` waits for nothing: its answer was found before."""
@@ -67,15 +129,30 @@ class Rosters:
         """
         if self._current is None:
             history = self.versions()
+            if not history:
+                raise NotYet("the operator has not closed version 0 of the roster yet")
             if not is_founded(history[0]):
                 missing = ", ".join(_missing(history[0]))
                 raise NotYet(f"the roster is not signed yet by its founding members {missing}")
             self._current = admit(history, history[0].roster.digest())
         return self._current
 
+    def under(self, named: Digest) -> Roster:
+        """Return the version that a plan, or a key record, names; the newest, if it names none.
+
+        A round ends under the version that it began under, whatever members admit meanwhile.
+
+        Raises:
+            NotYet: as for `current`.
+        """
+        if named not in self._named:
+            self._named = {each.roster.digest(): each.roster for each in self.versions()}
+        return self._named.get(named) or self.current()
+
     def missing_founders(self) -> tuple[str, ...]:
         """Return the founding members that have not signed, in order; none once all have."""
-        return () if self._current is not None else _missing(self.versions()[0])
+        known = [] if self._current is not None else self.versions()
+        return _missing(known[0]) if known else ()
 
 
 def versions_in(store: Store) -> list[SignedRoster]:

@@ -15,7 +15,7 @@ from coordinator.rounds.state import Round
 from privacy import canonical
 from privacy.documents import Signed, check_signer
 from privacy.errors import IllegalEvent, NotYet
-from privacy.records import digest_of
+from privacy.records import KeyRecord, digest_of
 from privacy.signing import Purpose
 
 
@@ -77,7 +77,8 @@ class Keying:
         """Take an opener's signature on the round's key record."""
         current = self.rounds.get(number)
         signed = Signed(self._record(current).body, {sender: signature})
-        member = self.rosters.current().member(sender)
+        wanted = canonical.decode(signed.body, KeyRecord).specification
+        member = self.rosters.under(wanted.roster).member(sender)
         check_signer(signed, Purpose.KEY_RECORD, sender, member.signing_key)
         event = machine.KeySigned(sender, current.key_record)
         machine.step(current, event)

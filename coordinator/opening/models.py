@@ -18,7 +18,8 @@ from privacy.documents import Signed
 from privacy.errors import IllegalEvent, NotYet, WrongContext
 from privacy.identifiers import Digest
 from privacy.plan import Plan
-from privacy.records import SealedModel, Wraps, digest_of, release_of
+from privacy.records import Release, SealedModel, Wraps, digest_of, release_of
+from privacy.roster import Roster
 
 log = structlog.get_logger()
 
@@ -40,7 +41,9 @@ class Models:
         number = canonical.decode(signed.body, SealedModel).round
         current = self._require_opening(number)
         plan = self.archive.plan(number)
-        sealed = verify.envelope(signed, sender, current.sum, plan, self.rosters.current())
+        sealed = verify.envelope(
+            signed, sender, current.sum, plan, self.rosters.under(plan.terms.roster)
+        )
         # Asked before anything is stored, so that models out of turn fill no disk.
         machine.step(current, _sealing(sealed, current, plan))
         return sealed
@@ -151,7 +154,7 @@ class Models:
 
     def sign_release(self, sender: str, signed: Signed) -> None:
         """Take an opener's signature on the release of a round."""
-        release = verify.release(signed, sender, self.rosters.current())
+        release = verify.release(signed, sender, self._roster_of_release(signed))
         number, name = release.round, digest_of(release)
         if name != self.rounds.get(number).release:
             raise WrongContext(f"round {number}: {sender} signs another release")
@@ -160,6 +163,12 @@ class Models:
         machine.step(self.rounds.get(number), event)
         self.archive.keep_signature("release", name, sender, signed.signatures[sender])
         self.rounds.apply(number, event)
+
+    def _roster_of_release(self, signed: Signed) -> Roster:
+        number = canonical.decode(signed.body, Release).round
+        if not self.archive.has_plan(number):
+            return self.rosters.current()
+        return self.rosters.under(self.archive.plan(number).terms.roster)
 
     def release(self, number: int) -> Signed:
         """Return the release of a round, with the signatures it has.

@@ -124,7 +124,8 @@ class Sums:
             event = machine.Countersigned(caller, current.sum)
             machine.step(current, event)
             signed = Signed(self.archive.document("sum", current.sum).body, {caller: signature})
-            key = self.rosters.current().member(caller).signing_key
+            roster = self.rosters.under(self.archive.plan(number).terms.roster)
+            key = roster.member(caller).signing_key
             check_signer(signed, Purpose.SUM, caller, key)
             self.archive.keep_signature("sum", current.sum, caller, signature)
             self.rounds.apply(number, event)

@@ -36,7 +36,8 @@ class Certifying:
             if caller not in current.certified or cohort != current.cohort:
                 machine.step(current, event)
             body = self.archive.document("cohort", cohort).body
-            key = self.rosters.current().member(caller).signing_key
+            roster = self.rosters.under(self.archive.plan(number).terms.roster)
+            key = roster.member(caller).signing_key
             verify(key, Purpose.CERTIFICATE, body, signature)
             if caller in current.certified:
                 return  # a retry: the answer to the first was lost

@@ -62,7 +62,8 @@ class Judging:
         with self.rounds.lock:
             current = self.rounds.of_seat(caller, number)
             plan, (_, candidates) = self.archive.plan(number), self._candidates(current)
-            said = checks.verdict(signed, caller, candidates, plan, self.rosters.current())
+            roster = self.rosters.under(plan.terms.roster)
+            said = checks.verdict(signed, caller, candidates, plan, roster)
             judged = Judgement(caller, digest_of(said), said.unasked)
             if judged in current.judged:
                 return  # a retry: the answer to the first was lost

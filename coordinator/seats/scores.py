@@ -48,7 +48,8 @@ class SeatScores:
         if current.phase not in CERTIFIED:
             raise IllegalEvent(f"round {number} is {current.phase}: no scores are taken")
         cohort = canonical.decode(self.archive.document("cohort", current.cohort).body, Cohort)
-        checks.scores(signed, caller, cohort, self.archive.plan(number), self.rosters.current())
+        plan = self.archive.plan(number)
+        checks.scores(signed, caller, cohort, plan, self.rosters.under(plan.terms.roster))
         self.archive.keep(scores_kind(number), caller, only_by(signed, caller))
         differ = sorted(self._differing(number, signed.body))
         if differ:

@@ -53,7 +53,8 @@ class SeatSums:
         """
         number = canonical.decode(signed.body, SeatSum).round
         current = self.rounds.of_seat(caller, number)
-        plan, roster = self.archive.plan(number), self.rosters.current()
+        plan = self.archive.plan(number)
+        roster = self.rosters.under(plan.terms.roster)
         stated = checks.seat_sum(signed, caller, current.cohort, plan, roster)
         if _roots(stated) in current.stated:
             return SumUpload(stated, known=True)

@@ -35,10 +35,9 @@ class Statements:
         current = self.rounds.get(number)
         if current.phase is not Phase.JUDGING or current.candidates:
             return
+        plan = self.archive.plan(number)
         try:
-            candidates = close.candidates(
-                current, self.archive.plan(number), self.rosters.current()
-            )
+            candidates = close.candidates(current, plan, self.rosters.under(plan.terms.roster))
         except (CohortTooSmall, WrongIdentity) as error:
             self.rounds.apply(number, CohortRefused(str(error)))
             return
@@ -50,8 +49,9 @@ class Statements:
         current = self.rounds.get(number)
         if current.phase is not Phase.CERTIFYING or current.cohort:
             return
+        plan = self.archive.plan(number)
         try:
-            cohort = close.cohort(current, self.archive.plan(number), self.rosters.current())
+            cohort = close.cohort(current, plan, self.rosters.under(plan.terms.roster))
         except (CohortTooSmall, WrongIdentity) as error:
             left_out = sorted({each.participant for each in current.left_out})
             reason = f"{error}; left out: {', '.join(left_out)}" if left_out else str(error)

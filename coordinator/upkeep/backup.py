@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy import Engine
 
@@ -26,7 +26,7 @@ from coordinator.adapters.sql.store import SqlStore
 from coordinator.archive import Archive
 from coordinator.config import Settings
 from coordinator.keys import load_signing_key
-from coordinator.members.rosters import Rosters
+from coordinator.members.rosters import Rosters, versions_in
 from coordinator.ports import ObjectStore, Store
 from coordinator.rounds import round as machine
 from coordinator.rounds.state import Phase, Round
@@ -51,6 +51,27 @@ from .kept import Inventory, Kept, Kind
 from .relearn import Relearnt, check_remembered, relearn
 
 Clock = Callable[[], float]
+
+
+class Watcher(Protocol):
+    """Is told how far a backup, or its way back, is: a command shows it."""
+
+    def total(self, of: int) -> None:
+        """Take note of how many objects there are."""
+
+    def step(self, length: int = 0) -> None:
+        """Count one of them, of so many bytes."""
+
+
+class _Nobody:
+    def total(self, of: int) -> None:
+        pass
+
+    def step(self, length: int = 0) -> None:
+        pass
+
+
+NOBODY: Final[Watcher] = _Nobody()
 
 TRIES: Final = 3
 """Looks at a coordinator that goes on meanwhile, until all that one moment needs is still there."""
@@ -85,7 +106,7 @@ class Restored:
     relearnt: Relearnt
 
 
-def back_up(settings: Settings, path: Path, now: Clock) -> BackedUp:
+def back_up(settings: Settings, path: Path, now: Clock, watcher: Watcher = NOBODY) -> BackedUp:
     """Write a backup of a coordinator, which may run meanwhile, to the new file `path`.
 
     Raises:
@@ -98,7 +119,7 @@ def back_up(settings: Settings, path: Path, now: Clock) -> BackedUp:
         for last in (*(False for _ in range(TRIES - 1)), True):
             with _scratch(settings.state) as scratch:
                 write_rows(scratch, read_rows(engine))
-                made = _back_up(settings, path, scratch, now, whole=not last)
+                made = _back_up(settings, path, scratch, now, watcher, whole=not last)
             if made is not None:
                 return made
         raise AssertionError("the last try makes one")
@@ -107,7 +128,13 @@ def back_up(settings: Settings, path: Path, now: Clock) -> BackedUp:
 
 
 def _back_up(
-    settings: Settings, path: Path, scratch: Engine, now: Clock, *, whole: bool
+    settings: Settings,
+    path: Path,
+    scratch: Engine,
+    now: Clock,
+    watcher: Watcher,
+    *,
+    whole: bool,
 ) -> BackedUp | None:
     """Write a backup of the rows in `scratch`; None if it must be whole, and an object is gone."""
     key = load_signing_key(settings.signing_key)
@@ -119,7 +146,7 @@ def _back_up(
     made: list[BackedUp] = []
 
     def write(out: Writer) -> None:
-        made.append(_write(out, scratch, kept, objects))
+        made.append(_write(out, scratch, kept, objects, watcher))
         at = datetime.fromtimestamp(now(), UTC).isoformat(timespec="seconds")
         missing = made[0].missing
         head = Head(FORMAT, RELEASE, REVISIONS[-1], settings.federation, at, missing)
@@ -129,7 +156,12 @@ def _back_up(
     return made[0]
 
 
-def restore(settings: Settings, path: Path, remembered: Sequence[Path] = ()) -> Restored:
+def restore(
+    settings: Settings,
+    path: Path,
+    remembered: Sequence[Path] = (),
+    watcher: Watcher = NOBODY,
+) -> Restored:
     """Put a backup into an empty database and an empty object store; all of it, or nothing.
 
     Everything is checked before anything is written: digests, signatures, every object against
@@ -151,7 +183,7 @@ def restore(settings: Settings, path: Path, remembered: Sequence[Path] = ()) -> 
             _check_head(backup.head, settings, path)
             backup.check()
             with _scratch(settings.state, backup) as scratch:
-                return _restore(settings, path, backup, scratch, remembered)
+                return _restore(settings, path, backup, scratch, remembered, watcher)
     finally:
         os.close(held)
 
@@ -167,6 +199,10 @@ def keep_also(settings: Settings) -> list[Path]:
         listen.authority,
         settings.database_password,
     ]
+    if settings.enrolment is not None:
+        enrolment = settings.enrolment
+        found += [enrolment.authority, enrolment.authority_key, enrolment.passphrase]
+        found += [enrolment.operator]
     if settlement is not None:
         found += [settlement.keystore, settlement.passphrase, settings.state / "transactions"]
     if s3 is not None:
@@ -175,7 +211,12 @@ def keep_also(settings: Settings) -> list[Path]:
 
 
 def _restore(
-    settings: Settings, path: Path, backup: Backup, scratch: Engine, remembered: Sequence[Path]
+    settings: Settings,
+    path: Path,
+    backup: Backup,
+    scratch: Engine,
+    remembered: Sequence[Path],
+    watcher: Watcher,
 ) -> Restored:
     store = SqlStore(scratch)
     archive = Archive(store, load_signing_key(settings.signing_key))
@@ -189,7 +230,7 @@ def _restore(
     _check_objects(backup, kept, path)
     there = {*backup.objects()}
     wanted = [name for each in kept for name in each.names if name in there]
-    _put_back(settings, backup, scratch, wanted)
+    _put_back(settings, backup, scratch, wanted, watcher)
     rounds = len(store.round_numbers())
     return Restored(backup.head.made, rounds, len(wanted), backup.head.missing, relearnt)
 
@@ -197,15 +238,20 @@ def _restore(
 # -- making one --------------------------------------------------------------------------
 
 
-def _write(out: Writer, scratch: Engine, kept: Sequence[Kept], objects: ObjectStore) -> BackedUp:
+def _write(
+    out: Writer, scratch: Engine, kept: Sequence[Kept], objects: ObjectStore, watcher: Watcher
+) -> BackedUp:
     for table, rows in read_rows(scratch):
         out.rows(table, rows)
     missing: list[str] = []
     count = 0
+    watcher.total(sum(len(each.names) for each in kept))
     for each in kept:
         for name in each.names:
             try:
-                out.object(name, objects.get(name))
+                body = objects.get(name)
+                out.object(name, body)
+                watcher.step(len(body))
                 count += 1
             except NotYet:
                 missing.append(name)
@@ -279,11 +325,15 @@ def _check_head(head: Head, settings: Settings, path: Path) -> None:
 
 
 def _check_rosters(store: Store, settings: Settings) -> tuple[Roster, ...]:
-    draft = canonical.decode(read_file(settings.roster), Roster)
-    versions = Rosters(store, draft).versions()
+    versions = versions_in(store)
+    if settings.roster is not None:
+        draft = canonical.decode(read_file(settings.roster), Roster)
+        versions = Rosters(store, draft).versions()
+    if not versions:
+        return ()  # nobody has founded anything yet
     if not is_founded(versions[0]):
-        return (draft,)
-    return admit_all(versions, draft.digest())
+        return (versions[0].roster,)
+    return admit_all(versions, versions[0].roster.digest())
 
 
 def _check_documents(store: Store, archive: Archive, rosters: Sequence[Roster]) -> None:
@@ -326,6 +376,10 @@ def _check_objects(backup: Backup, kept: Sequence[Kept], path: Path) -> None:
 def _relearn(
     store: Store, rosters: Sequence[Roster], settings: Settings, paths: Sequence[Path]
 ) -> Relearnt:
+    if not rosters:
+        if paths:
+            raise ConfigError("--rounds: nobody had founded anything when the backup was made")
+        return Relearnt()
     said: list[Remembered] = []
     for path in paths:
         try:
@@ -345,7 +399,13 @@ def _relearn(
 # -- writing it --------------------------------------------------------------------------
 
 
-def _put_back(settings: Settings, backup: Backup, scratch: Engine, wanted: Sequence[str]) -> None:
+def _put_back(
+    settings: Settings,
+    backup: Backup,
+    scratch: Engine,
+    wanted: Sequence[str],
+    watcher: Watcher,
+) -> None:
     """Write objects first and rows last: without rows, nothing has happened."""
     objects = open_objects_at(_objects_of(settings), settings.s3)
     engine = open_database(settings.database, settings.database_password)
@@ -357,8 +417,11 @@ def _put_back(settings: Settings, backup: Backup, scratch: Engine, wanted: Seque
                 f"objects: {objects.address} has {min(others)}, which is not in the backup; "
                 "restore into an empty one, and keep this one until all is well"
             )
+        watcher.total(len(wanted))
         for name in wanted:
-            objects.put(name, backup.object(name))
+            body = backup.object(name)
+            objects.put(name, body)
+            watcher.step(len(body))
         write_rows(engine, read_rows(scratch))
     finally:
         engine.dispose()

@@ -51,6 +51,18 @@ def signed_to_wire(signed: Signed) -> document_pb2.SignedDocument:
     return document_pb2.SignedDocument(body=signed.body, signatures=_signatures(signed.signatures))
 
 
+def pem_from_wire(body: bytes) -> str:
+    """Return what is sent as PEM, as text.
+
+    Raises:
+        MalformedMessage: it is none.
+    """
+    try:
+        return body.decode("ascii")
+    except UnicodeDecodeError:
+        raise MalformedMessage("not a certificate request in PEM") from None
+
+
 def rosters_to_wire(versions: Iterable[SignedRoster]) -> list[document_pb2.SignedDocument]:
     """Return the roster's versions as they travel."""
     return [

@@ -1,9 +1,10 @@
-"""Around every call: the caller's role before it, errors as statuses after it."""
+"""Around every call and message: whether its caller may, and errors as statuses after it."""
 
 import asyncio
 import inspect
+import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
@@ -12,6 +13,7 @@ import grpc
 import structlog
 from google.protobuf.message import Message
 
+from coordinator.members.seen import SeenBook
 from privacy.errors import (
     ConfigError,
     NotYet,
@@ -21,10 +23,12 @@ from privacy.errors import (
     WrongIdentity,
 )
 from privacy.releases import check_together
-from veilsum.release import METADATA, RELEASE
+from veilsum.release import METADATA, RELEASE, TIME
 
-from .authorise import Callers, Permissions
+from .authorise import ANYONE, Callers
+from .certified import certified
 from .credits import GAVE_WAY
+from .standing import Arriving, Attended, Call, CallOfAnyone, Check, Standing
 from .status import status_of
 from .tls import Context, Continuation, Handler, ServerInterceptor, peer_identity
 
@@ -32,6 +36,8 @@ log = structlog.get_logger()
 
 ERROR_CODE = "veilsum-error"
 
+HEALTH: Final = "/grpc.health.v1.Health/"
+"""Asked by load balancers, which are nobody; it tells nothing of the federation."""
 
 MOST_REFUSALS: Final = 1024
 """Callers and methods whose last refusal is remembered; who is not among them is said again."""
@@ -128,12 +134,14 @@ class Share:
 class Guard(ServerInterceptor):
     """Lets a call through to callers of a declared role, and turns errors into statuses.
 
+    What is asked before a call is asked again before each of its messages, and every second.
     Nobody has more than a share of the calls under way, however many connections it opens.
     """
 
-    def __init__(self, permissions: Permissions, callers: Mapping[str, Callers]) -> None:
-        self._permissions = permissions
+    def __init__(self, standing: Standing, callers: Mapping[str, Callers], seen: SeenBook) -> None:
+        self._standing = standing
         self._callers = callers
+        self._seen = seen
         self._refusals = Refusals()
         self._shares = Shares()
 
@@ -142,10 +150,11 @@ class Guard(ServerInterceptor):
     ) -> Handler:
         """Return the handler of the call behind the guard; the health service has none."""
         handler = await continuation(handler_call_details)
-        callers = self._callers.get(handler_call_details.method)
-        if handler is None or callers is None:
+        method = handler_call_details.method
+        if handler is None or method.startswith(HEALTH):
             return handler
-        return self._guarded(handler, handler_call_details.method, callers)
+        # What declares nothing is open to nobody.
+        return self._guarded(handler, method, self._callers.get(method, frozenset()))
 
     def _guarded(self, handler: Handler, method: str, callers: Callers) -> Handler:
         kind = "stream" if handler.request_streaming else "unary"
@@ -154,22 +163,27 @@ class Guard(ServerInterceptor):
 
         async def once(request: Any, context: Context) -> Any:  # noqa: ANN401
             try:
-                share = await self._admit(context, callers)
-                share.carry(request)
-                answer = await inner(request, context)
-                share.carry(answer)
-                return answer
+                share, call = await self._admit(context, callers)
+                with call:
+                    share.carry(request)
+                    answer = await inner(*_attended(request, context, call.check))
+                    call.check()
+                    share.carry(answer)
+                    return answer
             except Exception as error:
                 await _answer(context, method, error, self._refusals)
 
         # Written, and not yielded: a stream that gives way while it writes must still be answered.
         async def many(request: Any, context: Context) -> None:  # noqa: ANN401
             try:
-                share = await self._admit(context, callers)
-                share.carry(request)
-                async with aclosing(inner(request, context)) as parts:
-                    async for part in parts:
-                        await _write(context, part)
+                share, call = await self._admit(context, callers)
+                with call:
+                    share.carry(request)
+                    parts = inner(*_attended(request, context, call.check))
+                    async with aclosing(parts):
+                        async for part in parts:
+                            call.check()
+                            await _write(context, part)
             except asyncio.CancelledError as error:
                 if GAVE_WAY not in error.args:
                     raise
@@ -186,33 +200,54 @@ class Guard(ServerInterceptor):
         )
         return guarded
 
-    async def _admit(self, context: Context, callers: Callers) -> Share:
-        """Return what the call takes of its caller's share, which ends when its answer is sent.
+    async def _admit(self, context: Context, callers: Callers) -> tuple[Share, Call | CallOfAnyone]:
+        """Return what the call takes of its caller's share, until its answer is sent, and the call.
 
         Raises:
-            ReleaseMismatch, WrongIdentity, NotYet, Unavailable: it is not let through.
+            ReleaseMismatch, WrongIdentity, CertificateEnded, CertificateRevoked, NotYet,
+                Unavailable: it is not let through.
         """
-        _meet(context)
-        peer = peer_identity(context)
-        share = self._shares.begin(peer.id)
+        release = _meet(context)
+        if callers == ANYONE:
+            return self._share(context, _host(context)), CallOfAnyone()
+        caller = certified(context)
+        share = self._share(context, caller.peer.id)
+        await self._standing.admit(caller, callers)
+        self._seen.note(caller.peer.id, release)
+        return share, Call(self._standing, caller, callers)
+
+    def _share(self, context: Context, caller: str) -> Share:
+        share = self._shares.begin(caller)
         # The stubs want a class of theirs, where any callable does.
         context.add_done_callback(lambda _: share.end())  # type: ignore[arg-type]
-        if self._permissions.rosters.is_in_memory():
-            self._permissions.check(peer, callers)
-        else:  # before it is, a look at the roster is one at the database
-            await asyncio.to_thread(self._permissions.check, peer, callers)
         return share
 
 
-def _meet(context: Context) -> None:
-    """Say our release with the answer, and return if the caller's understands it.
+def _attended(request: Any, context: Context, check: Check) -> tuple[Any, Any]:  # noqa: ANN401
+    arriving = Arriving(request, check) if isinstance(request, AsyncIterator) else request
+    return arriving, Attended(context, check)
+
+
+def _host(context: Context) -> str:
+    # No name of a member has a colon: nobody takes a member's share.
+    return str(context.peer()).rsplit(":", 1)[0]
+
+
+def _meet(context: Context) -> str:
+    """Say our release with the answer, and return the caller's if it understands ours.
 
     Raises:
         ReleaseMismatch: it does not, or does not say which it is.
     """
-    context.set_trailing_metadata(((METADATA, RELEASE),))
-    said = dict(context.invocation_metadata() or ()).get(METADATA, "")
-    check_together(RELEASE, "the coordinator", str(said), "this site")
+    context.set_trailing_metadata(((METADATA, RELEASE), _clock()))
+    said = str(dict(context.invocation_metadata() or ()).get(METADATA, ""))
+    check_together(RELEASE, "the coordinator", said, "this site")
+    return said
+
+
+def _clock() -> tuple[str, str]:
+    # For `veilsum doctor`: a member whose clock is off finds no certificate valid.
+    return TIME, f"{time.time():.3f}"
 
 
 async def _write(context: Context, message: Any) -> None:  # noqa: ANN401
@@ -236,7 +271,7 @@ async def _answer(context: Context, method: str, error: Exception, refusals: Ref
     if isinstance(error, VeilsumError):
         if not isinstance(error, NotYet):
             refusals.say(_caller(context), method, error)
-        context.set_trailing_metadata(((ERROR_CODE, error.code), (METADATA, RELEASE)))
+        context.set_trailing_metadata(((ERROR_CODE, error.code), (METADATA, RELEASE), _clock()))
         await context.abort(status_of(error), _told(error))
     # A bug: the operator reads all of it, the peer nothing.
     log.error("unexpected_error", participant=_caller(context), method=method, exc_info=error)

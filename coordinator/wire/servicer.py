@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -10,6 +11,7 @@ from typing import Any, Final
 import grpc.aio
 
 from coordinator.intake.contributions import Contributions
+from coordinator.members.office import Office
 from coordinator.members.rosters import Rosters
 from coordinator.opening.models import Models
 from coordinator.opening.sums import Sums
@@ -22,6 +24,8 @@ from coordinator.settling.settlement import Settlement, participation
 from privacy import canonical
 from privacy.errors import MalformedMessage, NotYet
 from privacy.records import SealedModel, Sum
+from veilsum.metrics.book import Book
+from veilsum.metrics.catalogue import CHUNK_COMMIT_SECONDS, UPLOAD_RECEIVED
 from veilsum.v1 import (
     cohort_pb2,
     cohort_pb2_grpc,
@@ -39,6 +43,7 @@ from veilsum.v1 import (
 )
 
 from . import codec
+from .certified import certified
 from .credits import Credit, Transfers
 from .tls import Context, peer_identity
 
@@ -65,10 +70,11 @@ class _Part:
 
 
 class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
-    """The roster: given out, and signed."""
+    """The roster: given out, and signed; and certificates made again."""
 
-    def __init__(self, rosters: Rosters) -> None:
+    def __init__(self, rosters: Rosters, office: Callable[[], Office]) -> None:
         self._rosters = rosters
+        self._office = office
 
     async def GetRoster(
         self, request: enrolment_pb2.GetRosterRequest, context: Context
@@ -86,6 +92,38 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
         caller = peer_identity(context).id
         await asyncio.to_thread(self._rosters.sign, caller, request.version, request.signature)
         return enrolment_pb2.SignRosterResponse()
+
+    async def GetProposal(
+        self, request: enrolment_pb2.GetProposalRequest, context: Context
+    ) -> enrolment_pb2.GetProposalResponse:
+        """Return the version that is before the trainers."""
+        proposed = await asyncio.to_thread(self._office().proposals.proposed)
+        if proposed is None:
+            return enrolment_pb2.GetProposalResponse()
+        [roster] = codec.rosters_to_wire([proposed])
+        return enrolment_pb2.GetProposalResponse(roster=roster)
+
+    async def SignProposal(
+        self, request: enrolment_pb2.SignProposalRequest, context: Context
+    ) -> enrolment_pb2.SignProposalResponse:
+        """Take the caller's signature on it."""
+        caller, signature = peer_identity(context).id, request.signature
+        proposals = self._office().proposals
+        await asyncio.to_thread(proposals.sign, caller, request.fingerprint, signature)
+        return enrolment_pb2.SignProposalResponse()
+
+    async def RenewCertificate(
+        self, request: enrolment_pb2.RenewCertificateRequest, context: Context
+    ) -> enrolment_pb2.RenewCertificateResponse:
+        """Return a new certificate for the caller."""
+        caller = certified(context)
+        made = await asyncio.to_thread(
+            self._office().issuing.renew,
+            caller.peer.id,
+            codec.pem_from_wire(request.certificate_request),
+            caller.begins_at,
+        )
+        return enrolment_pb2.RenewCertificateResponse(certificate=made.encode())
 
 
 class RoundServicer(round_pb2_grpc.RoundServiceServicer):
@@ -175,8 +213,11 @@ class RoundServicer(round_pb2_grpc.RoundServiceServicer):
 class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
     """Uploads."""
 
-    def __init__(self, contributions: Contributions, transfers: Transfers) -> None:
+    def __init__(
+        self, contributions: Contributions, transfers: Transfers, book: Book | None = None
+    ) -> None:
         self._contributions = contributions
+        self._book = book or Book()
         self._transfers = transfers
 
     async def BeginContribution(
@@ -232,6 +273,7 @@ class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
     ) -> contribution_pb2.PutChunksResponse:
         number, piece, chunk = part.place
         payload = part.take()
+        self._book.add(UPLOAD_RECEIVED, len(payload), caller)
         if part.length:
             here = part.offset + len(payload)
             whole = self._transfers.add(
@@ -243,9 +285,11 @@ class ContributionServicer(contribution_pb2_grpc.ContributionServiceServicer):
             payload = whole
         else:
             self._transfers.uploads.move(credit, len(payload))
+        began = time.perf_counter()
         chunks = await self._transfers.run(
             self._contributions.put_chunk, caller, *part.place, payload
         )
+        self._book.observe(CHUNK_COMMIT_SECONDS, time.perf_counter() - began)
         return contribution_pb2.PutChunksResponse(piece=piece, chunks=chunks)
 
     async def CommitContribution(

@@ -46,6 +46,17 @@ def server_credentials(
     )
 
 
+def joining_credentials(certificate_pem: bytes, key_pem: bytes) -> grpc.ServerCredentials:
+    """Return credentials that ask callers for no certificate: they have none yet.
+
+    Raises:
+        ConfigError: grpc was imported before this package, so it would accept TLS 1.2.
+    """
+    if GRPC_CAME_FIRST:
+        raise ConfigError("grpc was imported before coordinator and would accept TLS 1.2")
+    return grpc.ssl_server_credentials([(key_pem, certificate_pem)])
+
+
 def peer_identity(context: Context) -> PeerIdentity:
     """Return whom the certificate of the calling peer names, by its one URI.
 

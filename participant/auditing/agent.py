@@ -3,17 +3,18 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 
 from participant.joining.join import join
+from participant.joining.versions import Versions, named_by_plan
 from participant.keys import SiteKeys
 from participant.policy import check_auditor
 from participant.session import Audit, Settle, audits, disputes
 from participant.view import View
-from participant.wire.connect import connect
+from participant.wire.connect import connected
 from participant.wire.coordinator import Coordinator
 from participant.wire.letters import Letters, Mailbox
 from participant.wire.patience import Patience
@@ -23,6 +24,7 @@ from privacy.failpoints import Failpoints
 from privacy.roster import Roster
 from privacy.sealing import Entropy
 from veilsum.files import hold
+from veilsum.traces.tracing import NoTraces, Tracer
 
 from .auditor import Auditor
 from .config import AuditorConfig
@@ -49,6 +51,7 @@ class AuditorAgent:
     entropy: Entropy
     failpoints: Failpoints
     clock: Callable[[], float] = time.monotonic
+    tracer: Tracer = field(default_factory=NoTraces)
 
     def __post_init__(self) -> None:
         self._held = hold(self.config.state)
@@ -69,25 +72,25 @@ class AuditorAgent:
         Raises:
             ConfigError, ProtocolError, PrivacyError: this auditor cannot take part.
         """
-        coordinator = connect(self.config.coordinator, self.keys)
+        step = self.failpoints.hit
         try:
-            await self.serve(coordinator)
+            async with connected(self.config, self.keys, self.entropy, step) as coordinator:
+                await self.serve(coordinator)
         finally:
-            await coordinator.close()
             self._memory.close()
 
     async def serve(self, coordinator: Coordinator) -> None:
         """Audit what `coordinator` shows, until its programme is over."""
-        roster = await join(coordinator, self.keys, self.config, check_auditor, self._patience)
-        auditor = self._auditor(coordinator, roster)
+        versions = await join(coordinator, self.keys, self.config, check_auditor, self._patience)
+        auditor = self._auditor(coordinator, versions.newest)
         watching = asyncio.create_task(self._watch(coordinator))
         try:
             while self._todo() or not self._view.finished:
                 for task in self._todo():
                     if isinstance(task, Settle):
-                        done = await self._settle(auditor, task)
+                        done = await self._settle(auditor, versions, task)
                     else:
-                        done = await self._try(auditor, task.round)
+                        done = await self._try(auditor, versions, task.round)
                     if done:
                         break
                 else:
@@ -131,10 +134,11 @@ class AuditorAgent:
             await watching  # raises what ended it
         self._changed.clear()
 
-    async def _try(self, auditor: Auditor, number: int) -> bool:
+    async def _try(self, auditor: Auditor, versions: Versions, number: int) -> bool:
         """Sign the sum of a round, or refuse the round; return whether it is settled."""
         try:
-            await self._sign_or_refuse(auditor, number)
+            with self.tracer.span("task Audit", {"veilsum.round": number}):
+                await self._sign_or_refuse(auditor, versions, number)
         except (NotYet, IllegalEvent) as error:
             # The round has moved on, or has not come so far; the next view tells.
             log.info("not_now", round=number, reason=str(error))
@@ -149,10 +153,10 @@ class AuditorAgent:
         auditor.found.pop(number, None)
         return True
 
-    async def _settle(self, auditor: Auditor, task: Settle) -> bool:
+    async def _settle(self, auditor: Auditor, versions: Versions, task: Settle) -> bool:
         """Settle a dispute; return whether there is nothing more to do about it."""
         try:
-            await self._name_liar(auditor, task)
+            await self._name_liar(await _under(auditor, versions, task.round), task)
         except (NotYet, IllegalEvent) as error:
             log.info("not_now", round=task.round, reason=str(error))
             await asyncio.sleep(RETRY_SECONDS / 5)
@@ -201,9 +205,10 @@ class AuditorAgent:
         fresh = Patience(self.entropy, "will_retry", {"round": number})
         return self._retries.setdefault(number, fresh)
 
-    async def _sign_or_refuse(self, auditor: Auditor, number: int) -> None:
+    async def _sign_or_refuse(self, auditor: Auditor, versions: Versions, number: int) -> None:
         try:
-            await auditor.sign(number, self._memory)
+            of_round = await _under(auditor, versions, number)
+            await of_round.sign(number, self._memory)
             log.info("countersigned", round=number)
         except (NotYet, IllegalEvent, Unavailable, ConfigError):
             raise
@@ -212,6 +217,12 @@ class AuditorAgent:
                 log.error("refused", round=number, code=error.code, reason=str(error))
             self._refusing.add(number)
             await auditor.coordinator.refuse(number, error.code)
+
+
+async def _under(auditor: Auditor, versions: Versions, number: int) -> Auditor:
+    """Return the auditor, under the version of the roster that a round's plan names."""
+    named = named_by_plan(await auditor.coordinator.plan(number))
+    return replace(auditor, roster=await versions.under(number, named))
 
 
 def _of(task: Settle) -> tuple[int, tuple[str, ...]]:

@@ -4,19 +4,24 @@ import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 
 import msgspec
 import structlog
 
 from participant import policy as policies
 from participant.joining.found import admitted
-from participant.keys import SiteKeys, load_keys
+from participant.keys import SiteKeys, load_keys, shown_file
+from participant.refusing import line
 from participant.wire.connect import connect
 from participant.wire.coordinator import Coordinator
 from participant.wire.patience import Patience
 from privacy.errors import IllegalEvent, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.records import AuditReport, DisputeReport
+from veilsum.metrics.book import Book
+from veilsum.metrics.door import expiry_of, metrics_door
+from veilsum.traces.tracing import traces
 
 from .agent import DISPUTES, AuditorAgent
 from .auditor import Auditor, refusal
@@ -45,13 +50,21 @@ async def serve(config: AuditorConfig, failpoints: Failpoints) -> None:
         ProtocolError, PrivacyError: this auditor cannot take part.
     """
     keys = load_keys(config.state / "keys")
-    working = asyncio.ensure_future(AuditorAgent(config, keys, os.urandom, failpoints).run())
+    agent, book = AuditorAgent(config, keys, os.urandom, failpoints), Book()
+    book.watch(lambda: expiry_of(_shown(config), config.participant))
+    with metrics_door(book, config.metrics), traces(config.telemetry, "auditor") as tracer:
+        agent.tracer = tracer
+        await _until_stopped(agent)
+
+
+async def _until_stopped(agent: AuditorAgent) -> None:
+    working = asyncio.ensure_future(agent.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, working.cancel)
     try:
         await working
     except asyncio.CancelledError:
-        log.info("stopped", participant=config.participant)
+        log.info("stopped", participant=agent.config.participant)
 
 
 async def audit_sum(config: AuditorConfig, number: int) -> Finding:
@@ -97,7 +110,7 @@ async def _now(
 ) -> Finding:
     me = config.participant
     roster = await admitted(coordinator, keys, me, config.policy.roster)
-    policies.check_auditor(me, roster)
+    policies.check_auditor(me, roster, line(config.policy, "roster"))
     patience = Patience(os.urandom)
     auditor = Auditor(config, keys.signing, coordinator, roster, reports, patience, time.monotonic)
     memory = AuditMemory(config.state)
@@ -128,3 +141,7 @@ def error_in(finding: Finding) -> VeilsumError | None:
 
 def _finding(signed: SignedReport | SignedDispute, *, stored: bool) -> Finding:
     return Finding(stored, signed.report, signed.signature)
+
+
+def _shown(config: AuditorConfig) -> Path:
+    return shown_file(config.coordinator.certificate, config.state / "keys")

@@ -7,7 +7,7 @@ import structlog
 from participant.keys import SiteKeys
 from participant.wire.coordinator import Coordinator
 from privacy import canonical
-from privacy.errors import MalformedMessage, WrongContext
+from privacy.errors import MalformedMessage, NotYet, WrongContext
 from privacy.roster import Member, Roster, SignedRoster, admit, admit_all, is_founded
 from privacy.sealing import seal
 from privacy.signing import Purpose, sign
@@ -28,13 +28,14 @@ async def found(
     Raises:
         WrongContext: the coordinator shows another roster than the one compared, or
             one with other keys than this site's.
+        NotYet: it shows none.
     """
     waiting: set[str] = set()
     while True:
         history = await coordinator.roster(fingerprint)
         _check(history, keys, participant, fingerprint)
         if _has_to_sign(history[0], participant):
-            _check_entries(history[0].roster)
+            check_entries(history[0].roster)
             signature = sign(keys.signing, Purpose.ROSTER, canonical.encode(history[0].roster))
             await coordinator.sign_roster(0, signature)
         elif is_founded(history[0]):
@@ -106,8 +107,12 @@ def entry(
     )
 
 
-def _check_entries(roster: Roster) -> None:
-    # A key that nothing can be sealed to would keep the model from everybody.
+def check_entries(roster: Roster) -> None:
+    """Return if something can be sealed to every member; asked before a version is signed.
+
+    Raises:
+        MalformedMessage: a key that is none would keep the model from everybody.
+    """
     for member in roster.members:
         try:
             seal(member.sealing_key, b"veilsum/probe", b"")
@@ -119,7 +124,9 @@ def _check_entries(roster: Roster) -> None:
 
 
 def _check(history: list[SignedRoster], keys: SiteKeys, participant: str, fingerprint: str) -> None:
-    if not history or history[0].roster.digest() != fingerprint:
+    if not history:
+        raise NotYet("the operator has not closed version 0 of the roster yet")
+    if history[0].roster.digest() != fingerprint:
         raise WrongContext(
             f"the coordinator shows a roster without the fingerprint {fingerprint} of this "
             "site's policy; compare it with the other members by telephone"

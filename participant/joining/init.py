@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from participant.keys import certificate_request, make_keys
+from participant.keys import SiteKeys, certificate_request, load_keys, make_keys
 from privacy import canonical
 from privacy.errors import ConfigError, MalformedMessage
 from privacy.identifiers import COORDINATOR, check_name
 from privacy.roster import Role
-from veilsum.files import write_durably
+from veilsum.files import read_secret, write_durably, write_new
 
 from .found import entry
 
 ENTRY = "entry.json"
+KEYS = "keys"
 REQUEST = "request.pem"
 
 
@@ -36,7 +37,42 @@ def init(
     """
     _check_names(federation, participant, organisation)
     with _state_errors(state):
-        keys = make_keys(state / "keys", os.urandom)
+        keys = make_keys(state / KEYS, os.urandom)
+    return _write_public(state, keys, federation, participant, organisation, role, chain=chain)
+
+
+def resume(
+    state: Path,
+    federation: str,
+    participant: str,
+    organisation: str,
+    *,
+    chain: bool = False,
+    role: Role = Role.TRAINER,
+) -> tuple[Path, Path]:
+    """Do what `init` does, or the rest of it where a crash has stopped it: keys are kept.
+
+    Raises:
+        ConfigError: as for `init`, but for keys that are there.
+        InsecureKeyFile: somebody else can read them.
+    """
+    if not (state / KEYS).exists():
+        return init(state, federation, participant, organisation, chain=chain, role=role)
+    _check_names(federation, participant, organisation)
+    keys = load_keys(state / KEYS)
+    return _write_public(state, keys, federation, participant, organisation, role, chain=chain)
+
+
+def _write_public(
+    state: Path,
+    keys: SiteKeys,
+    federation: str,
+    participant: str,
+    organisation: str,
+    role: Role,
+    *,
+    chain: bool,
+) -> tuple[Path, Path]:
     payee = _make_chain_keys(state) if chain else ""
     member = entry(keys, participant, organisation, payee, (role.value,))
     write_durably(state / ENTRY, canonical.encode(member))
@@ -69,10 +105,11 @@ def _state_errors(state: Path) -> Iterator[None]:
 
 def _make_chain_keys(state: Path) -> str:
     # The chain's libraries are there only where a site is paid on a chain.
-    from veilsum.chain.wallet import make_key  # noqa: PLC0415
+    from veilsum.chain.wallet import load_or_make_key  # noqa: PLC0415
 
-    passphrase = secrets.token_hex(32)
-    write_durably(state / "passphrase", passphrase.encode())
+    write_new(state / "passphrase", secrets.token_hex(32).encode())
+    passphrase = read_secret(state / "passphrase").decode()
     # A passphrase of 256 random bits needs no slow derivation.
-    make_key(state / "gas.json", passphrase, work_factor=2)
-    return make_key(state / "payout.key.json", passphrase, work_factor=2).address.lower()
+    load_or_make_key(state / "gas.json", passphrase, work_factor=2)
+    payout = load_or_make_key(state / "payout.key.json", passphrase, work_factor=2)
+    return payout.address.lower()

@@ -4,21 +4,26 @@ It says where things are, and what that member accepts; it names no data and no 
 """
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 import msgspec
 
 from participant.config import CoordinatorAddress
-from privacy.configuration import decode
+from privacy.configuration import NOTHING, Over, decode
 from privacy.errors import ConfigError
 from privacy.identifiers import Digest, FederationId, ParticipantId
 from veilsum.files import read_file
+from veilsum.metrics.settings import MetricsAddress
+from veilsum.traces.settings import Telemetry
 
 Config = TypeVar("Config", bound="MemberConfig")
 
 
 class MemberPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What such a member works on and signs for; no plan can override a line of it."""
+
+    FILE: ClassVar[str]
+    TABLE: ClassVar[str] = "policy"
 
     roster: Digest
     schemes: tuple[str, ...]
@@ -33,10 +38,12 @@ class MemberConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: Path
     coordinator: CoordinatorAddress
     policy: MemberPolicy
+    metrics: MetricsAddress | None = None
+    telemetry: Telemetry | None = None
 
 
-def read_member(path: Path, kind: type[Config]) -> Config:
-    """Return the settings in the TOML file at `path`.
+def read_member(path: Path, kind: type[Config], over: Over = NOTHING) -> Config:
+    """Return the settings in the TOML file at `path`, and what goes over it.
 
     Raises:
         ConfigError: the file cannot be read, a key is unknown or missing, or a
@@ -46,4 +53,4 @@ def read_member(path: Path, kind: type[Config]) -> Config:
         text = read_file(path).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: {error.reason} at byte {error.start}") from None
-    return decode(text, kind, str(path))
+    return decode(text, kind, str(path), over)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from privacy import canonical
 from privacy.documents import Signed, check_agreement, check_signer
-from privacy.errors import MalformedMessage, PolicyRefusal, WrongContext
+from privacy.errors import MalformedMessage, WrongContext
 from privacy.identifiers import Digest, sha256_hex
 from privacy.plan import Plan
 from privacy.records import KeyRecord, KeySpecification, SealedSecret, digest_of
@@ -132,11 +132,11 @@ def check_recipients(record: KeyRecord) -> None:
     """Return if the secret went to the openers of the specification, and to nobody else.
 
     Raises:
-        PolicyRefusal: it did not.
+        WrongContext: it did not.
     """
     named: Sequence[str] = [each.opener for each in record.secrets]
     if named != list(record.specification.openers):
-        raise PolicyRefusal(f"round {record.round}: the secret is not sealed to the openers alone")
+        raise WrongContext(f"round {record.round}: the secret is not sealed to the openers alone")
 
 
 def _info(roster: Roster, number: int, key: Digest, opener: str) -> bytes:

@@ -14,10 +14,11 @@ from typing import Any
 import structlog
 
 from participant.joining.join import join
+from participant.joining.versions import Versions
 from participant.keys import SiteKeys
 from participant.session import Task
 from participant.view import View
-from participant.wire.connect import connect
+from participant.wire.connect import connected
 from participant.wire.coordinator import Coordinator
 from participant.wire.letters import Letters, Mailbox
 from participant.wire.patience import Patience
@@ -28,6 +29,7 @@ from privacy.roster import Role, Roster
 from privacy.schemes.shares.layout import SEATS
 from privacy.sealing import Entropy
 from veilsum.files import hold
+from veilsum.traces.tracing import NoTraces, Tracer
 
 from . import recall
 from .answering import answer_norms, answer_scores
@@ -80,6 +82,7 @@ class AggregatorAgent:
     failpoints: Failpoints
     asking: AskingOf = Asking
     clock: Callable[[], float] = time.monotonic
+    tracer: Tracer = field(default_factory=NoTraces)
 
     def __post_init__(self) -> None:
         self._held = hold(self.config.state)
@@ -100,23 +103,27 @@ class AggregatorAgent:
         Raises:
             ConfigError, ProtocolError, PrivacyError: this seat cannot take part.
         """
-        coordinator = connect(self.config.coordinator, self.keys)
+        step = self.failpoints.hit
         try:
-            mailbox = Mailbox(Letters(coordinator), Patience(self.entropy), self.clock)
-            await self.serve(coordinator, SeatCalls(coordinator), mailbox)
+            async with connected(self.config, self.keys, self.entropy, step) as coordinator:
+                mailbox = Mailbox(Letters(coordinator), Patience(self.entropy), self.clock)
+                await self.serve(coordinator, SeatCalls(coordinator), mailbox)
         finally:
-            await coordinator.close()
             self._memory.close()
 
     async def serve(self, coordinator: Coordinator, calls: SeatCalls, mailbox: Mailbox) -> None:
         """Do what `coordinator` shows, until its programme is over."""
-        roster = await join(coordinator, self.keys, self.config, check_aggregator, self._patience)
-        seat = self._seat(coordinator, calls, mailbox, roster)
+        versions = await join(coordinator, self.keys, self.config, check_aggregator, self._patience)
+        seat = self._seat(coordinator, calls, mailbox, versions)
         beside = [
             asyncio.create_task(mailbox.run()),
             asyncio.create_task(
                 recall.serve(
-                    mailbox, lambda: roster, seat.me, self.keys.signing, self._memory.newest
+                    mailbox,
+                    lambda: versions.newest,
+                    seat.me,
+                    self.keys.signing,
+                    self._memory.newest,
                 )
             ),
             asyncio.create_task(self._watch(coordinator)),
@@ -127,18 +134,20 @@ class AggregatorAgent:
             await _end([*self._running.values(), *self._floors.values(), *beside])
 
     def _seat(
-        self, coordinator: Coordinator, calls: SeatCalls, mailbox: Mailbox, roster: Roster
+        self, coordinator: Coordinator, calls: SeatCalls, mailbox: Mailbox, versions: Versions
     ) -> Seat:
         me, keys = self.config.participant, self.keys
 
         def floor(seats: tuple[str, ...]) -> asyncio.Task[int]:
             known = self._floors.get(seats)
             if known is None or (known.done() and (known.cancelled() or known.exception())):
-                found = recall.floor(mailbox, roster, me, seats, self.entropy, self._is_awaited)
+                roster, awaited = versions.newest, self._is_awaited
+                found = recall.floor(mailbox, roster, me, seats, self.entropy, awaited)
                 self._floors[seats] = known = asyncio.create_task(found)
             return known
 
-        party = Party(mailbox, roster, me, keys.signing, keys.sealing, self.entropy)
+        signing, sealing = keys.signing, keys.sealing
+        party = Party(mailbox, lambda: versions.newest, me, signing, sealing, self.entropy)
         return Seat(
             self.config,
             self.keys,
@@ -146,7 +155,7 @@ class AggregatorAgent:
             self.failpoints,
             coordinator,
             calls,
-            roster,
+            versions,
             self._memory,
             mailbox,
             self.asking(party, self._memory),
@@ -202,7 +211,7 @@ class AggregatorAgent:
     def _start_and_cut(self, sittings: Sittings) -> None:
         for each in self._view.rounds:
             if self.config.participant in each.seats and _are_seats(
-                each.seats, sittings.seat.roster
+                each.seats, sittings.seat.versions.newest
             ):
                 # Before anybody signs for a round, so that what others remember is of earlier ones.
                 sittings.seat.floor(each.seats)
@@ -233,7 +242,8 @@ class AggregatorAgent:
         patience = Patience(self.entropy, "will_retry", {"task": name, "round": task.round})
         while True:
             try:
-                await self._carry_out(sittings, task)
+                with self.tracer.span(f"task {name}", {"veilsum.round": task.round}):
+                    await self._carry_out(sittings, task)
             except (NotYet, IllegalEvent) as error:
                 # The round has moved on, or has not come so far; the next view tells.
                 log.info("not_now", task=name, round=task.round, reason=str(error))

@@ -34,7 +34,7 @@ async def certify(seat: Seat, sitting: Sitting) -> None:
     """
     number = sitting.number
     signed, headers = await seat.coordinator.cohort(number)
-    policy, roster = seat.config.policy, seat.roster
+    policy, roster = seat.config.policy, sitting.roster
     # Each header's ledger is held against what this seat has seen where it is accepted.
     cohort = check_frozen_cohort(sitting.plan, policy, roster, signed, headers, seen={})
     await _check_judged(seat, sitting, cohort)

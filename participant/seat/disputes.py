@@ -20,7 +20,14 @@ async def show(seat: Seat, sitting: Sitting, disputed: Sequence[str]) -> None:
     """
     patience = Patience(seat.entropy, "will_retry", {"task": "Show", "round": sitting.number})
     showing = Showing(
-        seat.me, seat.keys, seat.roster, seat.memory, seat.calls, seat.mailbox, patience
+        seat.me,
+        seat.keys,
+        sitting.roster,
+        seat.memory,
+        seat.calls,
+        seat.mailbox,
+        patience,
+        seat.config.policy,
     )
     # Taken inside: opening parts can last, and the auditor must hear that this seat is at work.
     await showing.serve(sitting.plan, disputed, lambda: certified(seat, sitting))

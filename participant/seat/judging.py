@@ -80,7 +80,7 @@ def check_candidates(
 async def nominated(seat: Seat, sitting: Sitting) -> Candidates:
     """Return the round's candidates; raises as `check_candidates`."""
     signed, headers = await seat.calls.candidates(sitting.number)
-    return check_candidates(signed, headers, sitting.plan, seat.roster)
+    return check_candidates(signed, headers, sitting.plan, sitting.roster)
 
 
 def unchecked_of(verdict: Verdict, candidates: Candidates, cohort: Cohort) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """One seat as it meets the others: its box, its keys, and the roster that says who they are."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,10 +14,14 @@ from .handshake import Meeting
 
 @dataclass(frozen=True)
 class Party:
-    """What a seat brings to every meeting."""
+    """What a seat brings to every meeting.
+
+    Attributes:
+        roster: returns the newest version that this seat knows.
+    """
 
     mailbox: Mailbox
-    roster: Roster
+    roster: Callable[[], Roster]
     me: str
     signing_key: Ed25519PrivateKey = field(repr=False)
     sealing: HpkeKeyPair
@@ -29,6 +33,5 @@ class Party:
         Raises:
             WrongIdentity: the roster has no such member.
         """
-        return {
-            at: self.roster.member(name) for at, name in enumerate(meeting.seats) if name != self.me
-        }
+        roster = self.roster()
+        return {at: roster.member(name) for at, name in enumerate(meeting.seats) if name != self.me}

@@ -1,15 +1,19 @@
 """A seat's last word on a plan, and on its own place in the roster. Pure."""
 
 from participant.policy import check_federation, check_scheme, check_seats, check_smallest_cohort
-from privacy.errors import PolicyRefusal
+from participant.refusing import refusal
 from privacy.plan import Plan
+from privacy.policy_line import PolicyLine, written
 from privacy.roster import Role, Roster
 
 from .config import AggregatorPolicy
 
 
-def check_aggregator(participant: str, roster: Roster) -> None:
+def check_aggregator(participant: str, roster: Roster, by: PolicyLine) -> None:
     """Return if a member may hold shares: it does nothing else in its federation.
+
+    Args:
+        by: the line of its own file that refuses.
 
     Raises:
         PolicyRefusal: it has another role, or none of an aggregator.
@@ -17,7 +21,8 @@ def check_aggregator(participant: str, roster: Roster) -> None:
     """
     member = roster.member(participant)
     if member.roles != (Role.AGGREGATOR,):
-        raise PolicyRefusal(f"{participant} is no aggregator of the roster, or something else too")
+        reason = f"{participant} is no aggregator of the roster, or something else too"
+        raise refusal(by, reason)
 
 
 def check_seating(plan: Plan, participant: str, policy: AggregatorPolicy, roster: Roster) -> int:
@@ -36,6 +41,7 @@ def check_seating(plan: Plan, participant: str, policy: AggregatorPolicy, roster
     check_smallest_cohort(plan, policy)
     plan.shares()
     if participant not in terms.seats:
-        raise PolicyRefusal(f"the plan names {', '.join(terms.seats)} as its seats")
-    check_seats(terms.seats, roster)
+        by = PolicyLine(policy.FILE, "participant", written(participant))
+        raise refusal(by, f"the plan names {', '.join(terms.seats)} as its seats")
+    check_seats(terms.seats, roster, policy)
     return terms.seats.index(participant)

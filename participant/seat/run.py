@@ -3,12 +3,16 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import structlog
 
-from participant.keys import load_keys
+from participant.keys import load_keys, shown_file
 from privacy.crypten_door import import_crypten
 from privacy.failpoints import Failpoints
+from veilsum.metrics.book import Book
+from veilsum.metrics.door import expiry_of, metrics_door
+from veilsum.traces.tracing import traces
 
 from .agent import AggregatorAgent
 from .config import AggregatorConfig
@@ -30,11 +34,22 @@ async def serve(config: AggregatorConfig, failpoints: Failpoints) -> None:
     # takes seconds in which nothing else of this process would go on.
     import_crypten()
     keys = load_keys(config.state / "keys")
-    agent = AggregatorAgent(config, keys, os.urandom, failpoints)
+    agent, book = AggregatorAgent(config, keys, os.urandom, failpoints), Book()
+    book.watch(lambda: expiry_of(_shown(config), config.participant))
+    with metrics_door(book, config.metrics), traces(config.telemetry, "aggregator") as tracer:
+        agent.tracer = tracer
+        await _until_stopped(agent)
+
+
+async def _until_stopped(agent: AggregatorAgent) -> None:
     working = asyncio.ensure_future(agent.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, working.cancel)
     try:
         await working
     except asyncio.CancelledError:
-        log.info("stopped", participant=config.participant)
+        log.info("stopped", participant=agent.config.participant)
+
+
+def _shown(config: AggregatorConfig) -> Path:
+    return shown_file(config.coordinator.certificate, config.state / "keys")

@@ -22,6 +22,7 @@ import structlog
 
 from participant import policy as policies
 from participant.keys import SiteKeys
+from participant.refusing import line
 from participant.wire.disputing import (
     ASK,
     SHOWN,
@@ -56,6 +57,7 @@ from privacy.schemes.shares import evidence
 from privacy.schemes.shares.evidence import ChunkRoots, Place, leaf_hashes
 from privacy.schemes.shares.layout import Words, block_root, held_by
 
+from .config import AggregatorPolicy
 from .holding import Held, Holding
 from .memory import SeatMemory
 
@@ -178,6 +180,7 @@ class Showing:
     states: States
     mailbox: Mailbox
     patience: Patience
+    policy: AggregatorPolicy
 
     async def serve(self, plan: Plan, disputed: Sequence[str], take: Take) -> None:
         """Answer the auditor about one dispute, for ever; cancelled when the round goes on.
@@ -237,7 +240,7 @@ class Showing:
         terms = plan.terms
         if terms.auditor is None or terms.roster != self.roster.digest():
             raise WrongContext(f"round {terms.round}: the plan names no auditor of this roster")
-        policies.check_auditor(terms.auditor, self.roster)
+        policies.check_auditor(terms.auditor, self.roster, line(self.policy, "roster"))
         return Case(
             federation=terms.federation,
             round=terms.round,

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from participant.joining.versions import Versions, named_by_plan
 from participant.keys import SiteKeys
 from participant.wire.coordinator import Coordinator
 from participant.wire.letters import Mailbox
-from participant.wire.planned import planned
+from participant.wire.planned import check_planned
 from participant.wire.seat_calls import SeatCalls
 from privacy.failpoints import Failpoints
 from privacy.identifiers import Digest
@@ -65,6 +66,7 @@ class Seat:
     """One seat's keys, memory and connection.
 
     Attributes:
+        versions: of the roster, as this seat knows them.
         floor: asks, for the seats of a plan, once, and returns what says the newest round for
             which anybody remembers a certificate, when enough have answered.
         start: what this process drew when it started, 32 bytes in hex.
@@ -76,7 +78,7 @@ class Seat:
     failpoints: Failpoints
     coordinator: Coordinator
     calls: SeatCalls
-    roster: Roster
+    versions: Versions
     memory: SeatMemory
     mailbox: Mailbox
     questions: Questions
@@ -93,14 +95,16 @@ class Seat:
 
         Raises:
             PolicyRefusal, WrongIdentity, UnsafeParameters: it does not.
-            InvalidSignature, WrongContext, NotYet: as for `planned`.
+            InvalidSignature, WrongContext, NotYet: as for `planned`, and `Versions.under`.
         """
-        plan = await planned(self.coordinator, self.roster, number)
-        place = check_seating(plan, self.me, self.config.policy, self.roster)
+        sent = await self.coordinator.plan(number)
+        roster = await self.versions.under(number, named_by_plan(sent))
+        plan = check_planned(sent, roster, number)
+        place = check_seating(plan, self.me, self.config.policy, roster)
         parts = Parts(self.config.state / FOLDER, plan)
         pair, memory, step = self.keys.sealing, self.memory, self.failpoints.hit
-        acceptance = Acceptance(plan, self.roster, place, pair, self.calls, parts, memory, step)
-        return Sitting(plan, place, acceptance)
+        acceptance = Acceptance(plan, roster, place, pair, self.calls, parts, memory, step)
+        return Sitting(plan, roster, place, acceptance)
 
 
 @dataclass(frozen=True)
@@ -108,10 +112,12 @@ class Sitting:
     """One round, as one seat sits in it.
 
     Attributes:
+        roster: the version that the plan names.
         place: which of the three seats it is.
     """
 
     plan: Plan
+    roster: Roster
     place: int
     acceptance: Acceptance
 

@@ -56,10 +56,10 @@ async def certified(seat: Seat, sitting: Sitting) -> tuple[Cohort, list[Held]]:
         ProtocolError, PrivacyError, Unavailable: as for `state`.
     """
     signed, headers = await seat.coordinator.cohort(sitting.number)
-    policy, roster = seat.config.policy, seat.roster
+    policy, roster = seat.config.policy, sitting.roster
     # Each header's ledger is held against what this seat has seen where it is accepted.
     cohort = check_frozen_cohort(sitting.plan, policy, roster, signed, headers, seen={})
-    check_certificate(signed, sitting.plan, seat.roster)
+    check_certificate(signed, sitting.plan, sitting.roster)
     held, refused = await sitting.take(cohort.entries)
     if refused:
         raise error_of(refused[0].code, refused[0].reason)
@@ -102,7 +102,7 @@ def _statement(
         plan=cohort.plan,
         cohort=name,
         seat=seat.me,
-        roster=seat.roster.digest(),
+        roster=sitting.roster.digest(),
         chunks=sitting.plan.arithmetic.chunks,
         sums=sums,
         wraps=tuple(
@@ -114,7 +114,7 @@ def _statement(
                     content_key,
                 ),
             )
-            for trainer in seat.roster.trainers()
+            for trainer in sitting.roster.trainers()
         ),
     )
 

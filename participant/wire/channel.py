@@ -5,8 +5,9 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from .proxy import host_of, route
 from .releases import AsksRelease, with_release
-from .tls import SiteCertificate, channel_credentials
+from .tls import SiteCertificate, channel_credentials, joining_credentials
 
 LARGEST_MESSAGE = (1 << 20) + (1 << 16)
 """Bytes: a chunk of at most 1 MiB and what is wrapped around it."""
@@ -29,6 +30,8 @@ _OPTIONS = (
     ("grpc.http2.max_pings_without_data", 0),
     # the probe lets buffers grow with bandwidth, to several times the memory, at no gain in speed
     ("grpc.http2.bdp_probe", 0),
+    # a connection keeps what it reads into: unbounded, twice the most it ever had to read at once
+    ("grpc.experimental.tcp_max_read_buffer_size", 64 << 10),
     # a coordinator that comes back is found within seconds; the default waits up to two minutes
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 1_000),
@@ -40,7 +43,7 @@ _OPTIONS = (
 
 
 def open_channel(
-    address: str, site: SiteCertificate, *, server_name: str | None = None
+    address: str, site: SiteCertificate, *, server_name: str | None = None, proxy: str | None = None
 ) -> grpc.aio.Channel:
     """Return a channel to the coordinator at `address`, "host:port".
 
@@ -48,12 +51,36 @@ def open_channel(
     another address. A call on a connection that cannot be made ends as UNAVAILABLE, whatever
     the cause; `unreachable.explain_unreachable` finds the cause.
 
+    Args:
+        proxy: "http://host:port" that takes HTTP CONNECT; None for none.
+
     Raises:
         ConfigError: grpc was imported before this package, so it would accept TLS 1.2.
     """
-    named = (("grpc.ssl_target_name_override", server_name),) if server_name else ()
-    credentials = with_release(channel_credentials(site))
     asks: Any = AsksRelease()  # the stubs name a base class that no interceptor has
+    return _open(address, channel_credentials(site), server_name, proxy, asks)
+
+
+def open_joining_channel(
+    address: str, authority_pem: bytes, *, server_name: str | None = None, proxy: str | None = None
+) -> grpc.aio.Channel:
+    """Return a channel to where those are answered who have no certificate; as `open_channel`."""
+    return _open(address, joining_credentials(authority_pem), server_name, proxy)
+
+
+def _open(
+    address: str,
+    credentials: grpc.ChannelCredentials,
+    server_name: str | None,
+    proxy: str | None,
+    *interceptors: Any,  # noqa: ANN401
+) -> grpc.aio.Channel:
+    target, through = route(address, proxy)
+    name = server_name or (host_of(address) if proxy else None)
+    named = (("grpc.ssl_target_name_override", name),) if name else ()
     return grpc.aio.secure_channel(
-        address, credentials, options=_OPTIONS + named, interceptors=(asks,)
+        target,
+        with_release(credentials),
+        options=(*_OPTIONS, *through, *named),
+        interceptors=interceptors,
     )

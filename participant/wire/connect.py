@@ -1,42 +1,52 @@
 """A member's connection to its coordinator, and the reason where there is none."""
 
-import asyncio
-from datetime import UTC, datetime
-
-import grpc.aio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from participant.config import CoordinatorAddress
 from participant.keys import SiteKeys
-from veilsum.files import read_file
+from privacy.failpoints import Step, pass_by
+from privacy.sealing import Entropy
 
-from .addresses import Addresses
-from .channel import open_channel
+from .connections import Connections, newest
 from .coordinator import Coordinator
-from .tls import SiteCertificate
-from .unreachable import explain_unreachable
+from .rotation import MemberConfig, Rotation
 
 
 def connect(where: CoordinatorAddress, keys: SiteKeys) -> Coordinator:
     """Return the coordinator at an address, to which nothing has been said yet.
 
+    For who is done before a certificate is renewed; others call `connected`.
+
     Raises:
         ConfigError: a file that the configuration names cannot be read.
     """
-    certificate = SiteCertificate(
-        read_file(where.authority), read_file(where.certificate), keys.tls_pem
+    return _coordinator(Connections(where, newest(where, keys)))
+
+
+@asynccontextmanager
+async def connected(
+    config: MemberConfig, keys: SiteKeys, entropy: Entropy, step: Step = pass_by
+) -> AsyncIterator[Coordinator]:
+    """Give a member its coordinator, and renew its certificate as long as it has it.
+
+    Args:
+        entropy: by how much a renewal is early or late.
+
+    Raises:
+        ConfigError: a file that the configuration names cannot be read.
+    """
+    connections = Connections(config.coordinator, newest(config.coordinator, keys))
+    coordinator = _coordinator(connections)
+    rotation = Rotation(config, keys, connections, coordinator, entropy, step)
+    try:
+        async with rotation.running():
+            yield coordinator
+    finally:
+        await coordinator.close()
+
+
+def _coordinator(connections: Connections) -> Coordinator:
+    return Coordinator(
+        connections.channel(), connections.explain, connections.channel(), connections.turns
     )
-
-    addresses = (where.address, *where.alternatives)
-
-    async def explain() -> str:
-        now = datetime.now(UTC)
-        reasons = [
-            asyncio.to_thread(explain_unreachable, each, certificate, now=now) for each in addresses
-        ]
-        return "; ".join(str(reason) for reason in await asyncio.gather(*reasons))
-
-    def channel() -> grpc.aio.Channel:
-        channels = [open_channel(each, certificate) for each in addresses]
-        return channels[0] if len(channels) == 1 else Addresses(channels)
-
-    return Coordinator(channel(), explain, channel())

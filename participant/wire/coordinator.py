@@ -5,9 +5,16 @@ error; a connection that fails is explained.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Sequence,
+)
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import grpc
@@ -43,6 +50,8 @@ from veilsum.v1 import (
 )
 
 from .ending import Ending
+from .rotating import Turns
+from .tempo import Tempo
 
 CALL_SECONDS = 30.0
 LONGEST_CALL_SECONDS = 120.0
@@ -60,6 +69,7 @@ MOST_HEADERS = 1000
 """Headers of one cohort that are read: more than there is room for trainers in a roster."""
 
 _ERROR_CODE = "veilsum-error"
+_NUMBER = "Received http2 header with status"
 _END = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs lack it
 _Answer = TypeVar("_Answer")
 
@@ -92,6 +102,8 @@ class Coordinator:
     channel: grpc.aio.Channel
     explain: Explain
     separate: grpc.aio.Channel | None = None
+    turns: Turns = field(default_factory=Turns)
+    tempo: Tempo = field(default_factory=Tempo)
 
     def __post_init__(self) -> None:
         self.bulk = self.separate or self.channel
@@ -139,6 +151,22 @@ class Coordinator:
         """Hand in this site's signature on a version of the roster."""
         request = enrolment_pb2.SignRosterRequest(version=version, signature=signature)
         await self.call(self._enrolment.SignRoster(request))
+
+    async def renew_certificate(self, request: bytes) -> bytes:
+        """Return a certificate, with what leads to the authority, for a request in PEM."""
+        asked = enrolment_pb2.RenewCertificateRequest(certificate_request=request)
+        return (await self.call(self._enrolment.RenewCertificate(asked))).certificate
+
+    async def proposal(self) -> Signed | None:
+        """Return the version of the roster that is before the trainers, with its signatures."""
+        request = enrolment_pb2.GetProposalRequest()
+        answer = await self.call(self._enrolment.GetProposal(request))
+        return signed_from_wire(answer.roster) if answer.HasField("roster") else None
+
+    async def sign_proposal(self, fingerprint: Digest, signature: bytes) -> None:
+        """Hand in this site's signature on that version."""
+        request = enrolment_pb2.SignProposalRequest(fingerprint=fingerprint, signature=signature)
+        await self.call(self._enrolment.SignProposal(request))
 
     async def watch(
         self, seen: int, working_on: Sequence[int], wait_seconds: float, start: str = ""
@@ -210,16 +238,16 @@ class Coordinator:
         self, number: int, from_chunk: int = 0
     ) -> AsyncIterator[tuple[Signed, AsyncIterator[bytes]]]:
         """Give the protected sum of a round: its manifest, and chunks from one on as they come."""
-        request = cohort_pb2.GetSumRequest(round=number, from_chunk=from_chunk)
-        call = self._long_cohorts.GetSum(request)
-        try:
-            parts = self.stream(call)
+
+        def call(chunk: int) -> Any:  # noqa: ANN401
+            request = cohort_pb2.GetSumRequest(round=number, from_chunk=chunk)
+            return self._long_cohorts.GetSum(request)
+
+        async with aclosing(self.stream_on(call, from_chunk)) as parts:
             first = await anext(parts, None)
             if first is None or first.WhichOneof("part") != "manifest":
                 raise MalformedMessage(f"round {number}: a sum without its manifest")
             yield signed_from_wire(first.manifest), _chunks(parts)
-        finally:
-            call.cancel()
 
     async def masks(self, number: int, cohort: int) -> dict[str, bytes]:
         """Return the secrets of a cohort's masks, sealed to this site, by participant.
@@ -244,13 +272,13 @@ class Coordinator:
 
         Chunk by chunk, and of each chunk one payload for each entry of the cohort, in order.
         """
-        request = cohort_pb2.GetContributionsRequest(round=number, from_chunk=from_chunk)
-        call = self._long_cohorts.GetContributions(request)
-        try:
-            parts = self.stream(call)
+
+        def call(chunk: int) -> Any:  # noqa: ANN401
+            request = cohort_pb2.GetContributionsRequest(round=number, from_chunk=chunk)
+            return self._long_cohorts.GetContributions(request)
+
+        async with aclosing(self._columns_on(call, from_chunk)) as parts:
             yield ((part.chunk, part.participant, part.payload) async for part in parts)
-        finally:
-            call.cancel()
 
     async def countersign(self, number: int, signature: bytes) -> None:
         """Hand in this auditor's signature on the manifest of a round's sum."""
@@ -271,17 +299,17 @@ class Coordinator:
     @asynccontextmanager
     async def model(self, number: int, from_chunk: int = 0) -> AsyncIterator[SealedParts]:
         """Give the sealed model of a round, its chunks from one on, as they come."""
-        request = model_pb2.GetSealedModelRequest(round=number, from_chunk=from_chunk)
-        call = self._long_models.GetSealedModel(request)
-        try:
-            parts = self.stream(call)
+
+        def call(chunk: int) -> Any:  # noqa: ANN401
+            request = model_pb2.GetSealedModelRequest(round=number, from_chunk=chunk)
+            return self._long_models.GetSealedModel(request)
+
+        async with aclosing(self.stream_on(call, from_chunk)) as parts:
             first = await anext(parts, None)
             if first is None or first.WhichOneof("part") != "envelope":
                 raise MalformedMessage(f"round {number}: a sealed model without its envelope")
             wraps, chunks = await _before_chunks(parts)
             yield SealedParts(signed_from_wire(first.envelope), wraps, chunks)
-        finally:
-            call.cancel()
 
     async def put_wraps(self, wraps: Signed) -> None:
         """Hand in the wraps that this site made of a released model's key."""
@@ -334,6 +362,7 @@ class Coordinator:
         part, parts = first, iter(remaining)
         try:
             while part is not None:
+                await self.tempo.up.take(part.ByteSize())
                 async with asyncio.timeout(CHUNK_SECONDS):
                     await call.write(part)
                     if await call.read() is _END:
@@ -368,11 +397,69 @@ class Coordinator:
         try:
             seconds = seconds or CHUNK_SECONDS
             while (part := await asyncio.wait_for(stream.read(), seconds)) is not _END:
+                await self.tempo.down.take(part.ByteSize())
                 yield part
         except TimeoutError:
             raise PeerUnreachable("the coordinator stopped in the middle of a stream") from None
         except grpc.aio.AioRpcError as error:
             raise await self.error(ending.of(error)) from None
+
+    async def stream_on(
+        self,
+        call: Callable[[int], Any],
+        from_chunk: int,
+    ) -> AsyncGenerator[Any, None]:
+        """Yield the parts of an answer, on whichever connection's turn it is; as `stream`.
+
+        When another connection takes over, what is left of the answer is asked for on that one.
+
+        Args:
+            call: begins the answer at a chunk; what stands before its chunks comes each time, and
+                is yielded once.
+
+        Raises:
+            PeerUnreachable: it is another answer than the one that was begun; start again.
+        """
+        before: list[Any] = []
+        chunk, moved, going = from_chunk, False, True
+        while going:
+            going, turn, same = False, self.turns.number, iter(before)
+            asked = call(chunk)
+            try:
+                async for part in self.stream(asked):
+                    if _is_chunk(part):
+                        chunk += 1
+                        yield part
+                        if self.turns.number != turn:
+                            going = moved = True
+                            break
+                    elif not moved:
+                        before.append(part)
+                        yield part
+                    elif part != next(same, part):
+                        raise PeerUnreachable("the coordinator shows another answer by now")
+            finally:
+                asked.cancel()
+
+    async def _columns_on(
+        self, call: Callable[[int], Any], from_chunk: int
+    ) -> AsyncGenerator[Any, None]:
+        """Yield the parts of chunk after chunk, several of each; as `stream_on`."""
+        chunk, going = from_chunk, True
+        while going:
+            going, turn = False, self.turns.number
+            asked = call(chunk)
+            try:
+                async for part in self.stream(asked):
+                    if part.chunk > chunk and self.turns.number != turn:
+                        going = True
+                    # All of a chunk has come before the next one begins; that one is asked again.
+                    chunk = part.chunk
+                    if going:
+                        break
+                    yield part
+            finally:
+                asked.cancel()
 
     async def error(self, error: grpc.aio.AioRpcError) -> VeilsumError:
         """Return the error that a failed call stands for."""
@@ -383,7 +470,8 @@ class Coordinator:
         # What the coordinator's own operator or developers must mend is not this site's to mend.
         if isinstance(named, (ProtocolError, PrivacyError, Unavailable)):
             return named
-        if error.code() is grpc.StatusCode.UNAVAILABLE:
+        # What answers in HTTP's own numbers is no coordinator, but something between.
+        if error.code() is grpc.StatusCode.UNAVAILABLE or _NUMBER in words:
             return PeerUnreachable(await self.explain())
         return PeerUnreachable(f"the coordinator answered {error.code().name}: {words}")
 
@@ -428,6 +516,11 @@ async def _before_chunks(
         if len(wraps) > MOST_WRAPS:
             raise MalformedMessage(f"a sealed model with more than {MOST_WRAPS} lists of wraps")
     return tuple(wraps), _chunks(parts)
+
+
+def _is_chunk(part: Any) -> bool:  # noqa: ANN401
+    # An answer of nothing but chunks has no choice of parts.
+    return not part.DESCRIPTOR.oneofs or part.WhichOneof("part") == "chunk"
 
 
 async def _chunks(parts: AsyncIterator[Any], first: Any = None) -> AsyncIterator[bytes]:  # noqa: ANN401

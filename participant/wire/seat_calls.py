@@ -5,7 +5,7 @@ here; what they say is checked by whoever uses them.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -46,12 +46,14 @@ class SeatCalls:
 
         A seat that does not hold the component that travels gets no chunks.
         """
-        request = seat_pb2.GetPartRequest(
-            round=number, participant=participant, from_chunk=from_chunk
-        )
-        call = self._long.GetPart(request)
-        try:
-            parts = self.coordinator.stream(call)
+
+        def call(chunk: int) -> Any:  # noqa: ANN401
+            request = seat_pb2.GetPartRequest(
+                round=number, participant=participant, from_chunk=chunk
+            )
+            return self._long.GetPart(request)
+
+        async with aclosing(self.coordinator.stream_on(call, from_chunk)) as parts:
             first = await anext(parts, None)
             if first is None or first.WhichOneof("part") != "header":
                 raise MalformedMessage(
@@ -59,8 +61,6 @@ class SeatCalls:
                 )
             header = first.header
             yield Part(signed_from_wire(header.header), header.sealed, _chunks(parts))
-        finally:
-            call.cancel()
 
     async def candidates(self, number: int) -> tuple[Signed, list[Signed]]:
         """Return the signed candidates and the header of each.
@@ -131,15 +131,15 @@ class SeatCalls:
         self, number: int, seat: str, position: int, from_chunk: int = 0
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Give the sealed sum of one component of one seat, its chunks from one on."""
-        call = self._long.GetSealedWords(
-            seat_pb2.GetSealedWordsRequest(
-                round=number, seat=seat, position=position, from_chunk=from_chunk
+
+        def call(chunk: int) -> Any:  # noqa: ANN401
+            request = seat_pb2.GetSealedWordsRequest(
+                round=number, seat=seat, position=position, from_chunk=chunk
             )
-        )
-        try:
-            yield (part.chunk async for part in self.coordinator.stream(call))
-        finally:
-            call.cancel()
+            return self._long.GetSealedWords(request)
+
+        async with aclosing(self.coordinator.stream_on(call, from_chunk)) as parts:
+            yield (part.chunk async for part in parts)
 
     async def put_scores(self, scores: Signed) -> None:
         """Hand in what seats opened about a cohort's updates, signed by this seat."""

@@ -29,7 +29,7 @@ from veilsum.v1 import contribution_pb2 as wire
 from veilsum.v1 import contribution_pb2_grpc
 
 from .coordinator import CALL_SECONDS, CHUNK_SECONDS, Coordinator, signed_from_wire, signed_to_wire
-from .window import Window
+from .window import LEAST_PART, Window
 
 log = structlog.get_logger()
 
@@ -56,16 +56,17 @@ class Sender:
 
         Raises:
             PeerUnreachable: the connection broke; send again, it resumes.
+            OutsideHours: the policy sends nothing at this hour; the same.
             ConflictingContribution, RootMismatch, …: the coordinator refuses.
             InvalidSignature: the receipt is not the coordinator's.
         """
         contribution = read_header(header.body)
+        self.coordinator.tempo.go_on()
         try:
-            begin = _begin(outbox, header)
-            begun = await self._stub.BeginContribution(begin, timeout=CALL_SECONDS)
-            self._count = _framed(begin)
-            if not begun.committed:
-                await self._put_chunks(outbox, contribution, begun)
+            begin, self._count = _begin(outbox, header), 0
+            begun = await self._ask(begin)
+            while not begun.committed and not await self._put_chunks(outbox, contribution, begun):
+                begun = await self._ask(begin)
             commit = wire.CommitContributionRequest(round=contribution.round)
             answer = await self._stub.CommitContribution(commit, timeout=CALL_SECONDS)
             self._count += _framed(commit)
@@ -76,18 +77,24 @@ class Sender:
         log.info("contribution_sent", round=contribution.round, bytes=self._count)
         return receipt
 
+    async def _ask(self, begin: wire.BeginContributionRequest) -> wire.BeginContributionResponse:
+        begun = await self._stub.BeginContribution(begin, timeout=CALL_SECONDS)
+        self._count += _framed(begin)
+        return begun
+
     async def _put_chunks(
         self, outbox: Outbox, contribution: Header, begun: wire.BeginContributionResponse
-    ) -> None:
+    ) -> bool:
+        """Send what is missing; return whether all is there, or another connection's turn came."""
         (piece,), have = contribution.pieces, list(begun.chunks)
         if len(have) != 1 or have[0] > piece.chunks:
             raise MalformedMessage(f"the coordinator says that it has {have} chunks")
         if have[0] == piece.chunks:
-            return
+            return True
         failed: list[VeilsumError] = []
-        window = Window()
+        window, turn = Window(), self.coordinator.turns.number
         call: _Call = self._stub.PutChunks()  # type: ignore[call-arg]
-        requests = self._requests(outbox, contribution, begun, window)
+        requests = self._requests(outbox, contribution, begun, window, turn)
         writing = asyncio.create_task(_write(call, requests, failed))
         try:
             pace = Pace(piece.chunks, say_in_log("sending", contribution.round), have[0])
@@ -100,8 +107,11 @@ class Sender:
             await asyncio.wait({writing})
         if failed:
             raise failed[0]
+        if durable < piece.chunks and turn != self.coordinator.turns.number:
+            return False
         if durable != piece.chunks:
             raise MalformedMessage(f"the coordinator kept {durable} of {piece.chunks} chunks")
+        return True
 
     async def _read(self, call: _Call, window: Window, pace: Pace, seconds: float) -> int:
         """Return how many chunks are durable, once there is no answer left."""
@@ -120,16 +130,24 @@ class Sender:
         contribution: Header,
         begun: wire.BeginContributionResponse,
         window: Window,
+        turn: int,
     ) -> AsyncIterator[wire.PutChunksRequest]:
-        number, first = contribution.round, begun.chunks[0]
+        number, first, tempo = contribution.round, begun.chunks[0], self.coordinator.tempo
         for index, payload in outbox.chunks(first, contribution.pieces[0].chunks):
             offset = begun.bytes if begun.parts and index == first else 0
             if offset >= len(payload):
                 raise MalformedMessage(f"the coordinator has {offset} bytes of chunk {index}")
             while offset < len(payload):
                 await window.room()
+                if self.coordinator.turns.number != turn:
+                    # What is under way is answered here; the rest goes over the new connection.
+                    return
+                tempo.go_on()
                 length = window.part() if begun.parts else len(payload)
+                if begun.parts:
+                    length = tempo.up.part(length, LEAST_PART)
                 request = _part(number, index, payload, offset, length)
+                await tempo.up.take(_framed(request))
                 self._count += _framed(request)
                 window.sent(len(request.payload))
                 offset += len(request.payload)

@@ -23,6 +23,20 @@ def channel_credentials(site: SiteCertificate) -> grpc.ChannelCredentials:
     Raises:
         ConfigError: grpc was imported before this package, so it would accept TLS 1.2.
     """
+    _check_tls()
+    return grpc.ssl_channel_credentials(site.authority_pem, site.key_pem, site.certificate_pem)
+
+
+def joining_credentials(authority_pem: bytes) -> grpc.ChannelCredentials:
+    """Return credentials that show nothing, and accept only what the authority certified.
+
+    Raises:
+        ConfigError: grpc was imported before this package, so it would accept TLS 1.2.
+    """
+    _check_tls()
+    return grpc.ssl_channel_credentials(authority_pem)
+
+
+def _check_tls() -> None:
     if GRPC_CAME_FIRST:
         raise ConfigError("grpc was imported before participant and would accept TLS 1.2")
-    return grpc.ssl_channel_credentials(site.authority_pem, site.key_pem, site.certificate_pem)

@@ -20,9 +20,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from privacy.errors import PeerUnreachable, WrongIdentity
 
+from .proxy import ProxyRefused, dial, host_of
 from .tls import SiteCertificate
 
 Reason = PeerUnreachable | WrongIdentity
+
+_ANSWER_BYTES = 4096
+_PROBE_SECONDS = 5.0
+_OTHER_AUTHORITY = (2, 18, 19, 20, 21)
 
 
 def explain_unreachable(
@@ -31,38 +36,165 @@ def explain_unreachable(
     *,
     now: datetime,
     server_name: str | None = None,
+    proxy: str | None = None,
     timeout_seconds: float = 5.0,
 ) -> Reason:
     """Return, ready to be raised, why `site` has no connection to `address`, "host:port".
 
     It blocks for up to `timeout_seconds` per step. `PeerUnreachable` may pass by itself;
-    `WrongIdentity` stays until the one whom the message names has acted.
+    `WrongIdentity` stays until the one whom the message names has acted. What stands between
+    and ends TLS itself is named: the authority of one that intercepts, the server of another.
+
+    Args:
+        proxy: "http://host:port" that takes HTTP CONNECT, if the site has one.
     """
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
     try:
-        with socket.create_connection((host, int(port)), timeout_seconds) as plain:
-            return _by_handshake(plain, address, server_name or host, site, now)
+        with dial(address, proxy, timeout_seconds) as plain:
+            host = server_name or host_of(address)
+            return _by_handshake(plain, address, host, site, now, proxy)
     except ssl.SSLError as error:
         return WrongIdentity(f"this site's key and certificate do not work: {_name(error)}")
     except ValueError:
         return PeerUnreachable(f"{address!r} is not an address, host:port; correct the setting")
     except OSError as error:
-        return _no_connection(address, error)
+        return _no_connection(address, error) if proxy is None else _no_proxy(proxy, error)
+
+
+def issuer_at(
+    address: str, proxy: str | None = None, *, timeout_seconds: float = 5.0
+) -> str | None:
+    """Return who issued the certificate that is shown at `address`; None if none is seen.
+
+    Where a proxy intercepts TLS that is the proxy's own authority, by name.
+    """
+    try:
+        shown = shown_by(address, proxy, timeout_seconds=timeout_seconds)
+        return x509.load_der_x509_certificate(shown).issuer.rfc4514_string()
+    except (PeerUnreachable, WrongIdentity, OSError, ValueError):
+        return None
+
+
+def server_at(
+    address: str,
+    authority_pem: bytes,
+    proxy: str | None = None,
+    *,
+    server_name: str | None = None,
+    timeout_seconds: float = 5.0,
+) -> str | None:
+    """Return what a server calls itself that ends TLS in front of the coordinator; None if none.
+
+    It shows a certificate of the federation's authority and yet speaks HTTP/1.1, which a
+    coordinator never does. One that does not is not found.
+    """
+    context = ssl.create_default_context(cadata=authority_pem.decode("ascii"))
+    context.set_alpn_protocols(["http/1.1"])
+    host = server_name or host_of(address)
+    try:
+        with (
+            dial(address, proxy, timeout_seconds) as plain,
+            context.wrap_socket(plain, server_hostname=host) as secured,
+        ):
+            if secured.selected_alpn_protocol() != "http/1.1":
+                return None
+            secured.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode("ascii"))
+            return _called(secured.recv(_ANSWER_BYTES))
+    except (OSError, ValueError):
+        return None
+
+
+def _called(answer: bytes) -> str:
+    """Return what a server of HTTP/1.1 calls itself in its answer."""
+    for line in answer.decode("latin-1").split("\r\n"):
+        name, _, value = line.partition(":")
+        if name.lower() == "server":
+            return "".join(each for each in value.strip()[:80] if each.isprintable())
+    return "a server of HTTP/1.1 that does not say its name"
+
+
+def _ended_by(address: str, server: str) -> Reason:
+    return WrongIdentity(
+        f"{address} is {server}, which ends TLS itself: the coordinator would not see who calls;"
+        " whoever runs it must let TCP pass as it is (nginx: stream, and not grpc_pass; haproxy:"
+        " mode tcp)"
+    )
+
+
+def shown_by(address: str, proxy: str | None = None, *, timeout_seconds: float = 5.0) -> bytes:
+    """Return the certificate that whoever answers at `address` shows, in DER, unverified.
+
+    Raises:
+        PeerUnreachable, WrongIdentity: nobody answers there, or not in TLS 1.3.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with _handshake(address, proxy, context, timeout_seconds) as secured:
+        return secured.getpeercert(binary_form=True) or b""
+
+
+def coordinator_uri_of(
+    address: str, authority_pem: bytes, proxy: str | None = None, *, timeout_seconds: float = 5.0
+) -> str:
+    """Return the one URI in the certificate of `address`, which this authority vouches for.
+
+    Raises:
+        PeerUnreachable, WrongIdentity: as `explain_unreachable` would say; or it has no such URI.
+    """
+    context = ssl.create_default_context(cadata=authority_pem.decode("ascii"))
+    with _handshake(address, proxy, context, timeout_seconds) as secured:
+        names = dict(secured.getpeercert() or {}).get("subjectAltName", ())
+    uris = [str(value) for kind, value in names if kind == "URI"]  # type: ignore[str-unpack]
+    if len(uris) != 1:
+        raise WrongIdentity(
+            f"the certificate of {address} says for no federation that it is its coordinator; its "
+            "operator must certify it again"
+        )
+    return uris[0]
+
+
+@contextmanager
+def _handshake(
+    address: str, proxy: str | None, context: ssl.SSLContext, timeout_seconds: float
+) -> Iterator[ssl.SSLSocket]:
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["h2"])
+    host = host_of(address)
+    try:
+        plain = dial(address, proxy, timeout_seconds)
+    except OSError as error:
+        raise (_no_proxy(proxy, error) if proxy else _no_connection(address, error)) from None
+    with plain:
+        try:
+            secured = context.wrap_socket(plain, server_hostname=host)
+        except ssl.SSLCertVerificationError as error:
+            raise _server_refused(address, host, error) from None
+        except OSError as error:
+            raise _no_handshake(address, error) from None
+        with secured:
+            yield secured
 
 
 def _by_handshake(
-    plain: socket.socket, address: str, host: str, site: SiteCertificate, now: datetime
+    plain: socket.socket,
+    address: str,
+    host: str,
+    site: SiteCertificate,
+    now: datetime,
+    proxy: str | None,
 ) -> Reason:
     context = _context(site)
     try:
         secured = context.wrap_socket(plain, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
-        return _server_refused(address, host, error)
+        issuer = issuer_at(address, proxy) if error.verify_code in _OTHER_AUTHORITY else None
+        return _server_refused(address, host, error, issuer)
     except OSError as error:
         return _no_handshake(address, error)
     with secured:
-        return _after_handshake(secured, address, site, now)
+        found = _after_handshake(secured, address, site, now)
+    wait = plain.gettimeout() or _PROBE_SECONDS
+    between = server_at(address, site.authority_pem, proxy, server_name=host, timeout_seconds=wait)
+    return _ended_by(address, between) if between else found
 
 
 def _context(site: SiteCertificate) -> ssl.SSLContext:
@@ -85,6 +217,15 @@ def _unnamed_file(body: bytes) -> Iterator[str]:
         os.close(file)
 
 
+def _no_proxy(proxy: str, error: OSError) -> Reason:
+    if isinstance(error, ProxyRefused):
+        return PeerUnreachable(str(error))
+    return PeerUnreachable(
+        f"no connection to the proxy {proxy} ({_name(error)}); this site must correct"
+        " coordinator.proxy, or its network let the proxy answer"
+    )
+
+
 def _no_connection(address: str, error: OSError) -> Reason:
     match error:
         case ConnectionRefusedError():
@@ -103,7 +244,9 @@ def _no_connection(address: str, error: OSError) -> Reason:
     return PeerUnreachable(f"no connection to {address}: {_name(error)}; check this site's network")
 
 
-def _server_refused(address: str, host: str, error: ssl.SSLCertVerificationError) -> Reason:
+def _server_refused(
+    address: str, host: str, error: ssl.SSLCertVerificationError, issuer: str | None = None
+) -> Reason:
     match error.verify_code:  # numbers of OpenSSL, X509_V_ERR
         case 9:
             return WrongIdentity(
@@ -119,11 +262,13 @@ def _server_refused(address: str, host: str, error: ssl.SSLCertVerificationError
                 f"the certificate of {address} does not name {host!r}; this site must correct the"
                 " address, or the coordinator's operator certify that name"
             )
-        case 2 | 18 | 19 | 20 | 21:
+        case code if code in _OTHER_AUTHORITY:
+            other = f" but from {issuer}" if issuer else ""
             return WrongIdentity(
-                f"the certificate of {address} is not from this federation's authority: another"
-                " server, or something between that intercepts TLS; this site must exempt the"
-                " address from interception, or get the authority's certificate again"
+                f"the certificate of {address} is not from this federation's authority{other}:"
+                " another server, or a proxy between that intercepts TLS; this site's network must"
+                " exempt the address from interception, or this site get the authority's"
+                " certificate again"
             )
     return WrongIdentity(
         f"the certificate of {address} is refused ({error.verify_message}); the coordinator's"
@@ -169,7 +314,10 @@ def _client_refused(address: str, site: SiteCertificate, now: datetime) -> Reaso
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     fault = f"{address} refuses this site's certificate: "
     if now > end:
-        return WrongIdentity(f"{fault}it expired at {end:%Y-%m-%d %H:%M:%S}Z; this site must renew")
+        return WrongIdentity(
+            f"{fault}it expired at {end:%Y-%m-%d %H:%M:%S}Z; this site must renew: started within"
+            " seven days it does so by itself, if coordinator.joining is set"
+        )
     if now < begin:
         return WrongIdentity(
             f"{fault}it is valid from {begin:%Y-%m-%d %H:%M:%S}Z; this site must correct its clock"

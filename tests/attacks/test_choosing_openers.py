@@ -79,7 +79,7 @@ def test_a_site_that_lists_the_chosen_opener_would_make_its_key():
 @pytest.mark.parametrize("task", [Contribute(1), MakeKey(1), Open(1), Adopt(1)], ids=str)
 async def test_nothing_is_done_with_openers_that_the_site_does_not_list(shown, amber, task):
     """No data touched, no key made, nothing opened, and no model of theirs adopted."""
-    with pytest.raises(PolicyRefusal, match=r"policy\.openers: delta is not among them"):
+    with pytest.raises(PolicyRefusal, match=r"policy\.openers = .*: delta is not among them"):
         await amber._carry_out(task)
 
     assert amber._ledger.reserved() == ()
@@ -94,7 +94,7 @@ async def test_a_key_for_openers_that_the_site_does_not_list_is_not_vouched_for(
     state = shown.key_states[1]
     record = keying.check_record(state.record, 1, state.public_key, made.roster())
 
-    with pytest.raises(PolicyRefusal, match=r"policy\.openers: delta"):
+    with pytest.raises(PolicyRefusal, match=r"policy\.openers = .*: delta"):
         await birch._carry_out(VouchForKey(1, digest_of(record)))
     assert shown.key_signatures == []
 

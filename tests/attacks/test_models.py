@@ -16,6 +16,7 @@ from privacy.errors import (
 from privacy.records import Release, SealedModel, digest_of, release_of
 from tests.participant import signed_round as made
 from tests.participant.agent_at_work import Showing, agent, ends, next_model, released
+from tests.participant.roster_versions import versions
 
 ROUND = made.Round(made.plan(), made.TRAINERS)
 POISON = made.FIRST * -3
@@ -89,7 +90,7 @@ async def test_a_plan_made_for_the_purpose_counts_an_organisation_once(tmp_path,
     """Two openers of one organisation are one."""
     roster = made.roster_with(cedar="birch hospital")
     site = agent(tmp_path, shown, "delta")
-    site._roster = roster
+    site._versions = versions(roster)
     of = made.Round(made.plan(openers=("birch", "cedar"), roster=roster.digest()), made.TRAINERS)
     place(shown, of, POISON, "birch", "cedar")
 

@@ -28,6 +28,7 @@ from veilsum.bench.timeline import Timeline
 from veilsum.bench.untrained import Untrained, mean_digest
 from veilsum.cli import app
 from veilsum.federation.founding import Places
+from veilsum.progress import Meter
 
 from .sample_reports import ROUND
 
@@ -166,7 +167,7 @@ def test_a_site_that_declines_ends_the_measurement(
 
     monkeypatch.setattr(settings, "_site", strict)
 
-    with pytest.raises(ConfigError, match=r"site-002: policy.smallest_cohort = 9.* look into"):
+    with pytest.raises(ConfigError, match=r"site-002: .*policy.smallest_cohort = 9.* look into"):
         measured.run(participants=2, parameters=100, value_bits=12, auditor=False)
 
     (kept,) = folder.iterdir()
@@ -214,7 +215,7 @@ def test_a_round_is_exact_only_if_every_site_holds_the_mean(
         held = dict(zip(setting.sites, (digests[each] for each in models), strict=True))
         return Timeline(1.0, ROUND.stages, dict.fromkeys(held, 1), held)
 
-    monkeypatch.setattr(measured, "_run", lambda places, setting: Peaks())
+    monkeypatch.setattr(measured, "_run", lambda places, setting, watcher: Peaks())
     monkeypatch.setattr(measured, "_timeline", found)
 
     report = measured.run(participants=2, parameters=100, value_bits=12)
@@ -265,7 +266,12 @@ def test_the_command_says_whether_the_round_was_exact(
     """By its exit status, in its JSON and on the screen."""
     found = msgspec.structs.replace(ROUND, exact=exact)
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr(measured, "run", lambda **given: asked.append(given) or found)
+
+    def run(*, watcher: Meter, **given: object) -> RoundReport:
+        asked.append(given)
+        return found
+
+    monkeypatch.setattr(measured, "run", run)
 
     shown = CliRunner().invoke(app, ["bench", "round", "--no-auditor", "--participants", "3"])
     printed = CliRunner().invoke(app, ["bench", "round", "--json"])

@@ -8,6 +8,7 @@ from coordinator.ports import (
     ChunkRow,
     PendingEffect,
     Refusal,
+    StoredInvitation,
     StoredRound,
     Upload,
     check_object_name,
@@ -79,6 +80,9 @@ class MemoryStore:
         self._checkpoints = {}
         self._sum_chunks = {}
         self._refusals = []
+        self._invitations = {}
+        self._certificates = {}
+        self._revocations = []
         self._lock = threading.RLock()
 
     def load_round(self, number):
@@ -201,6 +205,49 @@ class MemoryStore:
     def refusals(self, number):
         with self._lock:
             return [each for each in self._refusals if each.round == number]
+
+    def invitation(self, token):
+        return self._invitations.get(token)
+
+    def invitations(self):
+        with self._lock:
+            return sorted(self._invitations.values(), key=lambda e: (e.participant, e.token))
+
+    def save_invitation(self, token, expected_revision, participant, body, issued=None):
+        with self._lock:
+            held = self._invitations.get(token)
+            if (held.revision if held else None) != expected_revision:
+                raise StoreUnavailable(f"the invitation is not at revision {expected_revision}")
+            revision = (expected_revision or 0) + 1
+            self._invitations[token] = StoredInvitation(token, participant, body, revision)
+            if issued is not None:
+                self.record_certificate(issued)
+            return revision
+
+    def record_certificate(self, issued):
+        with self._lock:
+            self._certificates.setdefault(issued.serial, issued)
+
+    def certificates(self, participant=""):
+        with self._lock:
+            found = [e for e in self._certificates.values() if participant in ("", e.participant)]
+        return sorted(found, key=lambda each: (each.issued_at, each.serial))
+
+    def forget_certificates(self, ended_before):
+        with self._lock:
+            for each in self.certificates():
+                newest = self.certificates(each.participant)[-1]
+                if each.ends_at < ended_before and newest.issued_at > each.issued_at:
+                    del self._certificates[each.serial]
+
+    def put_revocation(self, revocation):
+        with self._lock:
+            if revocation not in self._revocations:
+                self._revocations.append(revocation)
+
+    def revocations(self):
+        with self._lock:
+            return list(self._revocations)
 
     def close(self):
         pass

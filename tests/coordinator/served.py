@@ -22,9 +22,12 @@ async def served(
     certified: Federation,
     settings: Settings | None = None,
     gate: Gate | None = None,
+    office: object | None = None,
 ) -> AsyncIterator[str]:
     """Serve `service` with all interceptors of the process, and yield the address."""
     built = Built(settings or fakes.make_settings(), service, None, -1)
+    if office is not None:
+        built.__dict__["office"] = office  # in the place of the one that would be made of parts
     server = _server(built, HealthServicer(), gate)
     credentials = server_credentials(
         certified.server.certificate_pem,

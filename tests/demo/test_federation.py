@@ -12,7 +12,7 @@ from participant.auditing import config as auditor_config
 from participant.joining.init import init
 from participant.seat import config as seat_config
 from privacy import canonical
-from privacy.plan import NORM_BOUND_RELEASE, SCORE_RELEASES
+from privacy.plan import NORM_BOUND_RELEASE, SCORE_RELEASES, SHARES
 from privacy.roster import Role, Roster
 from veilsum.demo.federation import (
     AUDITOR,
@@ -129,7 +129,9 @@ def test_seats_are_three_organisations_that_do_nothing_else(places: Places) -> N
     seats = [roster.member(name) for name in SEATS]
     others = [member for member in roster.members if member not in seats]
 
-    policy.check_seats(tuple(SEATS), roster)
+    accepts = seat_config.AggregatorPolicy(roster.digest(), (SHARES,), 3)
+
+    policy.check_seats(tuple(SEATS), roster, accepts)
 
     assert {seat.roles for seat in seats} == {(Role.AGGREGATOR,)}
     assert len({seat.organisation for seat in seats} | {m.organisation for m in others}) == 8

@@ -22,7 +22,7 @@ def site(tmp_path, monkeypatch):
     ]
     path = tmp_path / "cohort.csv"
     path.write_text("\n".join([header, *rows]))
-    monkeypatch.setenv("VEILSUM_CSV", str(path))
+    monkeypatch.setenv("COHORT_CSV", str(path))
     monkeypatch.syspath_prepend(str(EXAMPLES))
     return load_site("csv_site:CsvSite")
 

@@ -25,7 +25,7 @@ LAW = ("test_store_law", "test_postgres", "test_migrations")
 def _debians(monkeypatch):
     if not (BINARIES / "postgres").exists():
         missing("PostgreSQL 15 is missing: an administrator installs the package postgresql-15")
-    monkeypatch.setenv("VEILSUM_POSTGRES", str(BINARIES))
+    monkeypatch.setenv("TESTS_POSTGRES", str(BINARIES))
 
 
 def test_the_law_of_stores_and_every_migration_hold_on_postgresql_15():

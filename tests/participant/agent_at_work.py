@@ -25,6 +25,7 @@ from privacy.failpoints import Failpoints
 from privacy.plan import Plan
 from privacy.records import digest_of, release_of
 from tests.participant import signed_round as made
+from tests.participant.roster_versions import versions
 
 
 class Showing:
@@ -158,7 +159,7 @@ def agent(
     at_work = Agent(config, made.keys(name), made.os.urandom, Failpoints())
     at_work._coordinator = coordinator  # type: ignore[assignment]
     at_work._worker = Hands(at_work._models.folder)  # type: ignore[assignment]
-    at_work._roster = made.roster()
+    at_work._versions = versions(made.roster())
     at_work._shapes, at_work._first = made.SHAPES, made.plan().terms.model
     at_work._models.keep(made.SHAPES, made.FIRST)
     at_work._standing = Standing(name)

@@ -14,6 +14,7 @@ import numpy as np
 
 from participant.auditing.dispute import Settling
 from participant.auditing.report import DisputeReports
+from participant.seat.config import AggregatorPolicy
 from participant.seat.holding import Held, Holding
 from participant.seat.memory import SeatMemory
 from participant.seat.parts import Parts
@@ -22,7 +23,7 @@ from participant.sending.share import update_context
 from participant.wire.letters import Mailbox
 from participant.wire.patience import Patience
 from privacy.documents import Signed
-from privacy.plan import DeadlinePolicy, Plan
+from privacy.plan import SHARES, DeadlinePolicy, Plan
 from privacy.records import Cohort, DisputeReport, digest_of
 from privacy.schemes.shares.evidence import ChunkRoots
 from privacy.schemes.shares.layout import Words, block_root, shared_by
@@ -99,7 +100,9 @@ def showing(folder: Path, of: shared.Round, seat: int, box: Mailbox) -> Showing:
     """A seat whose process has just started."""
     name = of.plan.terms.seats[seat]
     remembers, patience = memory(folder / name, of, seat), Patience(os.urandom)
-    return Showing(name, made.keys(name), shared.roster(), remembers, Calls(of), box, patience)
+    accepts = AggregatorPolicy(shared.roster().digest(), (SHARES,), 3)
+    calls = Calls(of)
+    return Showing(name, made.keys(name), shared.roster(), remembers, calls, box, patience, accepts)
 
 
 def taking(folder: Path, of: shared.Round, seat: int) -> Take:

@@ -8,8 +8,9 @@ import msgspec
 import numpy as np
 
 from coordinator import config
+from participant.config import CoordinatorAddress
 from participant.sending.outbox import Outbox
-from participant.wire.channel import open_channel
+from participant.wire.connections import Connections
 from participant.wire.coordinator import Coordinator
 from participant.wire.send import Sender
 from privacy.errors import PeerUnreachable
@@ -21,6 +22,7 @@ from privacy.schemes.ckks_parameters import MODULUS_4096
 from privacy.signing import public_bytes
 from tests import fakes
 from tests.coordinator.served import served
+from tests.loopback import Federation as Certified
 from tests.loopback import make_federation
 from tests.toxic import Toxic, toxic
 from veilsum.files import write_durably
@@ -38,6 +40,8 @@ class BadLine:
     coordinator: Coordinator
     outbox: Outbox
     header: object
+    certified: Certified
+    connections: Connections
     tries: int = 0
 
     @property
@@ -113,9 +117,15 @@ async def bad_line(folder, chunks: int, ciphertexts: int = 1) -> AsyncIterator[B
     async with served(federation.service, certified, federation.settings) as address:
         host, port = address.split(":")
         with toxic(host, int(port)) as proxy:
-            channels = [open_channel(proxy.address, site) for _ in range(2)]
-            coordinator = Coordinator(channels[0], explain, channels[1])
+            given = folder / "certificate.pem"
+            given.write_bytes(site.certificate_pem)
+            where = CoordinatorAddress(proxy.address, folder / "authority.pem", given)
+            connections = Connections(where, site)
+            channels = [connections.channel() for _ in range(2)]
+            coordinator = Coordinator(channels[0], explain, channels[1], connections.turns)
             try:
-                yield BadLine(federation, proxy, coordinator, outbox, header)
+                yield BadLine(
+                    federation, proxy, coordinator, outbox, header, certified, connections
+                )
             finally:
                 await coordinator.close()

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -928,8 +929,7 @@ async def test_a_worker_that_dies_while_it_describes_is_started_again(amber, mon
     async def watch():
         await asyncio.Event().wait()
 
-    nowhere = SimpleNamespace(close=nothing)
-    monkeypatch.setattr("participant.agent.connect", lambda *_: nowhere)
+    monkeypatch.setattr("participant.agent.connected", lambda *_: nullcontext(SimpleNamespace()))
     monkeypatch.setattr(amber, "_join", nothing)
     monkeypatch.setattr(amber, "_watch", watch)
     amber._worker.describe = describe

@@ -8,10 +8,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from participant import keys as site_keys
-from participant.keys import certificate_request, load_keys, make_keys
+from participant.keys import (
+    Renewed,
+    certificate_request,
+    keep_renewed,
+    load_keys,
+    load_renewed,
+    make_keys,
+)
 from privacy.errors import ConfigError, InsecureKeyFile, MalformedMessage
+from privacy.failpoints import pass_by
 from privacy.sealing import open_sealed, seal
 from privacy.signing import Purpose, sign, verify
+from tests.loopback import make_federation, new_keys
 
 FILES = {"tls.key", "signing.key", "sealing.key"}
 
@@ -185,3 +194,45 @@ def test_keys_do_not_print(folder, capfd):
     print(keys, load_keys(folder))
 
     assert capfd.readouterr().out == "SiteKeys() SiteKeys()\n"
+
+
+@pytest.fixture(scope="module")
+def renewed():
+    """A pair as a site renews to; what it was given before is named by a digest."""
+    keys = new_keys()
+    return Renewed("ab" * 32, make_federation().site(keys).certificate_pem, keys.tls_pem)
+
+
+def test_what_was_renewed_is_the_same_after_it_is_loaded_and_for_its_owner_only(folder, renewed):
+    make_keys(folder, os.urandom)
+    before = load_keys(folder).renewed
+
+    keep_renewed(folder, renewed, pass_by)
+
+    assert (before, load_keys(folder).renewed) == (None, renewed)
+    assert (folder / "renewed.pem").stat().st_mode & 0o777 == 0o600
+    assert renewed.key_pem.decode() not in repr(renewed)
+
+
+def test_a_renewed_key_that_others_can_read_is_refused_with_the_command_to_run(folder, renewed):
+    make_keys(folder, os.urandom)
+    keep_renewed(folder, renewed, pass_by)
+    (folder / "renewed.pem").chmod(0o644)
+
+    with pytest.raises(InsecureKeyFile, match=r"run: chmod 600 .*renewed\.pem"):
+        load_keys(folder)
+
+
+def test_a_renewed_pair_that_is_damaged_or_mixed_is_refused_with_the_way_out(folder, renewed):
+    """Nothing here writes one; a restored backup may."""
+    make_keys(folder, os.urandom)
+    path = folder / "renewed.pem"
+
+    for body in (b"", b"damaged", renewed.key_pem, renewed.certificate_pem):
+        path.write_bytes(body)
+        path.chmod(0o600)
+        with pytest.raises(ConfigError, match=r"renewed\.pem is no certificate.*delete it"):
+            load_renewed(folder)
+    keep_renewed(folder, Renewed("", renewed.certificate_pem, new_keys().tls_pem), pass_by)
+    with pytest.raises(ConfigError, match="for another key; delete it"):
+        load_renewed(folder)

@@ -37,6 +37,18 @@ def test_long_work_says_how_far_it_is_and_what_is_left():
     assert said == [Progress(5, 40, 1.0, 35.0), Progress(10, 40, 1.0, 30.0)]
 
 
+def test_what_was_spoken_of_says_that_it_is_over():
+    """A bar that was begun is ended."""
+    clock, said = Clock(), []
+    pace = Pace(7, said.append, clock=clock)
+
+    for _ in range(7):
+        clock.now += 1
+        pace.step(MIB)
+
+    assert said == [Progress(5, 7, 1.0, 2.0), Progress(7, 7, 1.0, 0.0)]
+
+
 def test_what_was_there_before_does_not_count_for_the_rate():
     """A download that goes on at chunk 30 has not brought thirty chunks."""
     clock, said = Clock(), []

@@ -65,7 +65,10 @@ def test_every_error_says_who_acts_and_what_happened(kind: type[VeilsumError]) -
     assert issubclass(kind, VeilsumError)
 
 
-NARROWER = {"AwaitingApproval", "InvariantBroken", "LeaseLost", "ReleaseMismatch", "Standby"}
+NARROWER = {
+    "AwaitingApproval", "CertificateEnded", "CertificateRevoked", "InvariantBroken",
+    "InvitationRefused", "LeaseLost", "ReleaseMismatch", "RosterRefused", "Standby",
+}  # fmt: skip
 """Leaves of whom the family's word would name the wrong one."""
 
 

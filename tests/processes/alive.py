@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-MARK = "VEILSUM_TEST_RUN"
+MARK = "TEST_RUN_OF_VEILSUM"
 
 
 def new_mark() -> str:

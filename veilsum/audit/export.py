@@ -13,6 +13,7 @@ from coordinator.keys import load_signing_key
 from participant.config import SiteConfig
 from participant.keys import load_keys
 from privacy import canonical
+from privacy.configuration import NOTHING, Over
 from privacy.errors import ConfigError
 from privacy.evidence.bundle import EMPTY_ROOT, Document, Entry, Head, Paid, key_hex, seal
 from privacy.identifiers import COORDINATOR, sha256_hex
@@ -37,6 +38,7 @@ def export(
     clock: Clock,
     config: Path | None = None,
     ask: Callable[[SiteConfig], Paid] | None = None,
+    over: Over = NOTHING,
 ) -> bytes:
     """Return the bundle of a site's or a coordinator's state folder.
 
@@ -44,13 +46,14 @@ def export(
         clock: seconds since 1970, for the time in the head.
         config: the settings file, where it is not in the folder under its usual name.
         ask: asks a chain what it has paid to the site.
+        over: what goes over that file.
 
     Raises:
         ConfigError: no settings, no keys or no ledger there.
         RootMismatch: the site's ledger is broken.
         StoreUnavailable: a database cannot be read.
     """
-    found = member_of(state, config)
+    found = member_of(state, config, over)
     if isinstance(found, Settings):
         return _export_run(found, clock)
     return _export_site(found, state, clock, ask)

@@ -7,21 +7,24 @@ from coordinator.config import read as read_coordinator
 from participant.config import SiteConfig, ledger_of
 from participant.config import read as read_site
 from participant.memory import recall_ledger
+from privacy.configuration import NOTHING, Over
 from privacy.errors import ConfigError
 
 _SITE, _COORDINATOR = "site.toml", "coordinator.toml"
 
 
-def site_of(state: Path | None, config: Path | None) -> SiteConfig:
+def site_of(state: Path | None, config: Path | None, over: Over = NOTHING) -> SiteConfig:
     """Return a site's settings.
 
     Raises:
         ConfigError: none is named, or it is not a site's.
     """
-    return read_site(_named(state, config, _SITE))
+    return read_site(_named(state, config, _SITE), over)
 
 
-def member_of(state: Path | None, config: Path | None) -> SiteConfig | Settings:
+def member_of(
+    state: Path | None, config: Path | None, over: Over = NOTHING
+) -> SiteConfig | Settings:
     """Return a site's settings, or a coordinator's.
 
     Raises:
@@ -29,13 +32,13 @@ def member_of(state: Path | None, config: Path | None) -> SiteConfig | Settings:
     """
     path = _named(state, config, _SITE, _COORDINATOR)
     if path.name == _COORDINATOR:
-        return read_coordinator(path)
+        return read_coordinator(path, over)
     try:
-        return read_site(path)
+        return read_site(path, over)
     except ConfigError as error:
         if path.name == _SITE:
             raise
-        return _coordinator(path, error)
+        return _coordinator(path, over, error)
 
 
 def require_ledger(site: SiteConfig) -> None:
@@ -56,9 +59,9 @@ def require_ledger(site: SiteConfig) -> None:
     raise ConfigError(f"{path}: there is no privacy ledger; this site has not run yet")
 
 
-def _coordinator(path: Path, instead: ConfigError) -> Settings:
+def _coordinator(path: Path, over: Over, instead: ConfigError) -> Settings:
     try:
-        return read_coordinator(path)
+        return read_coordinator(path, over)
     except ConfigError as error:
         raise ConfigError(f"neither a site's nor a coordinator's: {instead}; {error}") from None
 

@@ -11,6 +11,7 @@ from participant.keys import load_keys
 from participant.ledger.reading import LedgerReading, ViewStatus
 from participant.memory import recall_ledger
 from privacy.budget import SpendLimits
+from privacy.configuration import NOTHING, Over
 from privacy.evidence.verify import Mirror, verify
 from privacy.ledger import Checkpoint, LedgerState, Reservation, Row, RowType
 from privacy.signing import public_bytes
@@ -70,7 +71,9 @@ class Standing(msgspec.Struct, frozen=True):
     unrecorded: dict[str, str] = {}
 
 
-def standing_of(state: Path | None, config: Path | None, clock: Callable[[], float]) -> Standing:
+def standing_of(
+    state: Path | None, config: Path | None, clock: Callable[[], float], over: Over = NOTHING
+) -> Standing:
     """Return where budgets stand; whoever's folder it is may run meanwhile.
 
     Raises:
@@ -79,9 +82,9 @@ def standing_of(state: Path | None, config: Path | None, clock: Callable[[], flo
         RootMismatch: the ledger is broken.
         StoreUnavailable: another process holds it for long.
     """
-    member = member_of(state, config)
+    member = member_of(state, config, over)
     if isinstance(member, Settings):
-        return _mirrored(member, state or member.signing_key.parent, config, clock)
+        return _mirrored(member, state or member.signing_key.parent, config, clock, over)
     with_ledger = open_reading(member)
     try:
         return _of_ledger(member, with_ledger)
@@ -208,9 +211,13 @@ def _unrecorded(site: SiteConfig, state: LedgerState) -> Iterator[tuple[str, str
 
 
 def _mirrored(
-    settings: Settings, state: Path, config: Path | None, clock: Callable[[], float]
+    settings: Settings,
+    state: Path,
+    config: Path | None,
+    clock: Callable[[], float],
+    over: Over,
 ) -> Standing:
-    verdict = verify(export(state, clock, config))
+    verdict = verify(export(state, clock, config, over=over))
     return Standing(
         federation=settings.federation,
         participant=verdict.participant,

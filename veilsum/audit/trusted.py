@@ -3,15 +3,16 @@
 from pathlib import Path
 
 from participant.config import read
+from privacy.configuration import NOTHING, Over
 
 
-def keys_text(config: Path) -> str:
+def keys_text(config: Path, over: Over = NOTHING) -> str:
     """Return what to compare out of band, as `keys.toml`: the roster, and the site's officers.
 
     Raises:
         ConfigError: the site's file is not what it must be.
     """
-    found = read(config)
+    found = read(config, over)
     lines = [
         "# Compare the fingerprint with other members, and each officer's key with that officer,",
         "# by telephone. Nothing else in a bundle has to be believed.",

@@ -17,6 +17,7 @@ from privacy.schemes.ckks_parameters import (
 )
 from privacy.schemes.ckks_sum import CkksCombiner
 from privacy.schemes.masks import MASK_SECRET_BYTES, Mask
+from veilsum.progress import SILENT, Meter
 
 from . import reference
 from .measure import measure
@@ -58,6 +59,10 @@ def arithmetic_of(parameters: CkksParameters) -> Arithmetic:
     )
 
 
+STEPS = 10
+"""Processes that a measurement runs, one after another: four of ours, six of the reference."""
+
+
 def workload_for(parameters: CkksParameters, dimension: int) -> Workload:
     """Return a full cohort's vectors of `dimension` values."""
     cohort = parameters.cohort_max
@@ -95,32 +100,37 @@ def _revealer(
     return CkksRevealer(parameters, dimension, secret, masks)
 
 
-def measure_ours(parameters: CkksParameters, workload: Workload) -> Costs:
+def measure_ours(parameters: CkksParameters, workload: Workload, watcher: Meter = SILENT) -> Costs:
     """Measure Veilsum's path."""
     key, peak = in_own_process(make_cohort_key, parameters)
-    return measure(workload, roles_under(parameters, workload.geometry.dimension, key), peak)
+    watcher.step()
+    roles = roles_under(parameters, workload.geometry.dimension, key)
+    return measure(workload, roles, peak, watcher)
 
 
-def measure_reference(workload: Workload) -> Reference:
+def measure_reference(workload: Workload, watcher: Meter = SILENT) -> Reference:
     """Measure the reference on the same vectors, at most 1e6 parameters and two participants."""
     smaller = _smaller(workload)
     keys, peak = in_own_process(reference.make_keys)
+    watcher.step()
     roles = Roles(
         partial(reference.ReferenceProtector, keys.public),
         partial(reference.ReferenceCombiner, keys.public),
         partial(reference.ReferenceRevealer, keys.secret),
     )
-    costs = measure(smaller, roles, peak)
+    costs = measure(smaller, roles, peak, watcher)
     return Reference(
-        **msgspec.structs.asdict(costs), name=reference.NAME, symmetric=_symmetric(smaller)
+        **msgspec.structs.asdict(costs), name=reference.NAME, symmetric=_symmetric(smaller, watcher)
     )
 
 
-def _symmetric(workload: Workload) -> Symmetric:
+def _symmetric(workload: Workload, watcher: Meter) -> Symmetric:
     keys, _ = in_own_process(partial(reference.make_keys, symmetric=True))
+    watcher.step()
     make = partial(reference.ReferenceProtector, keys.secret)
     with tempfile.TemporaryDirectory(prefix="veilsum-bench-") as folder:
         protected, _ = in_own_process(protect, make, workload, Path(folder))
+        watcher.step()
     return Symmetric(protected.bytes_per_parameter, protected.us_per_parameter)
 
 

@@ -3,19 +3,26 @@
 import tempfile
 from pathlib import Path
 
+from veilsum.progress import SILENT, Meter
+
 from .own_process import in_own_process
 from .report import Costs, PeakMemory
 from .stages import Roles, fold, is_exact, open_sum, protect
 from .workload import Workload
 
 
-def measure(workload: Workload, roles: Roles, key_maker_peak_mib: float) -> Costs:
+def measure(
+    workload: Workload, roles: Roles, key_maker_peak_mib: float, watcher: Meter = SILENT
+) -> Costs:
     """Protect, fold, open and compare; what lies on disk meanwhile is removed."""
     with tempfile.TemporaryDirectory(prefix="veilsum-bench-") as name:
         folder = Path(name)
         protected, site = in_own_process(protect, roles.protector, workload, folder)
+        watcher.step()
         folded, coordinator = in_own_process(fold, roles.combiner, workload, folder)
+        watcher.step()
         open_us, opener = in_own_process(open_sum, roles.revealer, workload, folder)
+        watcher.step()
         return Costs(
             parameters=workload.geometry.dimension,
             participants=workload.participants,

@@ -13,6 +13,7 @@ from veilsum.federation.children import Children, children
 from veilsum.federation.founding import Places
 from veilsum.federation.observe import events
 from veilsum.process import stopped_by_sigterm
+from veilsum.progress import SILENT, Meter
 
 from .machine import this_machine
 from .memory import Kinds, Peaks
@@ -32,6 +33,7 @@ from .untrained import mean_digest
 LONGEST_SECONDS = 6 * 3600.0
 _START_SECONDS = 60.0
 _LOOK_SECONDS = 0.25
+_MILESTONES = ("contribution_sent", "model_adopted")
 _COORDINATOR: Kinds = ("coordinator", "fold")
 _AUDITOR: Kinds = ("auditor",)
 _SEAT: Kinds = ("seat",)
@@ -45,11 +47,15 @@ def run(
     value_bits: int,
     auditor: bool = True,
     scheme: str = "ckks",
+    watcher: Meter = SILENT,
 ) -> RoundReport:
     """Run one round of untrained updates, each member in processes of its own.
 
     What it writes lies in a temporary folder, and stays there only if a process fails: SIGTERM
     ends every process and leaves nothing.
+
+    Args:
+        watcher: is told of each contribution that was sent, and each model that was adopted.
 
     Raises:
         ConfigError: no such scheme, the sizes do not go together, or a process failed; its
@@ -62,7 +68,7 @@ def run(
     )
     with stopped_by_sigterm(), _folder() as folder:
         places = Places(folder)
-        peaks = _run(places, setting)
+        peaks = _run(places, setting, watcher)
         found = _timeline(places, setting)
     wanted = mean_digest(list(setting.updates.values()))
     return RoundReport(
@@ -95,7 +101,7 @@ def _folder() -> Iterator[Path]:
             shutil.rmtree(folder)
 
 
-def _run(places: Places, setting: Setting) -> Peaks:
+def _run(places: Places, setting: Setting, watcher: Meter) -> Peaks:
     """Run the round until every site has ended; return the memory that was seen meanwhile."""
     roster = found_setting(places, setting)
     with children(places.logs) as family:
@@ -110,7 +116,8 @@ def _run(places: Places, setting: Setting) -> Peaks:
         for name, path in configure_seats(places, setting, roster, address).items():
             family.start(name, ["veilsum", "aggregator", "serve", "--config", str(path)])
             kinds[name] = _SEAT
-        watch = _Watch(family, kinds)
+        watcher.total(len(setting.sites) * len(_MILESTONES))
+        watch = _Watch(family, kinds, watcher)
         family.wait_for("the round", watch.is_over, LONGEST_SECONDS)
         family.check()
     return watch.peaks
@@ -129,9 +136,10 @@ def _start_coordinator(places: Places, family: Children) -> str:
 class _Watch:
     """Looks at the processes' memory, and for errors, while it waits for the sites to end."""
 
-    def __init__(self, family: Children, kinds: Mapping[str, Kinds]) -> None:
+    def __init__(self, family: Children, kinds: Mapping[str, Kinds], watcher: Meter) -> None:
         self.peaks = Peaks()
         self._family, self._kinds, self._next = family, kinds, 0.0
+        self._watcher, self._passed = watcher, set[tuple[str, object]]()
 
     def is_over(self) -> bool:
         """Return whether every site has ended.
@@ -144,12 +152,16 @@ class _Watch:
             self._next = now + _LOOK_SECONDS
             self.peaks.look({self._family.running[n].pid: k for n, k in self._kinds.items()})
             for name in self._kinds:
-                self._refuse_errors(name)
+                self._look_at_log(name)
         return all(self._family.has_ended(name) for name in self._kinds if name != "coordinator")
 
-    def _refuse_errors(self, name: str) -> None:
+    def _look_at_log(self, name: str) -> None:
         log = self._family.logs / f"{name}.log"
         for event in events(log):
+            milestone = (name, event.get("event"))
+            if milestone[1] in _MILESTONES and milestone not in self._passed:
+                self._passed.add(milestone)
+                self._watcher.step()
             if event.get("level") == "error":
                 raise ConfigError(f"{name}: {event.get('reason', event)}; look into {log}")
 

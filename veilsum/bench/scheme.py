@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from privacy.errors import ConfigError
+from veilsum.progress import SILENT, Meter
 
 from . import screen, shares_screen
 from .machine import this_machine
@@ -17,7 +18,12 @@ SCHEMES: Final = ("ckks", "shares")
 
 
 def run(
-    *, scheme: str, parameters: int, participants: int, value_bits: int
+    *,
+    scheme: str,
+    parameters: int,
+    participants: int,
+    value_bits: int,
+    watcher: Meter = SILENT,
 ) -> Report | SharesReport:
     """Measure the scheme and the reference on the same vectors.
 
@@ -26,6 +32,7 @@ def run(
         parameters: length of each vector.
         participants: contributions in the sum.
         value_bits: bits of a signed grid integer.
+        watcher: is told of each process that has measured.
 
     Raises:
         ConfigError: no such scheme.
@@ -35,9 +42,9 @@ def run(
     if scheme not in SCHEMES:
         raise ConfigError(f"scheme {scheme!r} cannot be measured; one of: {', '.join(SCHEMES)}")
     if scheme == "shares":
-        return _run_shares(parameters, participants, value_bits)
+        return _run_shares(parameters, participants, value_bits, watcher)
     require("ckks", "tenseal")
-    return _run_ckks(parameters, participants, value_bits)
+    return _run_ckks(parameters, participants, value_bits, watcher)
 
 
 def show(report: Report | SharesReport) -> None:
@@ -48,15 +55,18 @@ def show(report: Report | SharesReport) -> None:
         screen.show(report)
 
 
-def _run_shares(dimension: int, participants: int, value_bits: int) -> SharesReport:
+def _run_shares(dimension: int, participants: int, value_bits: int, watcher: Meter) -> SharesReport:
     from .shares import run as run_shares  # noqa: PLC0415 - loads what CKKS does not need
 
     require("shares", "crypten", "torch")
-    return run_shares(parameters=dimension, participants=participants, value_bits=value_bits)
+    return run_shares(
+        parameters=dimension, participants=participants, value_bits=value_bits, watcher=watcher
+    )
 
 
-def _run_ckks(dimension: int, participants: int, value_bits: int) -> Report:
+def _run_ckks(dimension: int, participants: int, value_bits: int, watcher: Meter) -> Report:
     from .ckks import (  # noqa: PLC0415 - loads TenSEAL
+        STEPS,
         arithmetic_of,
         measure_ours,
         measure_reference,
@@ -67,7 +77,9 @@ def _run_ckks(dimension: int, participants: int, value_bits: int) -> Report:
     started, machine = time.monotonic(), this_machine()
     fitting = parameters_for(participants, value_bits)
     workload = workload_for(fitting, dimension)
-    ours, theirs = measure_ours(fitting, workload), measure_reference(workload)
+    watcher.total(STEPS)
+    ours = measure_ours(fitting, workload, watcher)
+    theirs = measure_reference(workload, watcher)
     return Report(
         **msgspec.structs.asdict(ours),
         scheme="ckks",

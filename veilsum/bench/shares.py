@@ -16,6 +16,7 @@ from privacy.schemes.shares.layout import (
     fitting,
 )
 from privacy.schemes.shares.replicated import open_product
+from veilsum.progress import SILENT, Meter
 
 from . import crypten_reference
 from .machine import this_machine
@@ -51,7 +52,9 @@ class Measured:
         return self.seats[_MEASURED_SEAT]
 
 
-def run(*, parameters: int, participants: int, value_bits: int) -> SharesReport:
+def run(
+    *, parameters: int, participants: int, value_bits: int, watcher: Meter = SILENT
+) -> SharesReport:
     """Measure shares and CrypTen on the same vectors.
 
     Raises:
@@ -62,8 +65,10 @@ def run(*, parameters: int, participants: int, value_bits: int) -> SharesReport:
     scored = fitting(value_bits=value_bits, cohort_max=participants, scored=True)
     packed = fitting(value_bits=value_bits, cohort_max=participants, scored=False)
     workload = workload_for(scored, parameters)
+    watcher.total(1 + 2 * (2 + SEATS))
     theirs, _ = in_own_process(crypten_reference.measure, workload)
-    ours = measure(scored, workload)
+    watcher.step()
+    ours = measure(scored, workload, watcher)
     costs = _costs(ours, workload)
     return SharesReport(
         **msgspec.structs.asdict(costs),
@@ -78,7 +83,7 @@ def run(*, parameters: int, participants: int, value_bits: int) -> SharesReport:
         accept_gb_per_second=_HELD_KB / ours.seat.accept_us,
         seals_bytes=ours.site.seals_bytes,
         questions=_questions(ours, workload),
-        packed=_packed(packed, parameters),
+        packed=_packed(packed, parameters, watcher),
         reference=theirs,
         ratio=ratio(costs, theirs),
         machine=machine,
@@ -97,17 +102,19 @@ def workload_for(parameters: SharesParameters, dimension: int) -> Workload:
     )
 
 
-def measure(parameters: SharesParameters, workload: Workload) -> Measured:
+def measure(parameters: SharesParameters, workload: Workload, watcher: Meter = SILENT) -> Measured:
     """Split, fold at three seats, open and compare; what lies on disk meanwhile is removed."""
     parties = Parties.generate()
     with tempfile.TemporaryDirectory(prefix="veilsum-bench-") as name:
         folder = Path(name)
         site, site_peak = in_own_process(protect, parameters, parties, workload, folder)
-        at_seats = [
-            in_own_process(fold, seat, parameters, parties, workload, folder)
-            for seat in range(SEATS)
-        ]
+        watcher.step()
+        at_seats = []
+        for seat in range(SEATS):
+            at_seats.append(in_own_process(fold, seat, parameters, parties, workload, folder))
+            watcher.step()
         (open_us, exact, down), opener_peak = in_own_process(open_sum, parameters, workload, folder)
+        watcher.step()
     peaks = PeakMemory(0.0, site_peak, max(peak for _, peak in at_seats), opener_peak)
     return Measured(site, [times for times, _ in at_seats], open_us, exact, down, peaks)
 
@@ -145,8 +152,8 @@ def _questions(ours: Measured, workload: Workload) -> Questions:
     )
 
 
-def _packed(parameters: SharesParameters, dimension: int) -> Packed:
-    path = measure(parameters, workload_for(parameters, dimension))
+def _packed(parameters: SharesParameters, dimension: int, watcher: Meter) -> Packed:
+    path = measure(parameters, workload_for(parameters, dimension), watcher)
     return Packed(
         values_per_word=parameters.values_per_word,
         bytes_per_parameter_up=path.site.bytes_up,

@@ -5,11 +5,19 @@ import typer
 from .audit import audit_app
 from .bench import bench_app
 from .budget import budget_app
-from .demo import demo
+from .config import config_app
+from .demo import VERDICTS, demo
+from .doctor import VERDICTS as FINDINGS
+from .doctor import doctor
+from .explain import explain
 from .members import aggregator_app, auditor_app, coordinator_app, participant_app
+from .surface import Answer, Root, command
 
 app = typer.Typer(
     name="veilsum",
+    cls=Root,
+    # Help is read a hundred times a day, and Rich takes longer to load than all of the rest.
+    rich_markup_mode=None,
     help="Privacy-preserving secure aggregation for hospitals and banks.",
     no_args_is_help=True,
     add_completion=False,
@@ -17,15 +25,18 @@ app = typer.Typer(
 )
 
 
-@app.command()
-def version() -> None:
+@command(app, "version")
+def version() -> Answer:
     """Print the version."""
     from veilsum.release import RELEASE  # noqa: PLC0415
 
-    typer.echo(RELEASE)
+    return Answer({"version": RELEASE}, RELEASE)
 
 
-app.command()(demo)
+command(app, "demo", verdicts=VERDICTS)(demo)
+command(app, "doctor", verdicts=FINDINGS)(doctor)
+command(app, "explain")(explain)
+app.add_typer(config_app, name="config")
 app.add_typer(coordinator_app, name="coordinator")
 app.add_typer(participant_app, name="participant")
 app.add_typer(auditor_app, name="auditor")

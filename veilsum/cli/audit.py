@@ -1,19 +1,44 @@
 """`veilsum audit`: evidence of what was added up, and of what it cost in privacy."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from veilsum.process import exit_status, stopped_by_sigterm
+from veilsum.process import stopped_by_sigterm
 
 from .config_file import ConfigFile
-from .verdicts import Verdicts
+from .surface import Answer, Sets, command, over
+
+if TYPE_CHECKING:
+    from veilsum.audit.canaries.result import PrivacyAudit
 
 audit_app = typer.Typer(no_args_is_help=True, help="Make, check and read evidence.")
 
+_INCOMPLETE = 3
 
-@audit_app.command("export")
+_VERDICTS = {
+    0: "Nothing is wrong.",
+    1: "What was done is not what your policy allows.",
+    2: "Tampered: somebody has changed what is in the bundle.",
+    _INCOMPLETE: "Incomplete, or it cannot be read: what is not verified is not right.",
+    4: "Two accountants do not agree.",
+}
+
+_ADDED = {
+    0: "The sum is that of the contributions.",
+    3: "`false_sum`: it is another one.",
+    5: "Nobody can say: the contributions are gone, and there is no report.",
+}
+
+_AUDITED = {
+    0: "Nothing contradicts the claims.",
+    1: "Something does.",
+    3: "The audit is too weak to know.",
+}
+
+
+@command(audit_app, "export")
 def audit_export(
     *,
     state: Annotated[Path, typer.Option(help="A site's or a coordinator's state folder.")],
@@ -24,7 +49,8 @@ def audit_export(
     chain: Annotated[
         str, typer.Option(help="Ask this chain's JSON-RPC URL what it has paid to the site.")
     ] = "",
-) -> None:
+    sets: Sets = None,
+) -> Answer:
     """Put what a state folder holds of evidence into one signed file; it may be in use."""
     import time  # noqa: PLC0415
 
@@ -33,17 +59,16 @@ def audit_export(
     from veilsum.process import start_log  # noqa: PLC0415
 
     start_log()
-    with exit_status():
-        ask = None
-        if chain:
-            from veilsum.audit.paid import paid_to  # noqa: PLC0415
+    ask = None
+    if chain:
+        from veilsum.audit.paid import paid_to  # noqa: PLC0415
 
-            ask = lambda site: paid_to(site, chain)  # noqa: E731
-        write_durably(out, export(state, time.time, config, ask))
-    typer.echo(out)
+        ask = lambda site: paid_to(site, chain)  # noqa: E731
+    write_durably(out, export(state, time.time, config, ask, over(sets)))
+    return Answer({"file": str(out)}, str(out))
 
 
-@audit_app.command("verify", cls=Verdicts)
+@command(audit_app, "verify", verdicts=_VERDICTS, without_verdict=_INCOMPLETE)
 def audit_verify(
     *,
     bundle: Annotated[Path, typer.Argument(help="The bundle to check.")],
@@ -58,44 +83,35 @@ def audit_verify(
     chain: Annotated[
         str, typer.Option(help="A chain's JSON-RPC URL, or a file with what it said.")
     ] = "",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the verdict as one JSON object.")
-    ] = False,
-) -> None:
+) -> Answer:
     """Check a bundle offline: 0 ok, 1 policy, 2 tampered, 3 incomplete, 4 accounting mismatch.
 
     A mistake in the command line ends with 64.
     """
-    from privacy.errors import VeilsumError  # noqa: PLC0415
-    from privacy.evidence.finding import Outcome  # noqa: PLC0415
+    import msgspec  # noqa: PLC0415
+
     from veilsum.audit.verdict import json_of, verify_files, words_of  # noqa: PLC0415
 
-    try:
-        verdict = verify_files(bundle, policy, keys, others or (), chain)
-    except VeilsumError as error:
-        # What cannot be read is not verified; 2 would say that somebody has changed it.
-        typer.echo(f"veilsum: {error}\n  who must act: {error.who_acts}", err=True)
-        raise SystemExit(int(Outcome.INCOMPLETE)) from None
-    typer.echo(json_of(verdict).decode() if as_json else words_of(verdict))
-    raise SystemExit(int(verdict.outcome))
+    verdict = verify_files(bundle, policy, keys, others or (), chain)
+    return Answer(msgspec.Raw(json_of(verdict)), words_of(verdict), int(verdict.outcome))
 
 
-@audit_app.command("keys")
+@command(audit_app, "keys")
 def audit_keys(
     *,
     config: ConfigFile,
+    sets: Sets = None,
     out: Annotated[Path, typer.Option(help="The keys.toml to write.")],
-) -> None:
+) -> Answer:
     """Write keys.toml from a site's file: what an officer compares out of band, once."""
     from veilsum.audit.trusted import keys_text  # noqa: PLC0415
     from veilsum.files import write_durably  # noqa: PLC0415
 
-    with exit_status():
-        write_durably(out, keys_text(config).encode())
-    typer.echo(out)
+    write_durably(out, keys_text(config, over(sets)).encode())
+    return Answer({"file": str(out)}, str(out))
 
 
-@audit_app.command("report", cls=Verdicts)
+@command(audit_app, "report", verdicts=_VERDICTS, without_verdict=_INCOMPLETE)
 def audit_report(
     *,
     bundles: Annotated[
@@ -115,42 +131,37 @@ def audit_report(
         Path | None, typer.Option(help="keys.toml: what you have compared out of band.")
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder to write the report to.")],
-) -> None:
+    sets: Sets = None,
+) -> Answer:
     """Write the report on a release: a page, a PDF, the numbers, and the registry's form.
 
     Ends as verify does: 0 ok, 1 policy, 2 tampered, 3 incomplete, 4 accounting mismatch.
     """
     import time  # noqa: PLC0415
 
-    from privacy.errors import VeilsumError  # noqa: PLC0415
-    from privacy.evidence.finding import Outcome  # noqa: PLC0415
     from veilsum.bench.required import require  # noqa: PLC0415
 
-    try:
-        require("audit", "dp_accounting", "jinja2", "matplotlib", "typst")
-        from veilsum.audit.report.run import run  # noqa: PLC0415
+    require("audit", "dp_accounting", "jinja2", "matplotlib", "typst")
+    from veilsum.audit.report.run import run  # noqa: PLC0415
 
-        report, files = run(
-            bundles or (),
-            state,
-            config,
-            wanted=release,
-            policy=policy,
-            keys=keys,
-            out=out,
-            clock=time.time,
-        )
-    except VeilsumError as error:
-        # What cannot be read is not verified; 2 would say that somebody has changed it.
-        typer.echo(f"veilsum: {error}\n  who must act: {error.who_acts}", err=True)
-        raise SystemExit(int(Outcome.INCOMPLETE)) from None
-    typer.echo(f"{report.judgement.state}: {report.judgement.sentence}")
-    for path in files:
-        typer.echo(path)
-    raise SystemExit(report.judgement.exit_code)
+    report, files = run(
+        bundles or (),
+        state,
+        config,
+        wanted=release,
+        policy=policy,
+        keys=keys,
+        out=out,
+        clock=time.time,
+        over=over(sets),
+    )
+    judged, paths = report.judgement, [str(path) for path in files]
+    said = {"state": judged.state, "sentence": judged.sentence, "files": paths}
+    words = [f"{judged.state}: {judged.sentence}", *paths]
+    return Answer(said, "\n".join(words), judged.exit_code)
 
 
-@audit_app.command("status")
+@command(audit_app, "status")
 def audit_status(
     *,
     state: Annotated[
@@ -159,33 +170,26 @@ def audit_status(
     config: Annotated[
         Path | None, typer.Option(help="Its settings, where they are not in that folder.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
+    sets: Sets = None,
+) -> Answer:
     """Say what each dataset has spent, in both views, and what is left; it may be in use."""
     import time  # noqa: PLC0415
 
-    import msgspec  # noqa: PLC0415
-
     from veilsum.audit.standing import standing_of, words_of  # noqa: PLC0415
 
-    with exit_status():
-        standing = standing_of(state, config, time.time)
-    typer.echo(msgspec.json.encode(standing).decode() if as_json else words_of(standing))
+    standing = standing_of(state, config, time.time, over(sets))
+    return Answer(standing, words_of(standing))
 
 
-@audit_app.command("sum")
+@command(audit_app, "sum", verdicts=_ADDED)
 def audit_sum(
     *,
     config: ConfigFile,
+    sets: Sets = None,
     number: Annotated[int, typer.Option("--round", help="The round to audit.")],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the signed report as one JSON object.")
-    ] = False,
-) -> None:
+) -> Answer:
     """Add a round's contributions again now; if they are gone, show the report made before."""
     import asyncio  # noqa: PLC0415
-
-    import msgspec  # noqa: PLC0415
 
     from participant.auditing.config import read  # noqa: PLC0415
     from participant.auditing.run import audit_sum as audit  # noqa: PLC0415
@@ -193,14 +197,12 @@ def audit_sum(
     from veilsum.process import start_log, status_of  # noqa: PLC0415
 
     start_log()
-    with exit_status():
-        finding = asyncio.run(audit(read(config), number))
-    typer.echo(msgspec.json.encode(finding).decode() if as_json else text_of(finding))
+    finding = asyncio.run(audit(read(config, over(sets)), number))
     wrong = error_in(finding)
-    raise SystemExit(0 if wrong is None else status_of(wrong))
+    return Answer(finding, text_of(finding), 0 if wrong is None else status_of(wrong))
 
 
-@audit_app.command("privacy")
+@command(audit_app, "privacy", verdicts=_AUDITED)
 def audit_privacy(
     *,
     mechanism: Annotated[str, typer.Option(help="local or distributed; both by default.")] = "",
@@ -215,41 +217,39 @@ def audit_privacy(
     record: Annotated[
         Path | None, typer.Option(help="A site's state folder, to keep the result in its ledger.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object instead of the tables.")
-    ] = False,
-) -> None:
+) -> Answer:
     """Train on canaries, guess which were in the data, and compare with the epsilon claimed.
 
     0: nothing contradicts the claims; 1: something does; 3: the audit is too weak to know.
     """
     import time  # noqa: PLC0415
 
-    import msgspec  # noqa: PLC0415
+    from veilsum.bench.required import require  # noqa: PLC0415
 
-    with exit_status(), stopped_by_sigterm():
-        from veilsum.bench.required import require  # noqa: PLC0415
+    require("training", "opacus")
+    require("ckks", "tenseal")
+    from veilsum.audit.canaries.record import record as keep  # noqa: PLC0415
+    from veilsum.audit.canaries.run import EXIT, chosen, run  # noqa: PLC0415
+    from veilsum.audit.canaries.screen import progress, show  # noqa: PLC0415
+    from veilsum.audit.folder import site_of  # noqa: PLC0415
+    from veilsum.progress import meter  # noqa: PLC0415
 
-        require("training", "opacus")
-        require("ckks", "tenseal")
-        from veilsum.audit.canaries.record import record as keep  # noqa: PLC0415
-        from veilsum.audit.canaries.run import EXIT, chosen, run  # noqa: PLC0415
-        from veilsum.audit.canaries.screen import progress, show  # noqa: PLC0415
-        from veilsum.audit.folder import site_of  # noqa: PLC0415
+    # Before a minute's work: a folder that is none is said at once.
+    site = None if record is None else site_of(record, None)
+    with stopped_by_sigterm(), meter("auditing", "audits") as watcher:
 
-        # Before a minute's work: a folder that is none is said at once.
-        site = None if record is None else site_of(record, None)
+        def ended(audit: "PrivacyAudit") -> None:
+            watcher.say(progress(audit))
+            watcher.step()
+
         result = run(
             *chosen(mechanism, scheme),
             epsilon=epsilon,
             canaries=canaries,
             controls=controls,
-            say=progress,
+            say=ended,
+            count=watcher.total,
         )
         if site is not None:
             keep(site, result, time.time)
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(result)))
-    else:
-        show(result)
-    raise SystemExit(EXIT[result.verdict])
+    return Answer(result, lambda: show(result), EXIT[result.verdict])

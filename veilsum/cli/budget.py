@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from veilsum.process import exit_status
+from .surface import Answer, AsJson, Sets, command, over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,26 +42,25 @@ VectorNoise = Annotated[
     typer.Option("--vector-noise-multiplier", help="Of one site's part, where noise is shared."),
 ]
 Why = Annotated[str, typer.Option("--text", help="What was done and why; it goes into evidence.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-@budget_app.command("officer")
+@command(budget_app, "officer")
 def budget_officer(
     *, out: Annotated[Path, typer.Option(help="The file for the private key; it must be new.")]
-) -> None:
+) -> Answer:
     """Make an officer's key; print its public half as a line for policy.officers."""
     from veilsum.audit.budget import make_officer  # noqa: PLC0415
 
-    with exit_status():
-        public = make_officer(out)
-    typer.echo(f'{out.stem} = "{public}"')
+    public = make_officer(out)
+    return Answer({"officer": out.stem, "key": public}, f'{out.stem} = "{public}"')
 
 
-@budget_app.command("set")
+@command(budget_app, "set")
 def budget_set(
     *,
     state: State = None,
     config: Config = None,
+    sets: Sets = None,
     officer: Officer,
     key: KeyHere = None,
     out: Unsigned = None,
@@ -79,14 +78,12 @@ def budget_set(
         bool, typer.Option("--officers-from-site-toml", help="Also replace the officers.")
     ] = False,
     as_json: AsJson = False,
-) -> None:
+) -> Answer:
     """Propose limits as one officer; a higher one counts once another officer approves.
 
     With the key at hand, or with --out, sign and submit, where the key stays with the officer.
     """
     import time  # noqa: PLC0415
-
-    import msgspec  # noqa: PLC0415
 
     from veilsum.audit.budget import Change, propose, text_of  # noqa: PLC0415
     from veilsum.audit.folder import site_of  # noqa: PLC0415
@@ -100,21 +97,20 @@ def budget_set(
         "vector_epsilon_per_round": vector_epsilon_per_round,
     }
     given = {name: value for name, value in limits.items() if value}
-    with exit_status():
-        change = Change(given, tuple(dataset or ()), officers_from_site_toml)
-        site = site_of(state, config)
-        if out is not None:
-            _draft(draft_proposal(site, officer, change, time.time), out)
-            return
-        done = propose(site, officer, _key(key), change, time.time, _show_first(as_json))
-    typer.echo(msgspec.json.encode(done).decode() if as_json else text_of(done))
+    change = Change(given, tuple(dataset or ()), officers_from_site_toml)
+    site = site_of(state, config, over(sets))
+    if out is not None:
+        return _draft(draft_proposal(site, officer, change, time.time), out)
+    done = propose(site, officer, _key(key), change, time.time, _show_first(as_json))
+    return Answer(done, text_of(done))
 
 
-@budget_app.command("approve")
+@command(budget_app, "approve")
 def budget_approve(
     *,
     state: State = None,
     config: Config = None,
+    sets: Sets = None,
     row: Annotated[int, typer.Option(help="The row of the proposal.")],
     proposal: Annotated[
         str, typer.Option(help="The digest of what you approve; asked for if left out.")
@@ -123,11 +119,9 @@ def budget_approve(
     key: KeyHere = None,
     out: Unsigned = None,
     as_json: AsJson = False,
-) -> None:
+) -> Answer:
     """Approve what another officer has proposed, after it was shown to you."""
     import time  # noqa: PLC0415
-
-    import msgspec  # noqa: PLC0415
 
     from veilsum.audit.budget import approve, text_of  # noqa: PLC0415
     from veilsum.audit.folder import site_of  # noqa: PLC0415
@@ -137,16 +131,14 @@ def budget_approve(
         _show_first(as_json)(f"{words}\nproposal {digest}")
         _require_consent(proposal, digest, row)
 
-    with exit_status():
-        site = site_of(state, config)
-        if out is not None:
-            _draft(draft_approval(site, row, officer, time.time), out)
-            return
-        limits = approve(site, row, officer, _key(key), time.time, consents)
-    typer.echo(msgspec.json.encode(limits).decode() if as_json else text_of(limits))
+    site = site_of(state, config, over(sets))
+    if out is not None:
+        return _draft(draft_approval(site, row, officer, time.time), out)
+    limits = approve(site, row, officer, _key(key), time.time, consents)
+    return Answer(limits, text_of(limits))
 
 
-@budget_app.command("sign")
+@command(budget_app, "sign")
 def budget_sign(
     *,
     file: Annotated[Path, typer.Argument(help="What the site has written with --out.")],
@@ -154,69 +146,64 @@ def budget_sign(
     proposal: Annotated[
         str, typer.Option(help="The digest of what you sign; asked for if left out.")
     ] = "",
-) -> None:
+) -> Answer:
     """Sign a proposal, or its approval, on your own machine: no ledger and no network is needed."""
     from veilsum.audit import signed_elsewhere as papers  # noqa: PLC0415
 
-    with exit_status():
-        paper = papers.read(file)
-        _show_first(True)(papers.words_of(paper))
-        _require_consent(proposal, papers.digest_in(paper), str(file))
-        papers.write(papers.sign(paper, key), file)
-    typer.echo(f"signed; give it back to the site: veilsum budget submit {file}")
+    paper = papers.read(file)
+    _show_first(True)(papers.words_of(paper))
+    _require_consent(proposal, papers.digest_in(paper), str(file))
+    papers.write(papers.sign(paper, key), file)
+    return Answer(
+        {"signed": str(file)}, f"signed; give it back to the site: veilsum budget submit {file}"
+    )
 
 
-@budget_app.command("submit")
+@command(budget_app, "submit")
 def budget_submit(
     *,
     file: Annotated[Path, typer.Argument(help="What an officer has signed.")],
     state: State = None,
     config: Config = None,
-    as_json: AsJson = False,
-) -> None:
+    sets: Sets = None,
+) -> Answer:
     """Record what an officer has signed on another machine."""
     import time  # noqa: PLC0415
-
-    import msgspec  # noqa: PLC0415
 
     from veilsum.audit import signed_elsewhere as papers  # noqa: PLC0415
     from veilsum.audit.budget import text_of  # noqa: PLC0415
     from veilsum.audit.folder import site_of  # noqa: PLC0415
 
-    with exit_status():
-        done = papers.submit(site_of(state, config), papers.read(file), time.time)
-    typer.echo(msgspec.json.encode(done).decode() if as_json else text_of(done))
+    done = papers.submit(site_of(state, config, over(sets)), papers.read(file), time.time)
+    return Answer(done, text_of(done))
 
 
-@budget_app.command("dataset")
-def budget_dataset(*, state: State = None, config: Config = None, as_json: AsJson = False) -> None:
+@command(budget_app, "dataset")
+def budget_dataset(*, state: State = None, config: Config = None, sets: Sets = None) -> Answer:
     """Begin a budget for the dataset that the settings name, beside those that there are."""
     import time  # noqa: PLC0415
 
     from veilsum.audit.budget import begin_dataset  # noqa: PLC0415
     from veilsum.audit.folder import site_of  # noqa: PLC0415
 
-    with exit_status():
-        begin_dataset(site_of(state, config), time.time)
-    _show(state, config, as_json=as_json)
+    begin_dataset(site_of(state, config, over(sets)), time.time)
+    return _standing(state, config, sets)
 
 
-@budget_app.command("forecast")
+@command(budget_app, "forecast")
 def budget_forecast(
     *,
     state: State = None,
     config: Config = None,
+    sets: Sets = None,
     dataset: Dataset = "",
     noise_multiplier: Noise = "",
     sampling_rate: Rate = "1",
     steps: Steps = 1,
     vector_noise_multiplier: VectorNoise = "",
-    as_json: AsJson = False,
-) -> None:
+) -> Answer:
     """Say how many rounds still fit, and until when: at the last round's cost, or at another."""
     import time  # noqa: PLC0415
-
-    import msgspec  # noqa: PLC0415
 
     from veilsum.audit.budget import ahead_of, words_of  # noqa: PLC0415
     from veilsum.audit.folder import site_of  # noqa: PLC0415
@@ -225,29 +212,28 @@ def budget_forecast(
     order = None
     if noise_multiplier:
         order = _order(noise_multiplier, sampling_rate, steps, vector_noise_multiplier)
-    with exit_status():
-        site = site_of(state, config)
-        ledger = open_reading(site)
-        try:
-            ahead = ahead_of(ledger, dataset or site.dataset.id, order, time.time)
-        finally:
-            ledger.close()
-    typer.echo(msgspec.json.encode(ahead).decode() if as_json else words_of(ahead))
+    site = site_of(state, config, over(sets))
+    ledger = open_reading(site)
+    try:
+        ahead = ahead_of(ledger, dataset or site.dataset.id, order, time.time)
+    finally:
+        ledger.close()
+    return Answer(ahead, words_of(ahead))
 
 
-@budget_app.command("preprocess")
+@command(budget_app, "preprocess")
 def budget_preprocess(
     *,
     state: State = None,
     config: Config = None,
+    sets: Sets = None,
     dataset: Dataset = "",
     noise_multiplier: Noise,
     sampling_rate: Rate = "1",
     steps: Steps = 1,
     vector_noise_multiplier: VectorNoise = "",
     text: Why,
-    as_json: AsJson = False,
-) -> None:
+) -> Answer:
     """Spend a use of the data outside of rounds, before you make it; refused if it does not fit."""
     import time  # noqa: PLC0415
 
@@ -255,25 +241,24 @@ def budget_preprocess(
     from veilsum.audit.folder import site_of  # noqa: PLC0415
 
     order = _order(noise_multiplier, sampling_rate, steps, vector_noise_multiplier)
-    with exit_status():
-        site = site_of(state, config)
-        preprocess(site, dataset or site.dataset.id, order, text, time.time)
-    _show(state, config, as_json=as_json)
+    site = site_of(state, config, over(sets))
+    preprocess(site, dataset or site.dataset.id, order, text, time.time)
+    return _standing(state, config, sets)
 
 
-@budget_app.command("adjust")
+@command(budget_app, "adjust")
 def budget_adjust(
     *,
     state: State = None,
     config: Config = None,
+    sets: Sets = None,
     dataset: Dataset = "",
     noise_multiplier: Noise,
     sampling_rate: Rate = "1",
     steps: Steps = 1,
     vector_noise_multiplier: VectorNoise = "",
     text: Why,
-    as_json: AsJson = False,
-) -> None:
+) -> Answer:
     """Add what was spent and not recorded; it may end above the limit. Nothing is taken off."""
     import time  # noqa: PLC0415
 
@@ -281,32 +266,30 @@ def budget_adjust(
     from veilsum.audit.folder import site_of  # noqa: PLC0415
 
     order = _order(noise_multiplier, sampling_rate, steps, vector_noise_multiplier)
-    with exit_status():
-        site = site_of(state, config)
-        adjust(site, dataset or site.dataset.id, order, text, time.time)
-    _show(state, config, as_json=as_json)
+    site = site_of(state, config, over(sets))
+    adjust(site, dataset or site.dataset.id, order, text, time.time)
+    return _standing(state, config, sets)
 
 
-@budget_app.command("retire")
+@command(budget_app, "retire")
 def budget_retire(
     *,
     state: State = None,
     config: Config = None,
+    sets: Sets = None,
     reservation: Annotated[str, typer.Option(help="As veilsum audit status names it.")],
     evidence: Annotated[
         Path, typer.Option(help="The file that shows the rounds to be over; its SHA-256 is kept.")
     ],
-    as_json: AsJson = False,
-) -> None:
+) -> Answer:
     """Give back what of a reservation is not committed; what is committed stays."""
     import time  # noqa: PLC0415
 
     from veilsum.audit.budget import retire  # noqa: PLC0415
     from veilsum.audit.folder import site_of  # noqa: PLC0415
 
-    with exit_status():
-        retire(site_of(state, config), reservation, evidence, time.time)
-    _show(state, config, as_json=as_json)
+    retire(site_of(state, config, over(sets)), reservation, evidence, time.time)
+    return _standing(state, config, sets)
 
 
 def _order(noise: str, rate: str, steps: int, vector_noise: str) -> "Order":
@@ -328,12 +311,15 @@ def _key(key: Path | None) -> Path:
     return key
 
 
-def _draft(paper: "Paper", out: Path) -> None:
+def _draft(paper: "Paper", out: Path) -> Answer:
     from veilsum.audit import signed_elsewhere as papers  # noqa: PLC0415
 
     papers.write(paper, out)
-    typer.echo(f"to be signed (* is not as agreed):\n{papers.words_of(paper)}", err=True)
-    typer.echo(f"nothing is signed yet; the officer signs it: veilsum budget sign {out}")
+    return Answer(
+        {"to_be_signed": str(out)},
+        f"nothing is signed yet; the officer signs it: veilsum budget sign {out}",
+        notes=(f"to be signed (* is not as agreed):\n{papers.words_of(paper)}",),
+    )
 
 
 def _require_consent(expected: str, digest: str, row: int | str) -> None:
@@ -360,13 +346,10 @@ def _agrees(row: int | str) -> bool:
         return False
 
 
-def _show(state: Path | None, config: Path | None, *, as_json: bool) -> None:
+def _standing(state: Path | None, config: Path | None, sets: list[str] | None) -> Answer:
     import time  # noqa: PLC0415
-
-    import msgspec  # noqa: PLC0415
 
     from veilsum.audit.standing import standing_of, words_of  # noqa: PLC0415
 
-    with exit_status():
-        standing = standing_of(state, config, time.time)
-    typer.echo(msgspec.json.encode(standing).decode() if as_json else words_of(standing))
+    standing = standing_of(state, config, time.time, over(sets))
+    return Answer(standing, words_of(standing))

@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
-from veilsum.process import exit_status
+from .surface import Answer
+
+VERDICTS = {1: "A check did not hold; the screen says which."}
 
 
 def demo(
     *,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object instead of the screen.")
-    ] = False,
     rpc: Annotated[
         str, typer.Option(help="Settle on this chain's JSON-RPC URL, not on an embedded one.")
     ] = "",
@@ -23,10 +22,11 @@ def demo(
     mechanism: Annotated[
         str, typer.Option(help="Where noise comes from: local (DP-SGD) or distributed (shared).")
     ] = "local",
-) -> None:
+) -> Answer:
     """Run it all on one machine: a coordinator, an auditor, four hospitals, rounds, a chain."""
-    from veilsum.demo.run import main as run_demo  # noqa: PLC0415
+    from veilsum.demo.run import run  # noqa: PLC0415
+    from veilsum.demo.screen import show  # noqa: PLC0415
 
-    with exit_status():
-        status = run_demo(as_json=as_json, rpc=rpc, state=state, scheme=scheme, mechanism=mechanism)
-        raise SystemExit(status)
+    report = run(rpc=rpc, state=state, scheme=scheme, mechanism=mechanism)
+    held = all(report.checks().values())
+    return Answer(report.to_json(), lambda: show(report), 0 if held else 1)

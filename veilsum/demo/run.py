@@ -1,6 +1,5 @@
 """The demo, step by step: set up, three rounds, who is killed, settlement, and what was found."""
 
-import json
 import shutil
 import sys
 import tempfile
@@ -45,7 +44,7 @@ from .federation import (
 )
 from .findings import Kill, find
 from .report import Report
-from .screen import Progress, show
+from .screen import Progress
 from .settings import JOBS, Job
 from .settlement import Programme, open_programme
 from .witness import FOLDER
@@ -55,18 +54,16 @@ SEAT_FAILPOINT = f"seat.before_statement:{SEAT_KILL_ROUND}=pause"
 STEP_SECONDS = 120.0
 
 
-def main(
+def run(
     *,
-    as_json: bool,
     rpc: str,
     state: Path | None,
     scheme: str = "ckks",
     mechanism: str = "local",
-) -> int:
-    """Run the demo and print what it found; return 0 only if every check held.
+) -> Report:
+    """Run the demo and return what it found.
 
     Args:
-        as_json: print one JSON object on stdout instead of the screen.
         rpc: the JSON-RPC URL of a chain with unlocked accounts; embedded if empty.
         state: a folder to keep all files in; a new temporary one if None.
         scheme: one of `SCHEMES`.
@@ -81,12 +78,7 @@ def main(
         raise ConfigError(f"mechanism {mechanism!r} is not shown; one of: {', '.join(JOBS)}")
     progress = Progress(sys.stderr)
     with stopped_by_sigterm(), _folder(state) as root:
-        report = _run(Places(root), rpc, progress, scheme, JOBS[mechanism])
-    if as_json:
-        sys.stdout.write(json.dumps(report.to_json()) + "\n")
-    else:
-        show(report)
-    return 0 if all(report.checks().values()) else 1
+        return _run(Places(root), rpc, progress, scheme, JOBS[mechanism])
 
 
 @dataclass(frozen=True)

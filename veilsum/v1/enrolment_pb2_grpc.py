@@ -45,6 +45,21 @@ class EnrolmentServiceStub:
                 request_serializer=veilsum_dot_v1_dot_enrolment__pb2.SignRosterRequest.SerializeToString,
                 response_deserializer=veilsum_dot_v1_dot_enrolment__pb2.SignRosterResponse.FromString,
                 _registered_method=True)
+        self.GetProposal = channel.unary_unary(
+                '/veilsum.v1.EnrolmentService/GetProposal',
+                request_serializer=veilsum_dot_v1_dot_enrolment__pb2.GetProposalRequest.SerializeToString,
+                response_deserializer=veilsum_dot_v1_dot_enrolment__pb2.GetProposalResponse.FromString,
+                _registered_method=True)
+        self.SignProposal = channel.unary_unary(
+                '/veilsum.v1.EnrolmentService/SignProposal',
+                request_serializer=veilsum_dot_v1_dot_enrolment__pb2.SignProposalRequest.SerializeToString,
+                response_deserializer=veilsum_dot_v1_dot_enrolment__pb2.SignProposalResponse.FromString,
+                _registered_method=True)
+        self.RenewCertificate = channel.unary_unary(
+                '/veilsum.v1.EnrolmentService/RenewCertificate',
+                request_serializer=veilsum_dot_v1_dot_enrolment__pb2.RenewCertificateRequest.SerializeToString,
+                response_deserializer=veilsum_dot_v1_dot_enrolment__pb2.RenewCertificateResponse.FromString,
+                _registered_method=True)
 
 
 class EnrolmentServiceServicer:
@@ -66,6 +81,27 @@ class EnrolmentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetProposal(self, request, context):
+        """The version that is before the trainers, if there is one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignProposal(self, request, context):
+        """The caller's signature on that version; with more than half of the trainers' it counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewCertificate(self, request, context):
+        """A new certificate for the caller, in time before its own ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EnrolmentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +114,21 @@ def add_EnrolmentServiceServicer_to_server(servicer, server):
                     servicer.SignRoster,
                     request_deserializer=veilsum_dot_v1_dot_enrolment__pb2.SignRosterRequest.FromString,
                     response_serializer=veilsum_dot_v1_dot_enrolment__pb2.SignRosterResponse.SerializeToString,
+            ),
+            'GetProposal': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProposal,
+                    request_deserializer=veilsum_dot_v1_dot_enrolment__pb2.GetProposalRequest.FromString,
+                    response_serializer=veilsum_dot_v1_dot_enrolment__pb2.GetProposalResponse.SerializeToString,
+            ),
+            'SignProposal': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignProposal,
+                    request_deserializer=veilsum_dot_v1_dot_enrolment__pb2.SignProposalRequest.FromString,
+                    response_serializer=veilsum_dot_v1_dot_enrolment__pb2.SignProposalResponse.SerializeToString,
+            ),
+            'RenewCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewCertificate,
+                    request_deserializer=veilsum_dot_v1_dot_enrolment__pb2.RenewCertificateRequest.FromString,
+                    response_serializer=veilsum_dot_v1_dot_enrolment__pb2.RenewCertificateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +186,87 @@ class EnrolmentService:
             '/veilsum.v1.EnrolmentService/SignRoster',
             veilsum_dot_v1_dot_enrolment__pb2.SignRosterRequest.SerializeToString,
             veilsum_dot_v1_dot_enrolment__pb2.SignRosterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProposal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/veilsum.v1.EnrolmentService/GetProposal',
+            veilsum_dot_v1_dot_enrolment__pb2.GetProposalRequest.SerializeToString,
+            veilsum_dot_v1_dot_enrolment__pb2.GetProposalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignProposal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/veilsum.v1.EnrolmentService/SignProposal',
+            veilsum_dot_v1_dot_enrolment__pb2.SignProposalRequest.SerializeToString,
+            veilsum_dot_v1_dot_enrolment__pb2.SignProposalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/veilsum.v1.EnrolmentService/RenewCertificate',
+            veilsum_dot_v1_dot_enrolment__pb2.RenewCertificateRequest.SerializeToString,
+            veilsum_dot_v1_dot_enrolment__pb2.RenewCertificateResponse.FromString,
             options,
             channel_credentials,
             insecure,

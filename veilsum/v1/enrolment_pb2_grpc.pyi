@@ -39,6 +39,12 @@ class EnrolmentServiceStub:
     """
     SignRoster: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.SignRosterRequest, _enrolment_pb2.SignRosterResponse]
     """The caller's signature on a version."""
+    GetProposal: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.GetProposalRequest, _enrolment_pb2.GetProposalResponse]
+    """The version that is before the trainers, if there is one."""
+    SignProposal: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.SignProposalRequest, _enrolment_pb2.SignProposalResponse]
+    """The caller's signature on that version; with more than half of the trainers' it counts."""
+    RenewCertificate: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.RenewCertificateRequest, _enrolment_pb2.RenewCertificateResponse]
+    """A new certificate for the caller, in time before its own ends."""
 
 @_typing.type_check_only
 class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
@@ -51,6 +57,12 @@ class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
     """
     SignRoster: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.SignRosterRequest, _enrolment_pb2.SignRosterResponse]  # type: ignore[assignment]
     """The caller's signature on a version."""
+    GetProposal: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.GetProposalRequest, _enrolment_pb2.GetProposalResponse]  # type: ignore[assignment]
+    """The version that is before the trainers, if there is one."""
+    SignProposal: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.SignProposalRequest, _enrolment_pb2.SignProposalResponse]  # type: ignore[assignment]
+    """The caller's signature on that version; with more than half of the trainers' it counts."""
+    RenewCertificate: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.RenewCertificateRequest, _enrolment_pb2.RenewCertificateResponse]  # type: ignore[assignment]
+    """A new certificate for the caller, in time before its own ends."""
 
 class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
     """The roster: enrolled by the coordinator, admitted by members."""
@@ -72,5 +84,29 @@ class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_enrolment_pb2.SignRosterResponse, _abc.Awaitable[_enrolment_pb2.SignRosterResponse]]:
         """The caller's signature on a version."""
+
+    @_abc_1.abstractmethod
+    def GetProposal(
+        self,
+        request: _enrolment_pb2.GetProposalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrolment_pb2.GetProposalResponse, _abc.Awaitable[_enrolment_pb2.GetProposalResponse]]:
+        """The version that is before the trainers, if there is one."""
+
+    @_abc_1.abstractmethod
+    def SignProposal(
+        self,
+        request: _enrolment_pb2.SignProposalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrolment_pb2.SignProposalResponse, _abc.Awaitable[_enrolment_pb2.SignProposalResponse]]:
+        """The caller's signature on that version; with more than half of the trainers' it counts."""
+
+    @_abc_1.abstractmethod
+    def RenewCertificate(
+        self,
+        request: _enrolment_pb2.RenewCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrolment_pb2.RenewCertificateResponse, _abc.Awaitable[_enrolment_pb2.RenewCertificateResponse]]:
+        """A new certificate for the caller, in time before its own ends."""
 
 def add_EnrolmentServiceServicer_to_server(servicer: EnrolmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

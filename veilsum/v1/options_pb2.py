@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18veilsum/v1/options.proto\x12\nveilsum.v1\x1a google/protobuf/descriptor.proto*\x95\x01\n\x06\x43\x61ller\x12\x16\n\x12\x43\x41LLER_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41LLER_CERTIFIED\x10\x01\x12\x11\n\rCALLER_MEMBER\x10\x02\x12\x12\n\x0e\x43\x41LLER_TRAINER\x10\x03\x12\x11\n\rCALLER_OPENER\x10\x04\x12\x12\n\x0e\x43\x41LLER_AUDITOR\x10\x05\x12\x0f\n\x0b\x43\x41LLER_SEAT\x10\x06:D\n\x06\x63\x61ller\x12\x1e.google.protobuf.MethodOptions\x18\x8d\x8c\x03 \x03(\x0e\x32\x12.veilsum.v1.Callerb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18veilsum/v1/options.proto\x12\nveilsum.v1\x1a google/protobuf/descriptor.proto*\xbd\x01\n\x06\x43\x61ller\x12\x16\n\x12\x43\x41LLER_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43\x41LLER_CERTIFIED\x10\x01\x12\x11\n\rCALLER_MEMBER\x10\x02\x12\x12\n\x0e\x43\x41LLER_TRAINER\x10\x03\x12\x11\n\rCALLER_OPENER\x10\x04\x12\x12\n\x0e\x43\x41LLER_AUDITOR\x10\x05\x12\x0f\n\x0b\x43\x41LLER_SEAT\x10\x06\x12\x11\n\rCALLER_ANYONE\x10\x07\x12\x13\n\x0f\x43\x41LLER_OPERATOR\x10\x08:D\n\x06\x63\x61ller\x12\x1e.google.protobuf.MethodOptions\x18\x8d\x8c\x03 \x03(\x0e\x32\x12.veilsum.v1.Callerb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'veilsum.v1.options_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CALLER']._serialized_start=75
-  _globals['_CALLER']._serialized_end=224
+  _globals['_CALLER']._serialized_end=264
 # @@protoc_insertion_point(module_scope)

@@ -38,6 +38,10 @@ class _CallerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Caller.ValueTy
     """A member with the role of an auditor, and not that of a trainer."""
     CALLER_SEAT: _Caller.ValueType  # 6
     """A member with the role of an aggregator alone, whom the rounds name as a seat."""
+    CALLER_ANYONE: _Caller.ValueType  # 7
+    """Nobody in particular: the method checks what its caller proves by the message."""
+    CALLER_OPERATOR: _Caller.ValueType  # 8
+    """A member with the role of an operator; until the roster is founded, one of its draft."""
 
 class Caller(_Caller, metaclass=_CallerEnumTypeWrapper):
     """A caller's role, taken from its certificate and the roster, never from a message."""
@@ -55,6 +59,10 @@ CALLER_AUDITOR: Caller.ValueType  # 5
 """A member with the role of an auditor, and not that of a trainer."""
 CALLER_SEAT: Caller.ValueType  # 6
 """A member with the role of an aggregator alone, whom the rounds name as a seat."""
+CALLER_ANYONE: Caller.ValueType  # 7
+"""Nobody in particular: the method checks what its caller proves by the message."""
+CALLER_OPERATOR: Caller.ValueType  # 8
+"""A member with the role of an operator; until the roster is founded, one of its draft."""
 Global___Caller: _TypeAlias = Caller  # noqa: Y015
 
 CALLER_FIELD_NUMBER: _builtins.int

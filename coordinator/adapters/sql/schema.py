@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision that this version of Veilsum knows, oldest first; the last is the one it needs."""
 
 NAMING: Final = {
@@ -125,6 +125,40 @@ leases = Table(
     Column("token", BigInteger, nullable=False),
     # seconds since 1970 by the database's clock, which is the only one that all replicas share
     Column("until", Double, nullable=False),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    # SHA-256 of the token, which itself is kept nowhere
+    Column("token", String(64), primary_key=True),
+    Column("participant", String(63), nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    _checksum(),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("serial", String(40), primary_key=True),
+    Column("participant", String(63), nullable=False, index=True),
+    Column("key", String(64), nullable=False),
+    Column("issued_at", Double, nullable=False),
+    Column("ends_at", Double, nullable=False),
+    _checksum(),
+)
+
+revocations = Table(
+    "revocations",
+    metadata,
+    Column("id", _serial, primary_key=True),
+    Column("participant", String(63), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("revoked_by", String(63), nullable=False),
+    Column("at", Double, nullable=False),
+    _checksum(),
+    sqlite_autoincrement=True,
 )
 
 refusals = Table(

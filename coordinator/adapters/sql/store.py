@@ -26,8 +26,11 @@ from sqlalchemy import (
 from coordinator.ports import (
     REFUSALS_KEPT,
     ChunkRow,
+    Issued,
     PendingEffect,
     Refusal,
+    Revocation,
+    StoredInvitation,
     StoredRound,
     SumChunk,
     Upload,
@@ -38,7 +41,19 @@ from privacy.ledger import Checkpoint
 
 from .checksums import checked, with_checksum
 from .database import again, door, open_database, reader, transaction, writer
-from .schema import checkpoints, chunks, documents, effects, refusals, rounds, sum_chunks, uploads
+from .schema import (
+    certificates,
+    checkpoints,
+    chunks,
+    documents,
+    effects,
+    invitations,
+    refusals,
+    revocations,
+    rounds,
+    sum_chunks,
+    uploads,
+)
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -298,6 +313,93 @@ class SqlStore:
         with self._reading() as connection:
             return [Refusal(*row) for row in connection.execute(query)]
 
+    # -- who is enrolled -----------------------------------------------------------
+
+    @_whole
+    def invitation(self, token: str) -> StoredInvitation | None:
+        """Return the invitation under the digest of its token, or None if there is none."""
+        query = select(invitations).where(invitations.c.token == token)
+        with self._reading() as connection:
+            row = _found(connection, invitations, query)
+        return None if row is None else _invitation(row)
+
+    @_whole
+    def invitations(self) -> list[StoredInvitation]:
+        """Return all invitations, sorted by participant, then by the digest of the token."""
+        with self._reading() as connection:
+            rows = connection.execute(select(invitations)).mappings()
+            found = [_invitation(checked(invitations, row)) for row in rows]
+        return sorted(found, key=lambda each: (each.participant, each.token))
+
+    @_whole
+    def save_invitation(
+        self,
+        token: str,
+        expected_revision: int | None,
+        participant: str,
+        body: bytes,
+        issued: Issued | None = None,
+    ) -> int:
+        """Save an invitation, with the certificate that it led to; return the new revision."""
+        with self._writing() as connection:
+            mine = invitations.c.token == token
+            held = connection.scalar(select(invitations.c.revision).where(mine))
+            if held != expected_revision:
+                raise StoreUnavailable(
+                    f"the invitation of {participant} is at revision {held or 0}, not "
+                    f"{expected_revision or 0}: somebody else was first; look again"
+                )
+            connection.execute(delete(invitations).where(mine))
+            revision = (held or 0) + 1
+            row = {"token": token, "participant": participant, "revision": revision, "body": body}
+            connection.execute(insert(invitations), with_checksum(invitations, row))
+            if issued is not None:
+                _record_certificate(connection, issued)
+            return revision
+
+    @_whole
+    def record_certificate(self, issued: Issued) -> None:
+        """Record a certificate, before it is given out; once more changes nothing."""
+        with self._writing() as connection:
+            _record_certificate(connection, issued)
+
+    @_whole
+    def certificates(self, participant: str = "") -> list[Issued]:
+        """Return what was issued to a participant, or to everybody, oldest first."""
+        query = select(certificates).order_by(certificates.c.issued_at, certificates.c.serial)
+        if participant:
+            query = query.where(certificates.c.participant == participant)
+        with self._reading() as connection:
+            rows = [checked(certificates, row) for row in connection.execute(query).mappings()]
+        names = [column.name for column in certificates.c if column.name != "checksum"]
+        return [Issued(**{name: row[name] for name in names}) for row in rows]
+
+    @_whole
+    def forget_certificates(self, ended_before: float) -> None:
+        """Forget certificates that ended before a time, except the newest of each participant."""
+        later = certificates.alias()
+        same = (later.c.participant == certificates.c.participant) & (
+            later.c.issued_at > certificates.c.issued_at
+        )
+        old = (certificates.c.ends_at < ended_before) & select(later.c.serial).where(same).exists()
+        with self._writing() as connection:
+            connection.execute(delete(certificates).where(old))
+
+    @_whole
+    def put_revocation(self, revocation: Revocation) -> None:
+        """Record that a participant is shut out; once more changes nothing."""
+        with self._writing() as connection:
+            if revocation not in _revocations(connection):
+                said = (revocation.participant, revocation.reason, revocation.by, revocation.at)
+                row = dict(zip(_REVOCATION, said, strict=True))
+                connection.execute(insert(revocations), with_checksum(revocations, row))
+
+    @_whole
+    def revocations(self) -> list[Revocation]:
+        """Return every revocation, oldest first."""
+        with self._reading() as connection:
+            return _revocations(connection)
+
     def close(self) -> None:
         """Let go of the database; nothing that was saved depends on it."""
         self._engine.dispose()
@@ -345,6 +447,8 @@ def open_store(
 # -- statements ------------------------------------------------------------------
 
 _REFUSAL: Final = [column for column in refusals.c if column is not refusals.c.id]
+
+_REVOCATION: Final = ("participant", "reason", "revoked_by", "at")
 
 
 def _save(
@@ -465,6 +569,22 @@ def _sum_chunks(connection: Connection, number: int, chunk: int | None = None) -
         query = query.where(sum_chunks.c.chunk == chunk)
     rows = [checked(sum_chunks, row) for row in connection.execute(query).mappings()]
     return [SumChunk(row["chunk"], row["root"], row["length"], row["inputs"]) for row in rows]
+
+
+def _invitation(row: RowMapping) -> StoredInvitation:
+    return StoredInvitation(row["token"], row["participant"], row["body"], row["revision"])
+
+
+def _record_certificate(connection: Connection, issued: Issued) -> None:
+    query = select(certificates).where(certificates.c.serial == issued.serial)
+    if _found(connection, certificates, query) is None:
+        connection.execute(insert(certificates), with_checksum(certificates, asdict(issued)))
+
+
+def _revocations(connection: Connection) -> list[Revocation]:
+    query = select(revocations).order_by(revocations.c.id)
+    rows = [checked(revocations, row) for row in connection.execute(query).mappings()]
+    return [Revocation(*(row[name] for name in _REVOCATION)) for row in rows]
 
 
 def _record_refusal(connection: Connection, refusal: Refusal) -> None:

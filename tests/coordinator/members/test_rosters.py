@@ -1,6 +1,7 @@
 """The roster's versions at the coordinator, which has no signature to give."""
 
 import pytest
+from msgspec.structs import replace
 
 from coordinator.members.rosters import Rosters
 from privacy import canonical
@@ -11,6 +12,7 @@ from privacy.errors import (
     NotYet,
     WrongIdentity,
 )
+from privacy.roster import SignedRoster
 from privacy.signing import Purpose, sign
 from tests import fakes
 from tests.coordinator.memory_store import MemoryStore
@@ -79,3 +81,18 @@ def test_signing_again_changes_nothing(rosters):
         rosters.sign(NAMES[0], 0, signature(NAMES[0]))
 
     assert list(rosters.versions()[0].signatures) == [NAMES[0]]
+
+
+def test_a_round_ends_under_the_version_that_its_plan_names(rosters):
+    """What members admit meanwhile is for the next one: no seal, sum or release is lost to it."""
+    for name in NAMES:
+        rosters.sign(name, 0, signature(name))
+    later = replace(ROSTER, version=1, previous=ROSTER.digest(), members=ROSTER.members[1:])
+    body = canonical.encode(later)
+    signatures = {name: sign(fakes.signing_key(name), Purpose.ROSTER, body) for name in NAMES}
+    rosters.add(SignedRoster(later, signatures))
+
+    assert rosters.current() == later
+    assert rosters.under(ROSTER.digest()) == ROSTER
+    assert rosters.under(later.digest()) == later
+    assert rosters.under("0" * 64) == later

@@ -1,38 +1,84 @@
 """Who may call what: every method by every kind of caller, over real connections."""
 
-import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import grpc
 import grpc.aio
 import msgspec
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
+from grpc_health.v1._async import HealthServicer
+from structlog.testing import capture_logs
 
+from coordinator.build import Built
+from coordinator.config import EnrolmentSettings
 from coordinator.members.rosters import Rosters
-from coordinator.server import PROTOS
+from coordinator.replicas.gate import Gate
+from coordinator.server import JOINING_PROTOS, PROTOS, _joining_server, _server
 from coordinator.wire.authorise import Permissions, required_callers
+from coordinator.wire.tls import joining_credentials
+from participant.wire.releases import with_release
 from privacy.errors import ConfigError, NotYet, WrongIdentity
 from privacy.identifiers import PeerIdentity
 from privacy.roster import Role
 from tests import fakes
+from tests.coordinator.every_method import (
+    EVERY_METHOD,
+    FILES,
+    JOINING,
+    METHODS,
+    ROSTER,
+    SECRET,
+    BrokenOffice,
+    BrokenService,
+    outcome,
+    uri_of,
+    with_members,
+)
 from tests.coordinator.memory_store import MemoryStore
-from tests.coordinator.seated_round import SEATS, make_roster, make_settings, with_aggregator
+from tests.coordinator.seated_round import SEATS, make_settings
 from tests.coordinator.served import channel_of, served
 from tests.loopback import make_federation
+from veilsum.release import RELEASE
 from veilsum.v1 import options_pb2 as options
 
-SECRET = "weights[3] = 0.731"
+HOUR_SECONDS = 3600.0
+
+
 PEERS = {
-    "opener": "spiffe://oncology/participant/hospital-a",
-    "trainer": "spiffe://oncology/participant/hospital-d",
-    "auditor": "spiffe://oncology/participant/auditor",
-    "seat": "spiffe://oncology/participant/seat-a",
-    "other aggregator": "spiffe://oncology/participant/seat-d",
-    "stranger": "spiffe://oncology/participant/hospital-z",
+    "opener": uri_of("hospital-a"),
+    "trainer": uri_of("hospital-d"),
+    "auditor": uri_of("auditor"),
+    "seat": uri_of("seat-a"),
+    "other aggregator": uri_of("seat-d"),
+    "participant that does not train": uri_of("hospital-e"),
+    "operator": uri_of("operator"),
+    "stranger": uri_of("hospital-z"),
+    "revoked opener": uri_of("hospital-b"),
+    "revoked auditor": uri_of("auditor-b"),
+    "revoked seat": uri_of("seat-b"),
+    "revoked operator": uri_of("operator-b"),
+    "revoked stranger": uri_of("hospital-y"),
+    "opener whose certificate has ended": uri_of("hospital-a"),
+    "seat whose certificate has ended": uri_of("seat-a"),
+    "auditor whose certificate has ended": uri_of("auditor"),
+    "operator whose certificate has ended": uri_of("operator"),
     "other federation": "spiffe://cardiology/participant/hospital-a",
     "coordinator": "spiffe://oncology/coordinator",
+    "nobody: no certificate": None,
 }
-MEMBERS = {"opener", "trainer", "auditor", "seat", "other aggregator"}
+REVOKED = {name: uri for name, uri in PEERS.items() if name.startswith("revoked")}
+ENDED = {name for name in PEERS if name.endswith("has ended")}
+MEMBERS = {
+    "opener",
+    "trainer",
+    "auditor",
+    "seat",
+    "other aggregator",
+    "participant that does not train",
+    "operator",
+}
 MAY_CALL = {
     options.CALLER_CERTIFIED: {*MEMBERS, "stranger"},
     options.CALLER_MEMBER: MEMBERS,
@@ -40,6 +86,7 @@ MAY_CALL = {
     options.CALLER_OPENER: {"opener"},
     options.CALLER_AUDITOR: {"auditor"},
     options.CALLER_SEAT: {"seat"},
+    options.CALLER_OPERATOR: {"operator"},
 }
 # The authority may certify its own federation only, so TLS ends the other's calls: unavailable,
 # or cancelled where a stream was being sent.
@@ -48,66 +95,7 @@ REFUSED = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.CANCELLED,
 }
-FILES = [module.DESCRIPTOR for module in PROTOS]
-METHODS = {
-    f"/{service.full_name}/{method.name}": method
-    for file in FILES
-    for service in file.services_by_name.values()
-    for method in service.methods
-}
-
-
-ROSTER = with_aggregator(make_roster(), "seat-d")
-
-
-class BrokenRosters(Rosters):
-    """Knows who is a member; everything else it is asked ends in a bug."""
-
-    def versions(self):
-        raise RuntimeError(SECRET)
-
-    def sign(self, *_):
-        raise RuntimeError(SECRET)
-
-
-class Broken:
-    """A part of the service in which every call ends in a bug that knows a secret."""
-
-    def on_change(self, _):
-        pass
-
-    def __getattr__(self, name):
-        raise RuntimeError(SECRET)
-
-
-class BrokenService(Broken):
-    """A service of broken parts, which knows who is a member."""
-
-    def __init__(self):
-        self.rosters = BrokenRosters(MemoryStore(), ROSTER)
-        self.rosters._current = ROSTER
-        self.rounds = self.keying = self.contributions = self.sums = self.models = Broken()
-        self.seats = self.relay = Broken()
-
-
-async def outcome(channel, path):
-    """Call a method with nothing; return the status and all that is said of it."""
-    method = METHODS[path]
-    kind = "stream" if method.client_streaming else "unary"
-    answer = "stream" if method.server_streaming else "unary"
-    request = iter(()) if method.client_streaming else b""
-    call = getattr(channel, f"{kind}_{answer}")(path)(request, timeout=10)
-    try:
-        if method.server_streaming:
-            async for _ in call:
-                pass
-        else:
-            await call
-    except grpc.aio.AioRpcError as error:
-        return error.code(), f"{error.details()} {error.trailing_metadata()}"
-    except asyncio.CancelledError:
-        return await call.code(), ""  # grpc ends a stream so when there is no connection for it
-    return grpc.StatusCode.OK, ""
+NOT_THERE = grpc.StatusCode.UNIMPLEMENTED
 
 
 @pytest.fixture(scope="module")
@@ -115,27 +103,147 @@ def certified():
     return make_federation()
 
 
-async def test_every_method_is_open_to_the_callers_it_declares_and_to_nobody_else(certified, capfd):
-    """And a bug behind any of them tells the operator all, and the peer nothing."""
-    expected, found, said = {}, {}, []
-    async with served(BrokenService(), certified, make_settings()) as address:
-        for peer, uri in PEERS.items():
-            async with channel_of(address, certified, uri) as channel:
-                for path, callers in required_callers(FILES).items():
-                    status, text = await outcome(channel, path)
-                    expected[peer, path] = any(peer in MAY_CALL[each] for each in callers)
-                    found[peer, path] = status not in REFUSED
-                    said.append(text)
+def channel_for(address, certified, uri):
+    """Return a channel of a peer, or of somebody who has the authority and no certificate."""
+    if uri is not None:
+        return channel_of(address, certified, uri)
+    credentials = grpc.ssl_channel_credentials(certified.authority.certificate_pem)
+    return grpc.aio.secure_channel(address, credentials)
 
-    assert found == expected
-    assert "internal error" in " ".join(said)
-    assert SECRET not in " ".join(said)
-    assert SECRET in "".join(capfd.readouterr())
+
+async def outcomes(service, certified, peers):
+    """Return the status of every method for each of these peers, and what is said of it."""
+    found = {}
+    async with served(service, certified, make_settings(), office=BrokenOffice()) as address:
+        for peer, uri in peers.items():
+            # The certificate that TLS let in is over when the calls come.
+            service.ahead = 2 * HOUR_SECONDS if peer in ENDED else 0.0
+            async with channel_for(address, certified, uri) as channel:
+                for path in METHODS:
+                    found[peer, path] = await outcome(channel, path)
+    return found
+
+
+async def test_every_method_is_open_to_the_callers_it_declares_and_to_nobody_else(certified):
+    """And a bug behind any of them tells the operator all, and the peer nothing."""
+    service, declared = BrokenService(), required_callers(FILES)
+    for uri in REVOKED.values():
+        service.revocations.revoke(uri.rsplit("/", 1)[1], "its laptop was stolen", "operator")
+
+    with capture_logs() as log:
+        found = await outcomes(service, certified, PEERS)
+
+    let_in = {call for call, (status, _) in found.items() if status not in REFUSED}
+    assert let_in == {
+        (peer, path)
+        for peer in PEERS
+        for path in METHODS
+        if any(peer in MAY_CALL[each] for each in declared[path])
+    }
+    told = " ".join(text for _, text in found.values())
+    assert "internal error" in told
+    assert SECRET not in told
+    assert SECRET in [str(line.get("exc_info")) for line in log]
+
+
+async def test_who_is_shut_out_and_who_must_renew_are_told_so_by_every_method(certified):
+    """By the code: a member renews by itself, and calls an operator where it was revoked."""
+    service = BrokenService()
+    for uri in REVOKED.values():
+        service.revocations.revoke(uri.rsplit("/", 1)[1], "its laptop was stolen", "operator")
+    peers = {peer: PEERS[peer] for peer in (*REVOKED, *ENDED)}
+
+    with capture_logs():
+        found = await outcomes(service, certified, peers)
+
+    for (peer, _), (status, text) in found.items():
+        assert status is grpc.StatusCode.PERMISSION_DENIED
+        assert ("certificate_ended" if peer in ENDED else "certificate_revoked") in text
+
+
+async def test_the_same_callers_are_let_in_before_they_are_revoked(certified):
+    """What refuses them is the revocation, and nothing else about them."""
+    with capture_logs():
+        found = await outcomes(BrokenService(), certified, REVOKED)
+
+    let_in = {peer for (peer, _), (status, _) in found.items() if status not in REFUSED}
+    assert let_in == REVOKED.keys()
+
+
+# -- without a certificate ---------------------------------------------------------------
+
+
+@asynccontextmanager
+async def asking_for_no_certificate(certified, make):
+    """Serve what `make` makes of a coordinator where TLS asks nobody who it is; yield a channel."""
+    enrolment = EnrolmentSettings(
+        authority=Path("ca.pem"),
+        authority_key=Path("ca.key"),
+        operator=Path("operator"),
+        joining="127.0.0.1:1",
+        addresses=("127.0.0.1:2",),
+    )
+    settings = msgspec.structs.replace(make_settings(), enrolment=enrolment)
+    built = Built(settings, BrokenService(), None, -1)
+    built.__dict__["office"] = BrokenOffice()
+    server = make(built)
+    pems = certified.server.certificate_pem, certified.server.key_pem
+    port = server.add_secure_port("127.0.0.1:0", joining_credentials(*pems))
+    await server.start()
+    credentials = with_release(grpc.ssl_channel_credentials(certified.authority.certificate_pem))
+    async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
+        yield channel
+    await server.stop(None)
+
+
+async def test_who_has_no_certificate_may_ask_to_join_and_nothing_else(certified):
+    """At the one address where TLS asks for none, no other method even exists."""
+    with capture_logs():
+        async with asking_for_no_certificate(
+            certified, lambda built: _joining_server(built, Gate(lambda: None))
+        ) as channel:
+            found = {path: await outcome(channel, path) for path in EVERY_METHOD}
+
+    exists = {path for path, (code, _) in found.items() if code is not NOT_THERE}
+    assert exists == EVERY_METHOD.keys() - METHODS.keys()
+    assert {code for code, _ in found.values()}.isdisjoint(REFUSED)
+
+
+async def test_no_method_of_members_rests_on_tls_alone(certified):
+    """Were they ever served where TLS asks for no certificate: each is shut by itself."""
+    with capture_logs():
+        async with asking_for_no_certificate(
+            certified, lambda built: _server(built, HealthServicer())
+        ) as channel:
+            found = {path: await outcome(channel, path) for path in METHODS}
+
+    for status, said in found.values():
+        assert status is grpc.StatusCode.PERMISSION_DENIED
+        assert "wrong_identity" in said
+
+
+async def test_nobody_can_ask_to_join_where_members_are(certified):
+    """A method for anyone would be one that looks at no revocation."""
+    async with (
+        served(BrokenService(), certified, make_settings(), office=BrokenOffice()) as address,
+        channel_of(address, certified, PEERS["stranger"]) as channel,
+    ):
+        found = {await outcome_code(channel, path) for path in EVERY_METHOD.keys() - METHODS.keys()}
+
+    assert found == {NOT_THERE}
+
+
+async def outcome_code(channel, path):
+    status, _ = await outcome(channel, path)
+    return status
+
+
+# -- what is declared --------------------------------------------------------------------
 
 
 async def test_a_method_that_does_not_exist_is_not_implemented(certified):
     async with (
-        served(BrokenService(), certified, make_settings()) as address,
+        served(BrokenService(), certified, make_settings(), office=BrokenOffice()) as address,
         channel_of(address, certified, PEERS["opener"]) as channel,
     ):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -146,22 +254,90 @@ async def test_a_method_that_does_not_exist_is_not_implemented(certified):
 
 def test_every_method_declares_a_caller_and_every_role_is_used():
     callers = required_callers(FILES)
+    joining = {path: roles for path, roles in callers.items() if path not in METHODS}
 
-    assert callers.keys() == METHODS.keys()
-    assert set().union(*callers.values()) == MAY_CALL.keys() == set(options.Caller.values()) - {0}
+    assert {path for path in callers if path not in joining} == METHODS.keys()
+    assert {options.CALLER_ANYONE} in joining.values()
+    assert set().union(*callers.values()) == set(options.Caller.values()) - {0}
+    assert MAY_CALL.keys() == set(options.Caller.values()) - {0, options.CALLER_ANYONE}
 
 
-def test_the_server_does_not_start_when_a_method_declares_no_caller():
-    """A method that somebody adds and forgets to guard is open to nobody."""
+def test_nobody_without_a_certificate_is_served_where_members_are():
+    """What anyone may call is served at an address of its own, and nothing else is there."""
+    callers = required_callers(FILES)
+
+    for path, declared in callers.items():
+        assert (options.CALLER_ANYONE in declared) == path.startswith("/veilsum.v1.JoinService/")
+
+
+def test_every_service_of_the_protocol_is_guarded_by_one_of_two_servers():
+    """One that is registered and not listed would be open to nobody, and one unknown to us."""
+    members, joining = (
+        {module.DESCRIPTOR.name for module in each} for each in (PROTOS, JOINING_PROTOS)
+    )
+
+    assert joining == JOINING
+    assert members == {file.name for file in FILES if file.services_by_name} - JOINING
+
+
+def forgotten(*callers):
+    """Return a file of the protocol with one method, for these callers."""
     file = descriptor_pb2.FileDescriptorProto(name="forgotten.proto", package="forgotten")
+    file.dependency.append("veilsum/v1/options.proto")
     file.message_type.add(name="Empty")
     service = file.service.add(name="ForgottenService")
-    service.method.add(name="Open", input_type=".forgotten.Empty", output_type=".forgotten.Empty")
+    method = service.method.add(
+        name="Open", input_type=".forgotten.Empty", output_type=".forgotten.Empty"
+    )
+    method.options.Extensions[options.caller].extend(callers)
     pool = descriptor_pool.DescriptorPool()
+    for each in (descriptor_pb2.DESCRIPTOR, options.DESCRIPTOR):
+        pool.AddSerializedFile(each.serialized_pb)
     pool.Add(file)
+    return pool.FindFileByName("forgotten.proto")
+
+
+@pytest.mark.parametrize(
+    ("callers", "why"),
+    [
+        ((), "declares no role"),
+        ((options.CALLER_UNSPECIFIED,), "declares no role"),
+        ((options.CALLER_MEMBER, options.CALLER_UNSPECIFIED), "declares no role"),
+        ((options.CALLER_MEMBER, options.CALLER_ANYONE), "anyone beside it"),
+    ],
+)
+def test_the_server_does_not_start_when_a_method_declares_no_caller(callers, why):
+    """A method that somebody adds and forgets to guard is open to nobody."""
+    with pytest.raises(ConfigError, match=rf"ForgottenService\.Open declares .*{why}|{why}"):
+        required_callers([*FILES, forgotten(*callers)])
+
+
+async def test_the_server_itself_does_not_start_with_such_a_method(certified, monkeypatch):
+    class Forgotten:
+        DESCRIPTOR = forgotten()
+
+    monkeypatch.setattr("coordinator.server.PROTOS", (*PROTOS, Forgotten))
 
     with pytest.raises(ConfigError, match=r"ForgottenService\.Open declares no role"):
-        required_callers([*FILES, pool.FindFileByName("forgotten.proto")])
+        async with served(BrokenService(), certified, make_settings(), office=BrokenOffice()):
+            pass
+
+
+async def test_a_method_that_is_served_and_declared_nowhere_is_open_to_nobody(
+    certified, monkeypatch
+):
+    """A service that somebody registers and forgets to list: refused, not let through."""
+    path = "/veilsum.v1.RoundService/GetPlan"
+    listed = tuple(each for each in PROTOS if "round" not in each.DESCRIPTOR.name)
+    monkeypatch.setattr("coordinator.server.PROTOS", listed)
+
+    async with (
+        served(BrokenService(), certified, make_settings(), office=BrokenOffice()) as address,
+        channel_of(address, certified, PEERS["opener"]) as channel,
+    ):
+        status, _ = await outcome(channel, path)
+
+    assert status is grpc.StatusCode.PERMISSION_DENIED
 
 
 def test_nobody_is_a_member_before_the_roster_is_founded():
@@ -241,6 +417,65 @@ def test_an_auditor_that_trains_is_no_auditor():
     assert allowed(permissions, "hospital-d", options.CALLER_TRAINER)
     assert not allowed(permissions, "hospital-d", options.CALLER_AUDITOR)
     assert allowed(permissions, "auditor", options.CALLER_AUDITOR)
+
+
+# -- operators -------------------------------------------------------------------------
+
+
+def test_before_the_roster_is_founded_its_drafts_operator_may_enrol():
+    """Somebody must invite the founding members; nothing else is anybody's yet."""
+    draft = with_members(fakes.make_roster(), operator="operator")
+    permissions = Permissions("oncology", Rosters(MemoryStore(), draft), fakes.OPENERS)
+    operator = PeerIdentity("oncology", "participant", "operator")
+
+    permissions.check(operator, frozenset({options.CALLER_OPERATOR}))
+    for more in ({options.CALLER_MEMBER}, {options.CALLER_OPERATOR, options.CALLER_MEMBER}):
+        with pytest.raises(NotYet):
+            permissions.check(operator, frozenset(more))
+
+
+@pytest.mark.parametrize("name", ["hospital-a", "hospital-z"])
+def test_nobody_else_may(name):
+    draft = with_members(fakes.make_roster(), operator="operator")
+
+    permissions = Permissions("oncology", Rosters(MemoryStore(), draft), fakes.OPENERS)
+
+    assert not allowed(permissions, name, options.CALLER_OPERATOR)
+
+
+def test_once_members_have_admitted_a_roster_its_operators_count_and_the_drafts_do_not():
+    rosters = Rosters(MemoryStore(), with_members(fakes.make_roster(), operator="operator"))
+    permissions = Permissions("oncology", rosters, fakes.OPENERS)
+    assert allowed(permissions, "operator", options.CALLER_OPERATOR)
+
+    rosters._current = with_members(fakes.make_roster(), successor="operator")
+
+    assert not allowed(permissions, "operator", options.CALLER_OPERATOR)
+    assert allowed(permissions, "successor", options.CALLER_OPERATOR)
+
+
+def test_a_participant_is_a_member_and_nothing_more():
+    """One that trains nothing now, such as a site that is suspended."""
+    permissions = seats_of(ROSTER, *SEATS)
+    others = set(options.Caller.values()) - {options.CALLER_CERTIFIED, options.CALLER_MEMBER}
+
+    assert allowed(permissions, "hospital-e", options.CALLER_MEMBER)
+    assert not allowed(permissions, "hospital-e", *others)
+
+
+# -- who was seen ----------------------------------------------------------------------
+
+
+async def test_who_is_let_in_is_seen_with_its_release_and_who_is_refused_is_not(certified):
+    service, path = BrokenService(), "/veilsum.v1.ContributionService/GetOffset"
+    with capture_logs():
+        async with served(service, certified, make_settings(), office=BrokenOffice()) as address:
+            for peer in ("trainer", "auditor"):
+                async with channel_of(address, certified, PEERS[peer]) as channel:
+                    await outcome(channel, path)
+
+    assert service.seen.of("hospital-d").release == RELEASE
+    assert service.seen.of("auditor") is None
 
 
 # -- seats -----------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from veilsum.v1 import (
     document_pb2,
     enrolment_pb2,
     model_pb2,
+    operator_pb2,
     round_pb2,
     seat_pb2,
     settlement_pb2,
@@ -54,6 +55,7 @@ def federation(count):
 
 
 MEMBERS = most(capacity.check_members, 1, 1_000)
+ROLES = ("trainer", "participant", "aggregator", "auditor", "operator")
 NAMES = tuple(name_of(at) for at in range(MEMBERS))
 
 
@@ -282,6 +284,55 @@ LARGEST = {
         seat_pb2.CollectLettersRequest(),
         lambda: seat_pb2.CollectLettersResponse(
             letters=[seat_pb2.Letter(sender=NAMES[0], topic="t" * 128, body=bytes(MIB))]
+        ),
+    ),
+    "EnrolmentService/GetProposal": (
+        enrolment_pb2.GetProposalRequest(),
+        lambda: enrolment_pb2.GetProposalResponse(roster=longest()),
+    ),
+    "EnrolmentService/SignProposal": (
+        enrolment_pb2.SignProposalRequest(fingerprint="f" * 64, signature=bytes(64)),
+        enrolment_pb2.SignProposalResponse,
+    ),
+    "EnrolmentService/RenewCertificate": (
+        enrolment_pb2.RenewCertificateRequest(certificate_request=bytes(8 << 10)),
+        enrolment_pb2.RenewCertificateResponse(certificate=bytes(16 << 10)),
+    ),
+    "OperatorService/Invite": (
+        operator_pb2.InviteRequest(participant=NAMES[0], roles=ROLES),
+        operator_pb2.InviteResponse(token=bytes(32), authority_fingerprint=bytes(32)),
+    ),
+    "OperatorService/ListInvitations": (
+        operator_pb2.ListInvitationsRequest(),
+        lambda: operator_pb2.ListInvitationsResponse(
+            invitations=[
+                operator_pb2.Invitation(participant=each, entry=bytes(1900)) for each in NAMES[:450]
+            ]
+        ),
+    ),
+    "OperatorService/Decide": (
+        operator_pb2.DecideRequest(participant=NAMES[0], words="w" * 40, reason="r" * 500),
+        operator_pb2.DecideResponse,
+    ),
+    "OperatorService/CloseFounding": (
+        operator_pb2.CloseFoundingRequest(),
+        operator_pb2.CloseFoundingResponse(fingerprint="f" * 64),
+    ),
+    "OperatorService/Propose": (
+        lambda: operator_pb2.ProposeRequest(roster=bytes(MIB)),
+        operator_pb2.ProposeResponse(fingerprint="f" * 64),
+    ),
+    "OperatorService/Revoke": (
+        operator_pb2.RevokeRequest(participant=NAMES[0], reason="r" * 500),
+        operator_pb2.RevokeResponse,
+    ),
+    "OperatorService/ListMembers": (
+        operator_pb2.ListMembersRequest(),
+        lambda: operator_pb2.ListMembersResponse(
+            members=[
+                operator_pb2.SeenMember(participant=each, organisation="o" * 200, revoked="r" * 500)
+                for each in NAMES
+            ]
         ),
     ),
 }

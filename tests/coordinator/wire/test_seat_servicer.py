@@ -1,6 +1,7 @@
 """Seats and letters as they travel: what each stream holds, over real connections."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
@@ -8,6 +9,8 @@ import grpc
 import pytest
 
 from coordinator.members.relay import LANE_BYTES, LETTER_BYTES, LONGEST_BODY, Relay
+from coordinator.members.revocations import Revocations
+from coordinator.members.seen import SeenBook
 from coordinator.rounds.state import Phase
 from coordinator.wire import codec
 from participant.wire.coordinator import Coordinator
@@ -48,6 +51,9 @@ async def members(certified, phase=Phase.OPEN):
         contributions=None,
         sums=None,
         models=None,
+        revocations=Revocations(seated.store, time.time),
+        now=time.time,
+        seen=SeenBook(time.time),
     )
     channels = []
     async with served(service, certified, make_settings()) as address:

@@ -481,7 +481,7 @@ async def test_a_key_whose_secret_went_elsewhere_is_refused(shown, watch):
     shown.audits(made.Round(plan, made.TRAINERS))
     shown.key_states[1] = work.key_state(1, made.signed_by(record, "amber", "birch"))
 
-    with pytest.raises(PolicyRefusal, match="not sealed to the openers alone"):
+    with pytest.raises(WrongContext, match="not sealed to the openers alone"):
         await auditor.sign(1, memory)
 
 

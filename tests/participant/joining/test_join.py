@@ -1,6 +1,6 @@
 """An auditor or a seat joins once its coordinator is there, if it is what its part needs."""
 
-from pathlib import Path
+from functools import partial
 
 import pytest
 
@@ -32,28 +32,33 @@ class Office:
         return [SignedRoster(ROSTER, signatures)]
 
 
-async def joined(office, patience=None, name="watch", **policy):
-    settings = config(Path("/nowhere"), name, **policy)
+@pytest.fixture
+def joined(tmp_path):
+    return partial(join_in, tmp_path)
+
+
+async def join_in(folder, office, patience=None, name="watch", **policy):
+    settings = config(folder, name, **policy)
     return await join(office, made.keys(name), settings, check_auditor, patience or NoPatience())
 
 
-async def test_a_coordinator_that_is_away_is_waited_for():
+async def test_a_coordinator_that_is_away_is_waited_for(joined):
     """Members are started before it, and while it starts again."""
     patience = NoPatience()
 
-    roster = await joined(Office(away=3), patience)
+    versions = await joined(Office(away=3), patience)
 
-    assert roster == ROSTER
+    assert versions.newest == ROSTER
     assert patience.waited == ["nobody answers"] * 3
 
 
-async def test_a_member_with_another_part_does_not_join():
+async def test_a_member_with_another_part_does_not_join(joined):
     """A trainer that was started as an auditor would be handed single contributions."""
     with pytest.raises(PolicyRefusal, match="amber is no auditor"):
         await joined(Office(), name="amber")
 
 
-async def test_another_roster_than_the_one_compared_is_final():
+async def test_another_roster_than_the_one_compared_is_final(joined):
     """Waiting would not make it the right one."""
     patience = NoPatience()
 

@@ -177,7 +177,7 @@ async def test_a_plan_with_openers_whom_this_site_does_not_accept_is_refused(tmp
     """Its policy names who opens."""
     of = made.plan(openers=("amber", "birch", "delta"))
 
-    await refused(tmp_path, Shelf(TWO, of=of), PolicyRefusal, "policy.openers: delta")
+    await refused(tmp_path, Shelf(TWO, of=of), PolicyRefusal, "delta is not among them")
 
 
 async def test_a_plan_of_a_roster_that_nobody_admitted_is_refused(tmp_path):
@@ -219,7 +219,7 @@ def command(monkeypatch, tmp_path, shelf):
     shelf.close = close
     monkeypatch.setattr(wrap, "load_keys", lambda _: made.keys("birch"))
     monkeypatch.setattr(wrap, "connect", lambda *_: shelf)
-    monkeypatch.setattr("participant.config.read", lambda _: config(tmp_path, "birch"))
+    monkeypatch.setattr("participant.config.read", lambda *_: config(tmp_path, "birch"))
     monkeypatch.setattr("veilsum.process.start_log", lambda: None)
 
     def run(*names):

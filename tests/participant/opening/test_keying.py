@@ -7,7 +7,6 @@ from participant.opening import keying
 from privacy.errors import (
     InvalidSignature,
     MalformedMessage,
-    PolicyRefusal,
     UnsafeParameters,
     WrongContext,
     WrongIdentity,
@@ -204,7 +203,7 @@ def test_recipients_are_the_openers_and_nobody_else(named):
     """A maker that seals the secret to one more has let somebody in."""
     secrets = tuple(SealedSecret(name, sha256_hex(name.encode())) for name in named)
 
-    with pytest.raises(PolicyRefusal, match="alone"):
+    with pytest.raises(WrongContext, match="alone"):
         keying.check_recipients(changed(secrets=secrets))
 
 

@@ -32,6 +32,7 @@ from privacy.signing import Purpose
 from tests.participant import agent_at_work as work
 from tests.participant import shared_round as made
 from tests.participant import signed_round
+from tests.participant.roster_versions import versions
 
 ROUND = made.Round()
 
@@ -67,7 +68,7 @@ class Hands(work.Hands):
 def agent(folder, shown, name="amber", **policy):
     limits = {"schemes": ("shares/1",), "without_auditor": False, "roster": made.roster().digest()}
     at_work = work.agent(folder, shown, name, **(limits | policy))
-    at_work._roster = made.roster()
+    at_work._versions = versions(made.roster())
     at_work._worker = Hands(at_work._models.folder)
     return at_work
 
@@ -206,8 +207,9 @@ async def test_seats_that_have_not_stated_are_waited_for(tmp_path, shown, seats)
 async def test_a_plan_whose_seats_are_one_hand_is_refused_before_anything(tmp_path, shown, seats):
     """By whoever certifies and by whoever opens."""
     amber = agent(tmp_path, shown)
-    amber._roster = made.roster_with("elm", organisation="fern clinic")
-    shown.plans[1] = made.plan(roster=amber._roster.digest())
+    moved = made.roster_with("elm", organisation="fern clinic")
+    amber._versions = versions(moved)
+    shown.plans[1] = made.plan(roster=moved.digest())
 
     for task in (Certify(1, digest_of(ROUND.cohort)), Open(1)):
         with pytest.raises(PolicyRefusal, match="different organisations"):

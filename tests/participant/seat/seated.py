@@ -50,6 +50,7 @@ from privacy.schemes.shares.payload import payload_root
 from privacy.schemes.shares.sharing import SharesProtector, UpdateSecrets, seal_for_seats
 from privacy.signing import Purpose, public_bytes, sign
 from tests.participant import signed_round as made
+from tests.participant.roster_versions import versions
 
 SITES = made.TRAINERS
 NAMES = ("east", "north", "south")
@@ -372,7 +373,7 @@ def seat(
         failpoints or Failpoints(),
         line,
         line,
-        roster(),
+        versions(roster()),
         SeatMemory(settings.state),
         mailbox,
         questions or NoQuestions(),

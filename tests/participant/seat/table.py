@@ -130,7 +130,7 @@ async def mailbox(relay: Relay, name: str):
 
 def party(box: Mailbox, name: str) -> Party:
     """One seat as it meets others."""
-    return Party(box, roster(), name, keys(name).signing, keys(name).sealing, os.urandom)
+    return Party(box, roster, name, keys(name).signing, keys(name).sealing, os.urandom)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ import pytest
 
 from participant.seat.policy import check_aggregator, check_seating
 from privacy.errors import PolicyRefusal, WrongIdentity
+from privacy.policy_line import PolicyLine
 from privacy.roster import Role
 from tests.participant.seat import seated as work
 
@@ -76,4 +77,4 @@ def test_a_seat_that_nobody_knows_is_refused(tmp_path):
 def test_who_has_another_role_is_no_aggregator(name):
     """Nobody who trains, opens or audits holds shares."""
     with pytest.raises(PolicyRefusal):
-        check_aggregator(name, work.roster())
+        check_aggregator(name, work.roster(), PolicyLine("aggregator.toml", "policy.roster", "x"))

@@ -273,6 +273,7 @@ async def test_a_seat_that_has_stated_nothing_shows_nothing(tmp_path):
             whole.states,
             box,
             whole.patience,
+            whole.policy,
         )
 
     assert await refused(tmp_path, LIED, seat=fresh) is NotYet

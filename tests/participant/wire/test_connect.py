@@ -25,7 +25,7 @@ def where(folder, certified, address, *alternatives):
     (folder / "authority.pem").write_bytes(site.authority_pem)
     (folder / "certificate.pem").write_bytes(site.certificate_pem)
     files = (folder / "authority.pem", folder / "certificate.pem")
-    keys = SimpleNamespace(tls_pem=site.key_pem)
+    keys = SimpleNamespace(tls_pem=site.key_pem, renewed=None)
     return CoordinatorAddress(address, *files, alternatives), keys
 
 

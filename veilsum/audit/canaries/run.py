@@ -29,11 +29,13 @@ def run(
     canaries: int = CANARIES,
     controls: bool = False,
     say: Callable[[PrivacyAudit], None] = lambda _: None,
+    count: Callable[[int], None] = lambda _: None,
 ) -> PrivacyAudits:
     """Audit each mechanism under each scheme, and with `controls` its defective doubles.
 
     Args:
         say: is told of each audit, in order.
+        count: is told before the first one how many there are.
 
     Raises:
         ConfigError: a process of the audit died.
@@ -44,6 +46,7 @@ def run(
     jobs = [Job(setting) for setting in shipped]
     as_shipped = len(jobs)
     jobs += _controls(mechanisms, epsilon, canaries) if controls else ()
+    count(len(jobs))
     with closing(audited(jobs)) as results:
         made = tuple(_told(results, say))
     seconds = round(time.monotonic() - started, 1)

@@ -1,6 +1,5 @@
 """The results of audits for people: a table, then what is wrong, readable without colour."""
 
-import sys
 from collections.abc import Iterator, Sequence
 
 from rich import box
@@ -23,9 +22,9 @@ HOW_TO_READ = (
 )
 
 
-def progress(audit: PrivacyAudit) -> None:
-    """Say on standard error that an audit has ended."""
-    sys.stderr.write(f"{title(audit)}: {audit.verdict}, {audit.seconds:.0f} s\n")
+def progress(audit: PrivacyAudit) -> str:
+    """Return what is said when an audit has ended."""
+    return f"{title(audit)}: {audit.verdict}, {audit.seconds:.0f} s"
 
 
 def show(result: PrivacyAudits, console: Console | None = None) -> None:

@@ -425,13 +425,17 @@ def test_a_database_that_another_process_holds_is_unavailable_and_not_broken(pat
     assert store.document("plan", "1") == b"body"
 
 
+ALTERED = "0005"
+"""The revision after it changes tables that there are, and so must wait for who reads them."""
+
+
 @pytest.mark.timeout(60)
 def test_a_migration_keeps_nobody_waiting_behind_it_while_a_table_is_in_use(
     postgres_url, monkeypatch
 ):
     """A backup holds every table for as long as it takes; the leader answers meanwhile."""
     monkeypatch.setattr(database, "_IN_USE_PAUSE", 0.1)
-    database.upgrade(postgres_url, to=BEFORE)
+    database.upgrade(postgres_url, to=ALTERED)
     url = database.parse(postgres_url)
     backup, leader = database._engine(url, None), database._engine(url, None)
     with ThreadPoolExecutor(1) as thread, capture_logs() as said:
@@ -451,7 +455,7 @@ def test_a_migration_keeps_nobody_waiting_behind_it_while_a_table_is_in_use(
         moved = moving.result(timeout=30)
 
     assert was_moving
-    assert moved == (BEFORE, HEAD)
+    assert moved == (ALTERED, HEAD)
     assert max(waits) < 5
     (line, *_) = [each for each in said if each["event"] == "migration_waits"]
     assert any("veilsum (pid" in each for each in line["used_by"])
@@ -466,7 +470,7 @@ def tables_of(connection):
 def test_a_table_that_is_in_use_for_too_long_ends_the_attempt(postgres_url, monkeypatch):
     monkeypatch.setattr(database, "_IN_USE_SECONDS", 0.0)
     monkeypatch.setattr(postgres, "_TABLE_SECONDS", 0.05)
-    database.upgrade(postgres_url, to=BEFORE)
+    database.upgrade(postgres_url, to=ALTERED)
     backup = database._engine(database.parse(postgres_url), None)
     with backup.connect() as connection:
         names = ", ".join(tables_of(connection))
@@ -475,5 +479,5 @@ def test_a_table_that_is_in_use_for_too_long_ends_the_attempt(postgres_url, monk
         with pytest.raises(StoreUnavailable, match="lock timeout"):
             database.upgrade(postgres_url)
 
-    assert version(postgres_url) == [(BEFORE,)]
+    assert version(postgres_url) == [(ALTERED,)]
     backup.dispose()

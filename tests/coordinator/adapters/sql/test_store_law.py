@@ -12,7 +12,17 @@ import pytest
 
 from coordinator.adapters.sql.schema import metadata
 from coordinator.adapters.sql.store import open_store
-from coordinator.ports import REFUSALS_KEPT, ChunkRow, Refusal, Store, StoredRound, SumChunk
+from coordinator.ports import (
+    REFUSALS_KEPT,
+    ChunkRow,
+    Issued,
+    Refusal,
+    Revocation,
+    Store,
+    StoredInvitation,
+    StoredRound,
+    SumChunk,
+)
 from privacy.errors import (
     ConfigError,
     ConflictingContribution,
@@ -501,6 +511,72 @@ def test_a_step_and_its_effects_outlive_a_kill_together_or_not_at_all(url, place
     assert len(store.pending_effects()) == 2 * kept
 
 
+# -- who is enrolled ------------------------------------------------------------------
+
+TOKEN = "c3" * 32
+ISSUED = Issued("7f", "hospital-a", "d4" * 32, 2.5, 3.5)
+REVOKED = Revocation("hospital-a", "a stolen laptop", "operator", 3.25)
+
+
+def test_an_invitation_is_as_it_was_last_saved(store):
+    first = store.save_invitation(TOKEN, None, "hospital-b", b"open")
+    second = store.save_invitation(TOKEN, first, "hospital-b", b"\x00asked")
+    store.save_invitation(OTHER, None, "hospital-a", b"open")
+
+    assert (first, second) == (1, 2)
+    assert store.invitation(TOKEN) == StoredInvitation(TOKEN, "hospital-b", b"\x00asked", 2)
+    assert [each.participant for each in store.invitations()] == ["hospital-a", "hospital-b"]
+    assert store.invitation("e5" * 32) is None
+
+
+def test_of_two_who_use_an_invitation_the_second_looks_again(store):
+    """Both saw it open: were the second saved, it would take the place of the first one's keys."""
+    store.save_invitation(TOKEN, None, "hospital-a", b"open")
+    store.save_invitation(TOKEN, 1, "hospital-a", b"first")
+
+    with pytest.raises(StoreUnavailable, match="revision"):
+        store.save_invitation(TOKEN, 1, "hospital-a", b"second", ISSUED)
+
+    assert store.invitation(TOKEN).body == b"first"
+    assert store.certificates() == []
+
+
+def test_an_approval_and_its_certificate_are_one_transaction(store):
+    store.save_invitation(TOKEN, None, "hospital-a", b"approved", ISSUED)
+
+    assert store.certificates("hospital-a") == [ISSUED]
+    assert store.certificates("hospital-b") == []
+
+
+def test_a_certificate_is_recorded_once_and_listed_oldest_first(store):
+    older = replace(ISSUED, serial="a0", issued_at=1.0)
+
+    for each in (ISSUED, older, ISSUED):
+        store.record_certificate(each)
+
+    assert store.certificates() == [older, ISSUED]
+
+
+def test_the_newest_certificate_of_each_member_is_never_forgotten(store):
+    """By it a member that was away is renewed, or told that it was away for too long."""
+    older = replace(ISSUED, serial="a0", issued_at=1.0, ends_at=2.0)
+    for each in (older, ISSUED):
+        store.record_certificate(each)
+
+    store.forget_certificates(1000.0)
+
+    assert store.certificates() == [ISSUED]
+
+
+def test_a_revocation_is_kept_once_and_each_later_one_too(store):
+    again = replace(REVOKED, at=7.5)
+
+    for each in (REVOKED, REVOKED, again):
+        store.put_revocation(each)
+
+    assert store.revocations() == [REVOKED, again]
+
+
 # -- the fence ------------------------------------------------------------------------
 
 
@@ -525,6 +601,10 @@ WRITES = {
     "record_sum_chunk": lambda store: store.record_sum_chunk(1, replace(MADE, chunk=4)),
     "forget_sum": lambda store: store.forget_sum(1),
     "forget_chunks": lambda store: store.forget_chunks(2),
+    "save_invitation": lambda store: store.save_invitation(TOKEN, 1, "hospital-a", b"used"),
+    "record_certificate": lambda store: store.record_certificate(replace(ISSUED, serial="2")),
+    "forget_certificates": lambda store: store.forget_certificates(99.0),
+    "put_revocation": lambda store: store.put_revocation(replace(REVOKED, at=9.0)),
 }
 """One call of every method that writes, on what `prepare` has made."""
 
@@ -534,6 +614,9 @@ def prepare(store):
     begin(store)
     record(store)
     store.record_sum_chunk(1, MADE)
+    store.save_invitation(TOKEN, None, "hospital-a", b"open", ISSUED)
+    store.record_certificate(replace(ISSUED, serial="1", issued_at=1.5, ends_at=2.5))
+    store.put_revocation(REVOKED)
 
 
 def seen(store):
@@ -546,6 +629,9 @@ def seen(store):
         store.sum_chunks(1),
         store.refusals(1),
         [store.newest_header(name) for name in ("hospital-a", "hospital-b")],
+        store.invitations(),
+        store.certificates(),
+        store.revocations(),
     )
 
 
@@ -569,6 +655,10 @@ READS = {
     "chunk_roots": lambda store: store.chunk_roots(1, 0, 0),
     "sum_chunks": lambda store: store.sum_chunks(1),
     "refusals": lambda store: store.refusals(1),
+    "invitation": lambda store: store.invitation(TOKEN),
+    "invitations": lambda store: store.invitations(),
+    "certificates": lambda store: store.certificates(),
+    "revocations": lambda store: store.revocations(),
 }
 """One call of every method that reads."""
 

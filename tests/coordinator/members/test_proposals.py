@@ -1,0 +1,238 @@
+"""Rosters closed and proposed: what the operator may do, and what only members can."""
+
+import pytest
+from msgspec.structs import replace
+
+from privacy import canonical
+from privacy.errors import (
+    ConfigError,
+    InvalidSignature,
+    MalformedMessage,
+    NotYet,
+    RosterRefused,
+    WrongContext,
+    WrongIdentity,
+)
+from privacy.roster import Role, admit_all
+from privacy.signing import Purpose, sign
+from tests.coordinator.members.desk import HOSPITALS, Desk, Killed, Site
+
+
+@pytest.fixture
+def desk():
+    return Desk()
+
+
+def after(before, *members, without=()):
+    """Return the version after `before`, with more members, or others under their names."""
+    kept = {each.participant: each for each in before.members if each.participant not in without}
+    kept |= {each.participant: each for each in members}
+    return replace(
+        before,
+        version=before.version + 1,
+        previous=before.digest(),
+        members=tuple(kept[name] for name in sorted(kept)),
+    )
+
+
+def signature(site, roster):
+    return sign(site.keys.signing, Purpose.ROSTER, canonical.encode(roster))
+
+
+def test_the_draft_grows_with_each_member_that_is_approved_until_it_is_closed(desk):
+    first = desk.enrol("hospital-a")
+    grown = [each.participant for each in desk.rosters.draft.members]
+
+    fingerprint = desk.proposals.close_founding("operator")
+
+    desk.enrol("hospital-b")
+    assert grown == ["hospital-a", "operator"]
+    assert desk.rosters.draft.digest() == fingerprint
+    assert desk.rosters.draft.members[0] == first.entry
+    assert desk.again().proposals.close_founding("operator") == fingerprint
+
+
+def test_a_closed_roster_is_nothing_until_each_founding_member_has_signed(desk):
+    site = desk.enrol("hospital-a")
+    desk.proposals.close_founding("operator")
+    body = desk.rosters.draft
+
+    desk.rosters.sign("hospital-a", 0, signature(site, body))
+
+    with pytest.raises(NotYet, match="operator"):
+        desk.rosters.current()
+    desk.rosters.sign("operator", 0, signature(desk.operator, body))
+    assert desk.rosters.current() == body
+
+
+def test_rounds_that_could_not_run_with_a_roster_keep_it_open(desk):
+    desk.enrol("hospital-a")
+
+    def refuse(_):
+        raise ConfigError("rounds.openers: the roster has one of them not as a trainer")
+
+    desk.proposals.check = refuse
+
+    with pytest.raises(RosterRefused, match=r"rounds\.openers"):
+        desk.proposals.close_founding("operator")
+    assert not desk.rosters.is_closed()
+
+
+def test_a_version_counts_with_more_than_half_of_the_trainers_and_not_before(desk):
+    sites = desk.found(*HOSPITALS)
+    before = desk.rosters.current()
+    proposed = after(before, desk.enrol("hospital-d").entry)
+    fingerprint = desk.proposals.propose("operator", canonical.encode(proposed))
+
+    desk.proposals.sign("hospital-a", fingerprint, signature(sites["hospital-a"], proposed))
+
+    assert desk.rosters.current() == before
+    desk.proposals.sign("hospital-b", fingerprint, signature(sites["hospital-b"], proposed))
+    assert desk.rosters.current() == proposed
+    assert desk.proposals.proposed() is None
+    history = desk.rosters.versions()
+    assert admit_all(history, before.digest())[-1] == proposed
+    assert desk.again().rosters.current() == proposed
+
+
+def test_an_operators_signature_admits_nobody(desk):
+    """It enrols; it has no voice in whom members admit."""
+    desk.found("hospital-a")
+    proposed = after(desk.rosters.current(), desk.enrol("hospital-d").entry)
+    fingerprint = desk.proposals.propose("operator", canonical.encode(proposed))
+
+    desk.proposals.sign("operator", fingerprint, signature(desk.operator, proposed))
+
+    assert desk.rosters.current().version == 0
+
+
+def test_a_newer_proposal_takes_the_place_of_one_that_is_not_admitted(desk):
+    sites = desk.found(*HOSPITALS)
+    before = desk.rosters.current()
+    wrong = after(before, without=("hospital-c",))
+    right = after(before, desk.enrol("hospital-d").entry)
+    first = desk.proposals.propose("operator", canonical.encode(wrong))
+    second = desk.proposals.propose("operator", canonical.encode(right))
+
+    with pytest.raises(WrongContext, match="look at it again"):
+        desk.proposals.sign("hospital-a", first, signature(sites["hospital-a"], wrong))
+
+    for name in ("hospital-a", "hospital-c"):
+        desk.proposals.sign(name, second, signature(sites[name], right))
+    assert desk.rosters.current() == right
+
+
+def test_what_is_no_signature_of_a_member_does_not_count(desk):
+    sites = desk.found(*HOSPITALS)
+    proposed = after(desk.rosters.current(), desk.enrol("hospital-d").entry)
+    fingerprint = desk.proposals.propose("operator", canonical.encode(proposed))
+
+    made = signature(sites["hospital-b"], proposed)
+    with pytest.raises(InvalidSignature):
+        desk.proposals.sign("hospital-a", fingerprint, made)
+    with pytest.raises(WrongIdentity):
+        desk.proposals.sign("hospital-z", fingerprint, b"")
+
+
+def test_a_signature_that_is_sent_again_after_it_counted_is_well(desk):
+    """The answer may have been cut off."""
+    sites = desk.found("hospital-a")
+    proposed = after(desk.rosters.current(), desk.enrol("hospital-d").entry)
+    fingerprint = desk.proposals.propose("operator", canonical.encode(proposed))
+    made = signature(sites["hospital-a"], proposed)
+    desk.proposals.sign("hospital-a", fingerprint, made)
+
+    desk.proposals.sign("hospital-a", fingerprint, made)
+
+    assert desk.rosters.current() == proposed
+
+
+@pytest.mark.parametrize("what", ["stranger", "keys", "version", "previous", "coordinator_key"])
+def test_a_proposal_follows_and_has_nobody_in_it_whom_no_operator_has_approved(desk, what):
+    desk.found("hospital-a")
+    before = desk.rosters.current()
+    stranger = Site("hospital-a" if what == "keys" else "hospital-z").entry
+    proposed = {
+        "stranger": lambda: after(before, stranger),
+        "keys": lambda: after(before, stranger),
+        "version": lambda: replace(after(before), version=2),
+        "previous": lambda: replace(after(before), previous="0" * 64),
+        "coordinator_key": lambda: replace(after(before), coordinator_key=b"k" * 32),
+    }[what]()
+
+    with pytest.raises(RosterRefused):
+        desk.proposals.propose("operator", canonical.encode(proposed))
+
+    assert desk.proposals.proposed() is None
+
+
+def test_a_proposal_may_give_other_roles_to_a_member(desk):
+    desk.found(*HOSPITALS)
+    before = desk.rosters.current()
+    suspended = replace(before.member("hospital-c"), roles=(Role.PARTICIPANT,))
+
+    desk.proposals.propose("operator", canonical.encode(after(before, suspended)))
+
+    assert desk.proposals.proposed().roster.member("hospital-c").roles == (Role.PARTICIPANT,)
+
+
+def test_nothing_is_proposed_before_there_is_a_roster(desk):
+    with pytest.raises(NotYet):
+        desk.proposals.propose("operator", canonical.encode(desk.rosters.draft))
+    with pytest.raises(MalformedMessage):
+        desk.proposals.propose("operator", b"{}")
+    assert desk.proposals.proposed() is None
+
+
+@pytest.mark.parametrize("place", ["proposals.before_close", "proposals.after_close"])
+def test_a_coordinator_killed_while_it_closes_goes_on(desk, place):
+    desk.enrol("hospital-a")
+    desk.dies_at = place
+
+    with pytest.raises(Killed):
+        desk.proposals.close_founding("operator")
+
+    again = desk.again()
+    assert again.rosters.is_closed() == (place == "proposals.after_close")
+    assert again.proposals.close_founding("operator") == again.rosters.draft.digest()
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_a_coordinator_killed_before_a_version_counts_makes_it_count_when_it_is_back(
+    desk, writes, monkeypatch
+):
+    """Signatures are kept, then a version; in between there is the version before, and no half."""
+    sites = desk.found(*HOSPITALS)
+    before = desk.rosters.current()
+    proposed = after(before, desk.enrol("hospital-d").entry)
+    fingerprint = desk.proposals.propose("operator", canonical.encode(proposed))
+    desk.proposals.sign("hospital-a", fingerprint, signature(sites["hospital-a"], proposed))
+    left, put = [writes + 1], desk.store.put_document
+
+    def dying(kind, name, body):
+        if left[0] == 0:
+            raise Killed
+        left[0] -= 1
+        put(kind, name, body)
+
+    monkeypatch.setattr(desk.store, "put_document", dying)
+    with pytest.raises(Killed):
+        desk.proposals.sign("hospital-b", fingerprint, signature(sites["hospital-b"], proposed))
+    assert desk.rosters.versions()[-1].roster == before
+    monkeypatch.undo()
+
+    again = desk.again()
+
+    assert again.rosters.current() == proposed
+    assert len(again.rosters.versions()[1].signatures) == 2
+
+
+def test_keys_that_were_approved_anew_may_take_the_place_of_old_ones(desk):
+    desk.found(*HOSPITALS)
+    desk.clock.at += 5
+    anew = desk.enrol("hospital-c")
+    proposed = after(desk.rosters.current(), anew.entry)
+
+    desk.proposals.propose("operator", canonical.encode(proposed))
+
+    assert desk.proposals.proposed().roster.member("hospital-c") == anew.entry

@@ -1,0 +1,117 @@
+"""A coordinator's stores, ports and chain: what is refused comes with words and a fix."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from coordinator.adapters.sql.store import open_store
+from coordinator.config import S3Access
+from veilsum.doctor.chain import check_chain
+from veilsum.doctor.finding import Level
+from veilsum.doctor.host import check_port
+from veilsum.doctor.stores import check_database, check_objects
+
+from .servers import served
+
+
+class Places:
+    """What of a coordinator's settings says where its stores are."""
+
+    def __init__(self, state: Path, database: str = "", objects: str | None = None) -> None:
+        self.state = state
+        self.database = database or f"sqlite:///{state / 'coordinator.sqlite'}"
+        self.database_password = None
+        self.objects = objects
+        self.s3: S3Access | None = None
+
+
+def test_a_database_is_written_read_and_left_as_it_was(tmp_path):
+    places = Places(tmp_path)
+    store = open_store(places.database)
+
+    found = check_database(places)
+
+    assert (found.level, found.found) == (Level.OK, "written, read back and removed")
+    assert store.documents("doctor") == []
+    store.close()
+
+
+def test_a_database_that_is_not_there_is_not_made(tmp_path):
+    """To look must not begin a coordinator's state."""
+    found = check_database(Places(tmp_path))
+
+    assert found.level is Level.PROBLEM
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_is_none_is_said_to_be_none(tmp_path):
+    (tmp_path / "coordinator.sqlite").write_bytes(b"not a database" * 100)
+
+    found = check_database(Places(tmp_path))
+
+    assert found.level is Level.PROBLEM
+    assert found.fix
+
+
+def test_objects_are_written_read_and_removed(tmp_path):
+    (tmp_path / "objects").mkdir()
+
+    found = check_objects(Places(tmp_path))
+
+    assert found.level is Level.OK
+    assert list((tmp_path / "objects").iterdir()) == []
+
+
+def test_objects_that_cannot_be_written_are_a_problem(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+
+    found = check_objects(Places(tmp_path, objects=str(tmp_path / "file" / "objects")))
+
+    assert found.level is Level.PROBLEM
+    assert "File exists" in found.found
+
+
+def test_a_port_where_nobody_listens_is_said_and_one_where_somebody_does():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        heard = check_port("listen.address", f"0.0.0.0:{port}", 1.0)
+    unheard = check_port("listen.address", f"127.0.0.1:{port}", 1.0)
+
+    assert heard.level is Level.OK
+    assert unheard.level is Level.WARNING
+
+
+def rpc(chain: int):
+    """An endpoint that says on which chain it is, and nothing else."""
+
+    def serve(plain):
+        _, _, body = plain.recv(65536).partition(b"\r\n\r\n")
+        while not body:
+            body = plain.recv(65536)
+        answer = {"jsonrpc": "2.0", "id": json.loads(body)["id"], "result": hex(chain)}
+        text = json.dumps(answer).encode()
+        plain.sendall(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+            + f"Content-Length: {len(text)}\r\n\r\n".encode()
+            + text
+        )
+
+    return serve
+
+
+@pytest.mark.parametrize(("asked", "level"), [(31337, Level.OK), (1, Level.PROBLEM)])
+def test_a_chain_must_be_the_one_that_is_meant(asked, level):
+    with served(rpc(31337)) as port:
+        found = check_chain(f"http://127.0.0.1:{port}/?apikey=hunter2", asked, "", 5.0)
+
+    assert found.level is level
+    assert "hunter2" not in str(found)
+
+
+def test_a_chain_that_does_not_answer_is_a_warning():
+    """Rounds go on without it."""
+    found = check_chain("http://127.0.0.1:9", 31337, "", 1.0)
+
+    assert found.level is Level.WARNING

@@ -1,0 +1,223 @@
+"""What is shown to people who compare, and what comes next for them."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from participant.joining.admitting import admit, proposed, signed_before
+from participant.joining.confirm import shown
+from participant.joining.status import NONE, NOT_FOUNDED, RosterSeen, next_step
+from privacy.canonical import encode
+from privacy.documents import Signed
+from privacy.errors import InvalidSignature, MalformedMessage, NotYet, WrongContext, WrongIdentity
+from privacy.roster import Role, Roster, SignedRoster
+from privacy.signing import Purpose, sign
+from privacy.words import words_of
+from tests.attacks.test_uninvited_members import FIRST, MAJORITY, MEMBERS, Shows, grown, signed_by
+from tests.participant import signed_round as made
+
+ME = (made.keys("amber"), "amber")
+
+
+def changed(roster, name, **fields):
+    members = tuple(
+        msgspec.structs.replace(each, **fields) if each.participant == name else each
+        for each in roster.members
+    )
+    return Roster(made.FEDERATION, 1, roster.coordinator_key, members, roster.digest())
+
+
+def before(roster, *signers):
+    """A coordinator with version 0 founded, and a version before its trainers."""
+    coordinator = Shows(signed_by(FIRST, *MEMBERS))
+    body = encode(roster)
+    signatures = {n: sign(made.keys(n).signing, Purpose.ROSTER, body) for n in signers}
+    coordinator.proposal_of = Signed(body, signatures)
+    return coordinator
+
+
+async def test_each_member_is_shown_with_what_people_can_compare():
+    found = await shown(Shows(signed_by(FIRST, "birch")), *ME, made.FEDERATION)
+
+    assert [each.participant for each in found.members] == list(MEMBERS)
+    assert {each.participant for each in found.members if each.signed} == {"birch"}
+    assert (found.fingerprint, found.words()) == (FIRST.digest(), words_of(FIRST.digest()))
+    assert (found.organisations(), found.included, found.founded) == (4, True, False)
+
+
+async def test_who_came_later_compares_version_0_and_sees_the_newest():
+    """Every later version hangs on it by its trainers' signatures, which are checked."""
+    history = [signed_by(FIRST, *MEMBERS), signed_by(grown("elder"), *MAJORITY)]
+
+    found = await shown(Shows(*history), made.keys("elder"), "elder", made.FEDERATION)
+    outside = await shown(Shows(*history), made.keys("fir"), "fir", made.FEDERATION)
+
+    assert (found.fingerprint, found.version, found.included) == (FIRST.digest(), 1, True)
+    assert not outside.included
+
+
+@pytest.mark.parametrize(
+    ("history", "error"),
+    [
+        ([], NotYet),
+        ([signed_by(FIRST, *MEMBERS), SignedRoster(grown("mallory"), {})], InvalidSignature),
+        ([signed_by(FIRST), signed_by(grown("mallory"), *MAJORITY)], WrongContext),
+        ([signed_by(changed(FIRST, "amber"), *MEMBERS)], InvalidSignature),
+    ],
+    ids=["none", "uninvited", "not-founded", "not-version-0"],
+)
+async def test_what_is_not_as_it_must_be_is_shown_to_nobody(history, error):
+    """Nobody is asked to compare what no comparison could mend."""
+    with pytest.raises((error, WrongContext)):
+        await shown(Shows(*history), *ME, made.FEDERATION)
+
+
+async def test_another_key_for_this_site_is_said_before_anybody_compares():
+    wrong = msgspec.structs.replace(
+        FIRST,
+        members=changed(FIRST, "amber", sealing_key=made.keys("mallory").sealing_public).members,
+    )
+
+    with pytest.raises(WrongContext, match="other keys for amber"):
+        await shown(Shows(SignedRoster(wrong, {})), *ME, made.FEDERATION)
+
+
+async def test_a_proposal_is_shown_as_what_it_changes():
+    later = grown("elder")
+    later = msgspec.structs.replace(
+        later,
+        members=tuple(
+            msgspec.structs.replace(each, roles=(Role.PARTICIPANT,))
+            if each.participant == "delta"
+            else each
+            for each in later.members
+            if each.participant != "watch"
+        ),
+    )
+
+    found = await proposed(before(later, "birch"), *ME, FIRST.digest())
+
+    assert found is not None
+    assert [each.participant for each in found.added] == ["elder"]
+    assert found.removed == ("watch",)
+    [one] = found.changed
+    assert (one.who, one.what, one.before, one.after) == (
+        "delta",
+        "roles",
+        "trainer",
+        "participant",
+    )
+    assert (found.signed, found.needed) == (("birch",), 3)
+
+
+async def test_a_forged_voice_is_not_shown_as_one():
+    coordinator = before(grown("elder"))
+    forged = {"birch": bytes(64), "mallory": bytes(64)}
+    coordinator.proposal_of = Signed(coordinator.proposal_of.body, forged)
+
+    found = await proposed(coordinator, *ME, FIRST.digest())
+
+    assert found is not None
+    assert found.signed == ()
+
+
+async def test_nothing_proposed_is_nothing():
+    assert await proposed(Shows(signed_by(FIRST, *MEMBERS)), *ME, FIRST.digest()) is None
+
+
+@pytest.mark.parametrize(
+    ("roster", "error"),
+    [
+        (msgspec.structs.replace(grown("elder"), version=2), WrongContext),
+        (msgspec.structs.replace(grown("elder"), previous="0" * 64), WrongContext),
+        (msgspec.structs.replace(grown("elder"), federation="cardiology"), WrongContext),
+        (changed(FIRST, "birch", sealing_key=b"\xff" * 1216), MalformedMessage),
+    ],
+    ids=["a-gap", "another-past", "another-federation", "a-key-that-is-none"],
+)
+async def test_a_version_that_may_not_follow_is_not_put_to_people(roster, error):
+    with pytest.raises(error):
+        await proposed(before(roster), *ME, FIRST.digest())
+
+
+async def test_who_has_no_voice_is_told():
+    with pytest.raises(WrongIdentity, match="no trainer"):
+        await proposed(before(grown("elder")), made.keys("watch"), "watch", FIRST.digest())
+
+
+async def test_before_version_0_is_founded_nothing_follows_it():
+    coordinator = before(grown("elder"))
+    coordinator.history = [signed_by(FIRST, "birch")]
+
+    with pytest.raises(NotYet, match="have not all signed"):
+        await proposed(coordinator, *ME, FIRST.digest())
+
+
+async def test_a_signature_is_remembered_before_it_is_given(tmp_path):
+    """And given again for the same version: the answer to the first may have been lost."""
+    coordinator = before(grown("elder"))
+    found = await proposed(coordinator, *ME, FIRST.digest())
+
+    async def lost(fingerprint, signature):
+        assert signed_before(tmp_path, 1) == (fingerprint,)
+        raise NotYet("lost")
+
+    coordinator.sign_proposal, given = lost, coordinator.sign_proposal
+    with pytest.raises(NotYet):
+        await admit(coordinator, ME[0], tmp_path, found)
+    coordinator.sign_proposal = given
+    await admit(coordinator, ME[0], tmp_path, found)
+
+    assert [each for each, _ in coordinator.admitted] == [found.fingerprint]
+
+
+async def test_people_may_say_that_an_earlier_version_was_withdrawn(tmp_path):
+    """By its fingerprint, so that they know which."""
+    first = await proposed(before(grown("elder")), *ME, FIRST.digest())
+    await admit(before(grown("elder")), ME[0], tmp_path, first)
+    coordinator = before(grown("fir"))
+    second = await proposed(coordinator, *ME, FIRST.digest())
+
+    await admit(coordinator, ME[0], tmp_path, second, first.fingerprint)
+
+    assert signed_before(tmp_path, 1) == (first.fingerprint, second.fingerprint)
+
+
+# -- what comes next -------------------------------------------------------------------------
+
+SEEN = RosterSeen(0, "ab" * 32, (), ("trainer",), "")
+
+
+def step(
+    link="connected", left=3600, confirmed="ab" * 32, seen=SEEN, incomplete="", kind="participant"
+):
+    return next_step(kind, Path("site.toml"), link, left, confirmed, seen, incomplete)
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"seen": None, "link": NOT_FOUNDED}, "wait: the operator"),
+        ({"seen": None, "link": "refused"}, "veilsum doctor"),
+        ({"seen": None, "link": "refused", "left": -1}, "certificate has ended"),
+        ({"confirmed": None}, "veilsum participant confirm"),
+        ({"confirmed": None, "kind": "auditor"}, "veilsum auditor confirm"),
+        ({"confirmed": "cd" * 32}, "call the operator"),
+    ],
+)
+def test_the_next_step_is_one_and_can_be_typed(facts, says):
+    assert step(**facts).startswith(says) or says in step(**facts)
+
+
+def test_the_steps_come_in_order_and_end():
+    """Each is done, and the next one shows."""
+    waiting = RosterSeen(1, "ab" * 32, (), ("trainer",), "cd" * 32)
+    outside = RosterSeen(1, "ab" * 32, (), (), "")
+    unsigned = RosterSeen(0, "ab" * 32, ("birch",), ("trainer",), "")
+
+    assert step(seen=waiting).startswith("veilsum participant admit")
+    assert step(seen=outside).startswith("wait: the trainers")
+    assert step(incomplete="no id").startswith("fill in site.toml")
+    assert "wait for birch" in step(seen=unsigned)
+    assert step() == NONE

@@ -1,0 +1,112 @@
+"""`veilsum config`: what a process would be set to, and who says so."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .config_file import ConfigFile
+from .surface import Answer, Sets, command, over
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import msgspec
+
+    from privacy.configuration import Over, Setting
+
+config_app = typer.Typer(no_args_is_help=True, help="Look at settings.")
+
+
+class Kind(StrEnum):
+    """Whose file it is."""
+
+    COORDINATOR = "coordinator"
+    SITE = "site"
+    AUDITOR = "auditor"
+    AGGREGATOR = "aggregator"
+    OPERATOR = "operator"
+    DRIVER = "driver"
+
+
+@command(config_app, "show")
+def config_show(
+    *,
+    config: ConfigFile,
+    kind: Annotated[
+        Kind | None, typer.Option(help="Whose file it is; by default the one it is named after.")
+    ] = None,
+    origin: Annotated[
+        bool, typer.Option("--origin", help="Also print where each value came from.")
+    ] = False,
+    sets: Sets = None,
+) -> Answer:
+    """Print every setting as a process would have it; it starts nothing."""
+    whose = kind or _by_name(config)
+    found = _settings(config, whose, over(sets))
+    said = {
+        "kind": str(whose),
+        "file": str(config),
+        "settings": [_said(setting) for setting in found],
+    }
+    return Answer(said, "\n".join(_lines(found, origin=origin)))
+
+
+def type_of(kind: Kind) -> "type[msgspec.Struct]":
+    """Return the type of a kind of file."""
+    from importlib import import_module  # noqa: PLC0415
+
+    modules = {
+        Kind.COORDINATOR: ("coordinator.config", "Settings"),
+        Kind.DRIVER: ("coordinator.config", "DriverSettings"),
+        Kind.SITE: ("participant.config", "SiteConfig"),
+        Kind.AUDITOR: ("participant.auditing.config", "AuditorConfig"),
+        Kind.AGGREGATOR: ("participant.seat.config", "AggregatorConfig"),
+        Kind.OPERATOR: ("participant.joining.operator_config", "OperatorConfig"),
+        Kind.OPERATOR: ("participant.joining.operator_config", "OperatorConfig"),
+    }
+    module, name = modules[kind]
+    found: type[msgspec.Struct] = getattr(import_module(module), name)
+    return found
+
+
+def _by_name(config: "Path") -> Kind:
+    from privacy.errors import ConfigError  # noqa: PLC0415
+
+    if config.stem in list(Kind):
+        return Kind(config.stem)
+    raise ConfigError(
+        f"{config}: say with --kind whose settings they are; one of {', '.join(Kind)}"
+    )
+
+
+def _settings(config: "Path", kind: Kind, over: "Over") -> "list[Setting]":
+    from privacy.configuration import explain  # noqa: PLC0415
+    from privacy.errors import ConfigError  # noqa: PLC0415
+    from veilsum.files import read_file  # noqa: PLC0415
+
+    try:
+        text = read_file(config).decode()
+    except UnicodeDecodeError:
+        raise ConfigError(f"{config}: not text in UTF-8") from None
+    return explain(text, type_of(kind), str(config), over)
+
+
+def _said(setting: "Setting") -> dict[str, Any]:
+    origin = {"kind": setting.origin.kind, "where": setting.origin.where}
+    return {"name": setting.name, "value": setting.value, "origin": origin}
+
+
+def _lines(settings: "list[Setting]", *, origin: bool) -> list[str]:
+    rows = [(f"{each.name} = {_toml(each.value)}", str(each.origin)) for each in settings]
+    if not origin:
+        return [value for value, _ in rows]
+    width = max(len(value) for value, _ in rows)
+    return [f"{value:<{width}}  {where}" for value, where in rows]
+
+
+def _toml(value: Any) -> str:  # noqa: ANN401 - whatever a setting is
+    import msgspec  # noqa: PLC0415
+
+    # JSON's words, numbers, strings and lists of them are TOML's too; only nothing is not.
+    return "(none)" if value is None else msgspec.json.encode(value).decode()
