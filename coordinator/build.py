@@ -11,9 +11,9 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from privacy import canonical
-from privacy.errors import ConfigError, MissingDependency
+from privacy.errors import ConfigError, MissingDependency, RosterRefused
 from privacy.failpoints import Failpoints
-from privacy.roster import Member, Role, Roster
+from privacy.roster import Member, Role, Roster, check_operators, organisations_of
 from privacy.schemes.shares.layout import SEATS
 from privacy.signing import public_bytes
 from veilsum.files import hold, read_file, read_secret
@@ -155,14 +155,15 @@ def is_shared(settings: Settings) -> bool:
     return settings.database.startswith("postgresql")
 
 
-def open_leases(settings: Settings) -> SqlLeases:
-    """Return the lease of whoever leads with the database.
+def open_leases(settings: Settings, failpoints: Failpoints) -> SqlLeases:
+    """Return the lease of whoever leads with the database, which is made if it is not there.
 
     Raises:
         ConfigError: the database is not what it must be.
         StoreUnavailable: the database does not answer.
     """
-    return SqlLeases(open_database(settings.database, settings.database_password))
+    step = failpoints.hit
+    return SqlLeases(open_database(settings.database, settings.database_password, step=step))
 
 
 def _check_shared(settings: Settings) -> None:
@@ -238,6 +239,7 @@ def _check_rounds(settings: Settings, roster: Roster) -> None:
 def _check_members(settings: Settings, roster: Roster) -> None:
     rounds, trainers = settings.rounds, [each.participant for each in roster.trainers()]
     check_members(roster)
+    _check_operators(rounds.openers, roster)
     if rounds.seats:
         _check_seats(rounds.seats, rounds.auditor, roster)
         check_trainers(rounds.seats, roster)
@@ -252,13 +254,20 @@ def _check_members(settings: Settings, roster: Roster) -> None:
         _check_auditor(rounds.auditor, roster)
 
 
+def _check_operators(openers: Sequence[str], roster: Roster) -> None:
+    try:
+        check_operators(roster.members, openers)
+    except RosterRefused as error:
+        raise ConfigError(f"roster: {error}") from None
+
+
 def _check_auditor(auditor: str, roster: Roster) -> None:
     """Return if `auditor` is one, and of an organisation that trains and opens nothing."""
     entries = [each for each in roster.members if each.participant == auditor]
     if not any(Role.AUDITOR in each.roles for each in entries):
         raise ConfigError(f"rounds.auditor: the roster has {auditor} not as an auditor")
     # Openers are trainers: who trains may hold the key to what an auditor is handed.
-    if entries[0].organisation in {each.organisation for each in roster.trainers()}:
+    if any(entries[0].is_of(each) for each in roster.trainers()):
         raise ConfigError(
             f"rounds.auditor: {auditor} is a trainer, or of the organisation of one; an auditor "
             "must be of another"
@@ -274,5 +283,5 @@ def _check_seats(seats: Sequence[str], auditor: str | None, roster: Roster) -> N
         )
     # Whoever has two seats has all three components, and opens every update.
     apart = [*entries, *(each for each in roster.members if each.participant == auditor)]
-    if len({each.organisation for each in apart}) != len(apart):
+    if len(organisations_of(apart)) != len(apart):
         raise ConfigError("rounds.seats: two seats, or a seat and the auditor, have one owner")

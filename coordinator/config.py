@@ -16,6 +16,7 @@ from privacy.events import PositiveDecimal
 from privacy.identifiers import Digest, FederationId, ParticipantId
 from privacy.plan import CKKS, SHARES, Count, DeadlinePolicy, Mechanism, PrivacyPlan
 from privacy.schemes.shares.layout import SEATS
+from veilsum.files import read_text
 from veilsum.metrics.settings import MetricsAddress
 from veilsum.traces.settings import Telemetry
 
@@ -272,7 +273,7 @@ def read(path: Path, over: Over = NOTHING) -> Settings:
         ConfigError: the file cannot be read, a key is unknown or missing, or a
             value is not of its type; the message names it.
     """
-    return decode(_text(path), Settings, str(path), over)
+    return decode(read_text(path), Settings, str(path), over)
 
 
 def read_driver(path: Path, over: Over = NOTHING) -> DriverSettings:
@@ -281,14 +282,7 @@ def read_driver(path: Path, over: Over = NOTHING) -> DriverSettings:
     Raises:
         ConfigError: as for `read`.
     """
-    return decode(_text(path), DriverSettings, str(path), over)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
+    return decode(read_text(path), DriverSettings, str(path), over)
 
 
 def _check_shares(scheme: SchemeSettings, seats: tuple[str, ...]) -> None:

@@ -260,6 +260,14 @@ class Store(Protocol):
         """
         ...
 
+    def put_documents(self, found: Sequence[tuple[str, str, bytes]]) -> None:
+        """Keep documents, each a kind, a name and a body, all of them or none; as `put_document`.
+
+        Raises:
+            ConflictingContribution: one of them is kept with another body; nothing is saved.
+        """
+        ...
+
     def document(self, kind: str, name: str) -> bytes:
         """Return a document's body.
 
@@ -395,6 +403,10 @@ class Store(Protocol):
         Raises:
             StoreUnavailable: it has another revision, somebody else was first; nothing is saved.
         """
+        ...
+
+    def forget_invitations(self, tokens: Collection[str]) -> None:
+        """Forget the invitations under these digests of tokens; what is not there is well, too."""
         ...
 
     def record_certificate(self, issued: Issued) -> None:

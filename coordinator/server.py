@@ -3,8 +3,9 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -16,13 +17,14 @@ import structlog
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
-from privacy.errors import ConfigError, InvariantBroken, LeaseLost, Unavailable, VeilsumError
+from privacy.errors import AddressTaken, InvariantBroken, LeaseLost, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
+from privacy.identifiers import COORDINATOR
 from veilsum.files import hold, read_file, read_secret
 from veilsum.metrics.book import Book
 from veilsum.metrics.catalogue import RETRIES
-from veilsum.metrics.door import metrics_door
-from veilsum.traces.tracing import traces
+from veilsum.metrics.door import expiry_of, metrics_door
+from veilsum.traces.door import traces
 from veilsum.v1 import (
     cohort_pb2,
     cohort_pb2_grpc,
@@ -46,6 +48,7 @@ from veilsum.v1 import (
 
 from .build import Built, Term, build, check, is_shared, open_leases
 from .config import ReplicaSettings, Settings
+from .descriptors import JOINING_CONNECTIONS, open_files, raise_limit, room_of
 from .members.office import Office
 from .replicas.gate import Gate, StandingBy
 from .replicas.lease import Lease, Renewing, Turn, holder_of
@@ -54,10 +57,11 @@ from .rounds.watch import Watch
 from .stop import Stop
 from .upkeep.scrub import PASS_SECONDS
 from .watching import Watched
+from .wire.addresses import cannot_listen
 from .wire.authorise import Permissions, required_callers
 from .wire.credits import Transfers
 from .wire.health import Health, open_door
-from .wire.interceptors import Guard
+from .wire.interceptors import CALLS_FOR_OPERATORS, MOST_CALLS, Guard
 from .wire.join_servicer import JoinServicer
 from .wire.metered import Metered
 from .wire.operator_servicer import OperatorServicer
@@ -106,6 +110,8 @@ PROTOS = (
     settlement_pb2,
 )
 
+_NO_PAIR = "listen.certificate and listen.key do not belong together, or it is no address"
+
 JOINING_PROTOS = (joining_pb2,)
 """Of the other port, where callers have no certificate: nothing else is answered there."""
 
@@ -126,22 +132,37 @@ _OPTIONS = (
     ("grpc.http2.ping_timeout_ms", 60_000),
     # who connects and says nothing, before or after its handshake, is let go
     ("grpc.server_handshake_timeout_ms", 20_000),
-    ("grpc.max_connection_idle_ms", 900_000),
+    ("grpc.max_connection_idle_ms", 300_000),
     ("grpc.max_concurrent_streams", 64),
 )
+
+_CONNECTIONS = "grpc.max_allowed_incoming_connections"
+"""Beyond these one is closed as soon as it is there."""
 
 LARGEST_REQUEST = 64 << 10
 """Bytes of a message from who has no certificate."""
 
-MOST_JOINING_CALLS = 256
+MOST_JOINING_CONNECTIONS = JOINING_CONNECTIONS
+"""At once at the other port; members need the process's descriptors, and whoever comes has none."""
 
-_JOINING_OPTIONS = (
-    *((name, value) for name, value in _OPTIONS if name != "grpc.max_receive_message_length"),
-    ("grpc.max_receive_message_length", LARGEST_REQUEST),
+MOST_JOINING_CALLS = 4 * MOST_JOINING_CONNECTIONS
+
+CALLS_AT_ONCE, CALLS_PER_SECOND = 20, 5.0
+"""Of one address, at the joining port; guesses have a narrower bound of their own."""
+
+_JOINING_OPTIONS = tuple(
+    {
+        **dict(_OPTIONS),
+        "grpc.max_receive_message_length": LARGEST_REQUEST,
+        # a question takes a second, and nothing keeps a connection open behind its answer
+        "grpc.server_handshake_timeout_ms": 10_000,
+        "grpc.max_connection_idle_ms": 10_000,
+        "grpc.max_connection_age_ms": 60_000,
+        "grpc.max_connection_age_grace_ms": 10_000,
+        "grpc.max_concurrent_streams": 4,
+        _CONNECTIONS: MOST_JOINING_CONNECTIONS,
+    }.items()
 )
-
-MOST_CALLS = 8192
-"""Calls at once over all members: some for each of as many members as have room in a roster."""
 
 
 @dataclass
@@ -156,12 +177,19 @@ class Process:
     address: str
     watched: Watched = field(default_factory=Watched)
 
-    async def open(self, server: grpc.aio.Server) -> None:
-        """Answer at this process's address, by one server at a time."""
+    def bind(self, server: grpc.aio.Server) -> None:
+        """Take this process's address, for one server at a time.
+
+        Raises:
+            AddressTaken, ConfigError: nobody can listen there.
+        """
         listen = msgspec.structs.replace(self.settings.listen, address=self.address)
         port = _listen(server, msgspec.structs.replace(self.settings, listen=listen))
-        await server.start()
         self.address = f"{self.address.rsplit(':', 1)[0]}:{port}"
+
+    async def answer(self, server: grpc.aio.Server) -> None:
+        """Answer at the address that was taken, and say which."""
+        await server.start()
         if self.announce is not None:
             _announce(self.announce, self.address)
 
@@ -173,6 +201,7 @@ async def serve(settings: Settings, failpoints: Failpoints, announce: Path | Non
         announce: a file to write the address to, once it answers there.
     """
     bound_calls()
+    raise_limit()
     book = Book()
     with (
         metrics_door(book, settings.listen.metrics),
@@ -211,12 +240,14 @@ async def _take_turns(process: Process) -> None:
     await apart(check, settings)
     replica = settings.replica or ReplicaSettings(socket.gethostname())
     held = hold(settings.state)
-    leases = await _once_there(process.stop, partial(open_leases, settings))
+    leases = await _once_there(process.stop, partial(open_leases, settings, process.failpoints))
     while leases is not None and not process.stop.is_told():
         # Another one for each term: what the last one left in memory asks a lease that is lost.
         lease = Lease(leases, holder_of(replica.name, held), float(replica.lease_seconds))
         try:
             await _lead_once(process, Term(lease, held), replica.name)
+        except AddressTaken:
+            raise  # by another process: standing by would not end that
         except Unavailable as error:
             log.warning("stepped_down", code=error.code, reason=str(error))
             await process.stop.wait(STANDBY_SECONDS)
@@ -226,7 +257,8 @@ async def _take_turns(process: Process) -> None:
 
 async def _lead_once(process: Process, term: Term, name: str) -> None:
     standing = _standby(process.health.servicer)
-    await process.open(standing)
+    process.bind(standing)
+    await process.answer(standing)
     log.info("standing_by", address=process.address, name=name)
     turn = Turn(term.lease, shares_objects=process.settings.objects is not None)
     renewing = None
@@ -285,49 +317,69 @@ async def _lead(process: Process, built: Built, lease: Lease | None) -> None:
 
     Raises:
         LeaseLost: the lease is lost; everything in memory is dropped.
+        AddressTaken: another process listens at one of the ports; nobody was answered.
     """
     built.service.rounds.alarm.ring = stop_process
     gate, watch = Gate(lease.require if lease else _always), Watch(built.service.rounds)
     transfers = Transfers(built.settings.transfer.in_flight_mebibytes)
     server = _server(built, process.health.servicer, gate, watch, process.watched, transfers)
+    joins = built.settings.listen.joining is not None
+    joining = _joining_server(built, gate, process.watched) if joins else None
     read = process.watched.of(built, lease, lambda: transfers)
     process.watched.book.watch(read)
-    await process.open(server)
-    joining = await _open_joining(built, gate, process.watched)
+    try:
+        await _open(process, built.settings, server, joining)
+        working = await _work(process, built, lease)
+        process.health.forget()
+        process.watched.book.forget(read)
+        await _leave(process, built, gate, watch)
+        if joining is not None:
+            await joining.stop(None)
+        # What failed goes at once: nothing that it has in memory may be answered any more.
+        grace = DRAIN_SECONDS if process.settings.replica is None else REPLICA_DRAIN_SECONDS
+        await server.stop(grace if process.stop.is_told() else None)
+        await _end(working)
+    finally:
+        # Whatever failed: none is left bound, or answering.
+        for each in (joining, server):
+            if each is not None:
+                await each.stop(None)
+    built.service.store.close()
+
+
+async def _open(
+    process: Process, settings: Settings, server: grpc.aio.Server, joining: grpc.aio.Server | None
+) -> None:
+    """Answer members, and who has no certificate yet where there is a port for them.
+
+    Both ports are taken before either answers: nobody is let in by a process that cannot stay.
+    """
+    process.bind(server)
+    port = _listen_joining(joining, settings) if joining is not None else 0
+    await process.answer(server)
+    if joining is not None:
+        await joining.start()
+        log.info("joining", address=f"{str(settings.listen.joining).rsplit(':', 1)[0]}:{port}")
+
+
+async def _work(process: Process, built: Built, lease: Lease | None) -> list[asyncio.Task[None]]:
+    """Do what goes on by itself until this process is told to stop, or some of it has ended."""
     process.health.quiet_seconds, process.health.probe = built.service.quiet_seconds, built.probe
     process.health.is_damaged = built.service.scrub.is_damaged
     await process.health.serves(True)
-    log.info("serving", address=process.address, federation=built.settings.federation)
+    federation, ends = built.settings.federation, _own_end(built.settings)
+    log.info("serving", address=process.address, federation=federation, certificate_ends=ends)
     working = [
         asyncio.create_task(_tick(built, process.watched)),
         asyncio.create_task(_scrub(built, process.watched)),
+        asyncio.create_task(_forget(built, process.watched)),
     ]
     if lease is not None:
         working.append(asyncio.create_task(_until_lost(lease)))
     told = asyncio.create_task(process.stop.wait())
     await asyncio.wait({*working, told}, return_when=asyncio.FIRST_COMPLETED)
-    process.health.forget()
-    process.watched.book.forget(read)
-    await _leave(process, built, gate, watch)
-    if joining is not None:
-        await joining.stop(None)
-    # What failed goes at once: nothing that it has in memory may be answered any more.
-    grace = DRAIN_SECONDS if process.settings.replica is None else REPLICA_DRAIN_SECONDS
-    await server.stop(grace if process.stop.is_told() else None)
     told.cancel()
-    await _end(working)
-    built.service.store.close()
-
-
-async def _open_joining(built: Built, gate: Gate, watched: Watched) -> grpc.aio.Server | None:
-    """Answer those who have no certificate yet, where there is a port for them."""
-    if built.settings.listen.joining is None:
-        return None
-    server = _joining_server(built, gate, watched)
-    port = _listen_joining(server, built.settings)
-    await server.start()
-    log.info("joining", address=f"{built.settings.listen.joining.rsplit(':', 1)[0]}:{port}")
-    return server
+    return working
 
 
 async def _leave(process: Process, built: Built, gate: Gate, watch: Watch) -> None:
@@ -353,8 +405,16 @@ def _always() -> None:
     """Let the only coordinator answer."""
 
 
+def _options(options: Iterable[tuple[str, int]], connections: int) -> tuple[tuple[str, int], ...]:
+    return tuple({**dict(options), _CONNECTIONS: connections}.items())
+
+
 def _standby(health: HealthServicer) -> grpc.aio.Server:
-    server = grpc.aio.server(interceptors=(RefuseWeakTls(),), options=_OPTIONS)
+    server = grpc.aio.server(
+        interceptors=(RefuseWeakTls(),),
+        options=_options(_OPTIONS, room_of(open_files()).members),
+        maximum_concurrent_rpcs=MOST_CALLS,
+    )
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     server.add_generic_rpc_handlers((StandingBy(),))
     return server
@@ -382,7 +442,10 @@ def _server(
         Guard(Standing(permissions, service.revocations, service.now), callers, service.seen),
     )
     server = grpc.aio.server(
-        interceptors=interceptors, options=_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS
+        interceptors=interceptors,
+        options=_options(_OPTIONS, room_of(open_files()).members),
+        # Who is one too many is told by the guard, and said in the log; gRPC does neither.
+        maximum_concurrent_rpcs=MOST_CALLS + CALLS_FOR_OPERATORS,
     )
     transfers = transfers or Transfers(built.settings.transfer.in_flight_mebibytes)
     watch = watch or Watch(service.rounds)
@@ -429,15 +492,16 @@ def _joining_server(built: Built, gate: Gate, watched: Watched | None = None) ->
     callers = required_callers(module.DESCRIPTOR for module in JOINING_PROTOS)
     permissions = Permissions(built.settings.federation, service.rosters, ())
     standing = Standing(permissions, service.revocations, service.now)
+    pace = Pace(time.monotonic, CALLS_AT_ONCE, CALLS_PER_SECOND)
     interceptors: Sequence[ServerInterceptor] = (
         RefuseWeakTls(),
         Metered(watched.book, watched.tracer),
         gate,
-        Guard(standing, callers, service.seen),
+        Guard(standing, callers, service.seen, pace),
     )
     server = grpc.aio.server(
         interceptors=interceptors,
-        options=_JOINING_OPTIONS,
+        options=_options(_JOINING_OPTIONS, room_of(open_files()).joining),
         maximum_concurrent_rpcs=MOST_JOINING_CALLS,
     )
     servicer = JoinServicer(built.office.enrolment, wanted.addresses, Pace(time.monotonic))
@@ -452,10 +516,7 @@ def _listen_joining(server: grpc.aio.Server, settings: Settings) -> int:
     try:
         port: int = server.add_secure_port(listen.joining, credentials)
     except RuntimeError:
-        raise ConfigError(
-            f"listen.joining: {listen.joining} is in use or not this machine's, or "
-            "listen.certificate and listen.key do not belong together"
-        ) from None
+        raise cannot_listen("listen.joining", listen.joining, _NO_PAIR) from None
     return port
 
 
@@ -464,10 +525,7 @@ def _listen(server: grpc.aio.Server, settings: Settings) -> int:
     try:
         port: int = server.add_secure_port(address, credentials)
     except RuntimeError:
-        raise ConfigError(
-            f"listen.address: {address} is in use or not this machine's, or listen.certificate "
-            "and listen.key do not belong together"
-        ) from None
+        raise cannot_listen("listen.address", address, _NO_PAIR) from None
     return port
 
 
@@ -491,10 +549,21 @@ async def _tick(built: Built, watched: Watched) -> None:
 
 
 async def _scrub(built: Built, watched: Watched | None = None) -> None:
+    await _look_again(built.service.scrub.go_on, "scrub_failed", watched)
+
+
+async def _forget(built: Built, watched: Watched | None = None) -> None:
+    await _look_again(built.office.forgetting.go_on, "forgetting_failed", watched)
+
+
+async def _look_again(
+    look: Callable[[], float], failed: str, watched: Watched | None = None
+) -> None:
+    """Do what is due by itself and belongs to no round, again and again."""
     while True:
         pause = PASS_SECONDS
         try:
-            pause = await apart(built.service.scrub.go_on)
+            pause = await apart(look)
         except Unavailable as error:
             log.warning("will_retry", code=error.code, reason=str(error))
             (watched or Watched()).book.add(RETRIES, 1, error.code)
@@ -503,10 +572,10 @@ async def _scrub(built: Built, watched: Watched | None = None) -> None:
             raise
         except VeilsumError as error:
             # What it reads of the database is damaged; rounds go on as far as they do.
-            log.error("scrub_failed", code=error.code, reason=str(error), who_acts=error.who_acts)
+            log.error(failed, code=error.code, reason=str(error), who_acts=error.who_acts)
         except Exception as error:
             # A bug, perhaps; one look at what is stored is worth no round.
-            log.error("scrub_failed", code="internal", exc_info=error)
+            log.error(failed, code="internal", exc_info=error)
         await asyncio.sleep(pause)
 
 
@@ -530,6 +599,12 @@ def _credentials(settings: Settings) -> grpc.ServerCredentials:
     return server_credentials(
         read_file(listen.certificate), read_secret(listen.key), read_file(listen.authority)
     )
+
+
+def _own_end(settings: Settings) -> str:
+    """Return when this process's own certificate ends, which nothing renews by itself."""
+    ((_, _, ends),) = expiry_of(settings.listen.certificate, COORDINATOR)
+    return datetime.fromtimestamp(ends, UTC).isoformat()
 
 
 def _announce(path: Path, address: str) -> None:

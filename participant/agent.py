@@ -48,8 +48,7 @@ from veilsum.metrics.catalogue import (
 from veilsum.metrics.door import expiry_of
 from veilsum.traces.tracing import NoTraces, Tracer
 
-from . import approvals, kept, policy
-from .approvals import Approvals
+from . import kept
 from .config import SiteConfig, dataset_of, ledger_of, limits_of
 from .joining.found import found
 from .joining.versions import Versions, named_by_key, named_by_plan, named_by_record, reading
@@ -65,7 +64,10 @@ from .model.models import Models
 from .opening import keying, spool
 from .opening.certify import Certifier
 from .opening.opener import Opener, Opening
-from .refusing import line
+from .policy import approvals
+from .policy import plans as policy
+from .policy.approvals import Approvals
+from .policy.refusing import line
 from .seat import recall
 from .sending.contribute import Contributor
 from .sending.outbox import Outbox, erase_until
@@ -181,7 +183,7 @@ class Agent:
         while True:
             try:
                 who = (self.keys, self.config.participant, self.config.policy.roster)
-                await found(self._coordinator, *who)
+                await found(self._coordinator, *who, self.config.state)
                 read = reading(self._coordinator, *who, self._kept)
                 self._versions = Versions(tuple(each.roster for each in await read()), read)
                 break

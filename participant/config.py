@@ -18,11 +18,12 @@ from privacy.errors import ConfigError
 from privacy.identifiers import Digest, FederationId, ParticipantId
 from privacy.ledger import KeyText, Name
 from privacy.plan import Mechanism
+from veilsum.files import read_text
 from veilsum.metrics.settings import MetricsAddress
 from veilsum.traces.settings import Telemetry
 
-from .bandwidth import Bandwidth, bandwidth
-from .hours import Hours, hours
+from .policy.bandwidth import Bandwidth, bandwidth
+from .policy.hours import Hours, hours
 
 _Decimal = Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)?\Z")]
 _Address = Annotated[
@@ -156,11 +157,7 @@ def read(path: Path, over: Over = NOTHING) -> SiteConfig:
         ConfigError: the file cannot be read, a key is unknown or missing, or a
             value is not of its type; the message names it.
     """
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    return decode(text, SiteConfig, str(path), over)
+    return decode(read_text(path), SiteConfig, str(path), over)
 
 
 def with_site(config: SiteConfig, site: str) -> SiteConfig:

@@ -13,6 +13,7 @@ one file: a crash leaves the pair of before or the new one.
 """
 
 import os
+import pwd
 import shlex
 import shutil
 import stat
@@ -122,7 +123,7 @@ def load_keys(folder: Path) -> SiteKeys:
         InsecureKeyFile: somebody else can read a key; the message has the command to run.
         ConfigError: a key is missing or is not a key of its kind.
     """
-    _check_private(folder, folder.stat() if folder.is_dir() else None, "700")
+    _check_private(folder, _about(folder), "700")
     tls, signing = _load_pem(folder / TLS), _load_pem(folder / SIGNING)
     if not isinstance(tls, EllipticCurvePrivateKey) or not isinstance(tls.curve, SECP256R1):
         raise ConfigError(f"{folder / TLS} is not an ECDSA P-256 key")
@@ -250,9 +251,27 @@ def _read_private(path: Path) -> bytes:
         return private.read()
 
 
+def _about(folder: Path) -> os.stat_result | None:
+    try:
+        about = folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be read: {error.strerror}; run this as the user whose keys these are"
+        ) from None
+    return about if stat.S_ISDIR(about.st_mode) else None
+
+
 def _check_private(path: Path, about: os.stat_result | None, mode: str) -> None:
     if about is None:
         raise ConfigError(f"{path} is not a folder with this site's keys")
+    if about.st_uid != os.geteuid() == 0:
+        # To give the keys to root would take them from the process that works with them.
+        raise InsecureKeyFile(
+            f"{path} belongs to user {about.st_uid}; as root run this as that user:"
+            f" runuser -u {_name_of(about.st_uid)} -- veilsum ..."
+        )
     if about.st_uid != os.geteuid():
         raise InsecureKeyFile(
             f"{path} belongs to user {about.st_uid}, not to {os.geteuid()} who runs this;"
@@ -263,6 +282,13 @@ def _check_private(path: Path, about: os.stat_result | None, mode: str) -> None:
             f"{path} has mode {stat.S_IMODE(about.st_mode):04o}, so others can read it;"
             f" run: chmod {mode} {shlex.quote(str(path))}"
         )
+
+
+def _name_of(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"'#{user}'"
 
 
 def pem_of(key: EllipticCurvePrivateKey | Ed25519PrivateKey) -> bytes:

@@ -9,7 +9,7 @@ import structlog
 from privacy.failpoints import Failpoints
 from veilsum.metrics.book import Book
 from veilsum.metrics.door import metrics_door
-from veilsum.traces.tracing import traces
+from veilsum.traces.door import traces
 
 from .agent import Agent
 from .config import SiteConfig

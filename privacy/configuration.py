@@ -6,7 +6,7 @@ is handed both.
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, TypeVar, get_args, get_origin
 
@@ -27,6 +27,10 @@ _STEP: Final = "__"
 _SHORT: Final = "VEILSUM_…"
 
 
+def _is_nowhere(_: str) -> bool:
+    return False
+
+
 class Over(NamedTuple):
     """What goes over a file of settings.
 
@@ -34,10 +38,13 @@ class Over(NamedTuple):
         environment: of the process; what does not begin with `PREFIX` is nobody's business here.
         assignments: `listen.address=0.0.0.0:8443`, as typed after --set; they go over the
             environment, and a later one over an earlier one.
+        is_set_elsewhere: whether a name is a setting of another kind of process: one environment
+            may be that of several.
     """
 
     environment: Mapping[str, str] = {}
     assignments: tuple[str, ...] = ()
+    is_set_elsewhere: Callable[[str], bool] = _is_nowhere
 
 
 NOTHING: Final = Over()
@@ -104,6 +111,11 @@ def explain(text: str, kind: type[Settings], name: str, over: Over = NOTHING) ->
     return list(_walk(_convert(layers, kind, name), "", origins))
 
 
+def is_setting(key: str, kind: type[Any]) -> bool:
+    """Return whether a dotted name is that of a setting of a type."""
+    return _path_of(key, dict(_leaves(kind))) is not None
+
+
 def names_of(kind: type[Any]) -> list[str]:
     """Return the dotted names of all settings of a type; `policy.officers.*` stands for any."""
     return list(dict.fromkeys(name for name, _ in _leaves(kind)))
@@ -115,7 +127,7 @@ def _layers(text: str, kind: type[Any], name: str, over: Over) -> list[_Layer]:
     found: dict[str, _Layer] = {}
     asked = [
         *_from_file(text, kind, name, leaves),
-        *_from_environment(over.environment, leaves),
+        *_from_environment(over, leaves),
         *_from_assignments(over.assignments, leaves),
     ]
     for layer in asked:
@@ -138,18 +150,22 @@ def _from_file(
         yield _Layer(path, value, Origin("file", f"{name}:{lines.of(key)}"))
 
 
-def _from_environment(
-    environment: Mapping[str, str], leaves: Mapping[str, Any]
-) -> Iterator[_Layer]:
+def _from_environment(over: Over, leaves: Mapping[str, Any]) -> Iterator[_Layer]:
+    environment = over.environment
     for variable in sorted(environment):
         if not variable.startswith(PREFIX) or variable in NOT_SETTINGS:
             continue
         key = variable.removeprefix(PREFIX).lower().replace(_STEP, ".")
         path = _path_of(key, leaves)
+        if path is None and over.is_set_elsewhere(key):
+            continue
         if path is None:
             nearest = _nearest(key, leaves)
             hint = f"; the nearest that there is: {variable_of(nearest)}" if nearest else ""
-            raise ConfigError(f"the variable {variable} names no setting{hint}")
+            raise ConfigError(
+                f"the variable {variable} names no setting{hint}; if it is for another process, "
+                f"run this one by: env -u {variable} veilsum ..."
+            )
         value = _value(environment[variable], _type_of(path, leaves), variable)
         yield _Layer(path, value, Origin("variable", variable))
 

@@ -4,6 +4,7 @@ Both are signed by the member's own key, over the authority that it believes it 
 proof that was made for one coordinator is none for another.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 import msgspec
@@ -13,7 +14,7 @@ from .errors import InvalidSignature, MalformedMessage
 from .identifiers import Digest, ParticipantId, sha256_hex
 from .roster import Member
 from .signing import Purpose, digest, verify
-from .words import words_of
+from .words import REQUEST_WORDS, words_of
 
 TOKEN_BYTES: Final = 32
 LONGEST_REQUEST: Final = 1 << 13
@@ -32,7 +33,7 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A member asks to be enrolled; signed by the key of its entry.
 
     Attributes:
-        authority: SHA-256 of the root's certificate, as the link has it.
+        authority: SHA-256 of the certificate of the authority that issues, as the link has it.
         invitation: SHA-256 of the token, which itself stands nowhere.
         entry: as it is to stand in the roster.
         request: the certificate request, in PEM.
@@ -52,8 +53,8 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return digest(Purpose.ENROL, encode(self))
 
     def words(self) -> str:
-        """Return the four words that the member shows and the operator compares; slow."""
-        return words_of(self.digest())
+        """Return the four words that the member shows, operator and trainers compare; slow."""
+        return words_of(self.digest(), REQUEST_WORDS)
 
     def check(self, proof: bytes) -> None:
         """Return if `proof` is a signature of this by the entry's own key.
@@ -64,8 +65,38 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         verify(self.entry.signing_key, Purpose.ENROL, self.body(), proof)
 
 
+@dataclass(frozen=True)
+class Proven:
+    """What a member has asked, with its own signature: anybody may check it, and hear the words.
+
+    That the signature is the member's, and not of whoever hands this out, its words say: the
+    member reads them by telephone.
+    """
+
+    asked: Asked
+    proof: bytes
+
+    def check(self) -> None:
+        """Return if the entry's own key has signed what is asked.
+
+        Raises:
+            InvalidSignature: it has not.
+        """
+        self.asked.check(self.proof)
+
+    def is_for(self, member: Member) -> bool:
+        """Return whether a roster has this entry; its roles are for members to admit."""
+        return approved_part(self.asked.entry) == approved_part(member)
+
+
+def approved_part(entry: Member) -> tuple[object, ...]:
+    """Return what a member proves of its entry, and an operator approves: all but the roles."""
+    said = (entry.participant, entry.organisation, entry.payout_address)
+    return (*said, entry.signing_key, entry.sealing_key)
+
+
 class Renewal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A member whose certificate has ended asks for another; signed by its roster entry's key."""
+    """A member asks for another certificate; signed by the key of its roster entry."""
 
     authority: Digest
     participant: ParticipantId
@@ -102,6 +133,6 @@ def token_digest(token: bytes) -> Digest:
     return sha256_hex(token)
 
 
-def authority_fingerprint(root_der: bytes) -> Digest:
-    """Return the fingerprint of an authority by its root's certificate in DER."""
-    return sha256_hex(root_der)
+def authority_fingerprint(issuing_der: bytes) -> Digest:
+    """Return the fingerprint of an authority by the certificate that issues, in DER."""
+    return sha256_hex(issuing_der)

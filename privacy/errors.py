@@ -43,6 +43,8 @@ The first question an error answers is *who must act*:
         ├── AwaitingApproval
         ├── OutsideHours
         ├── TooManyRequests
+        ├── AddressTaken
+        ├── FolderHeld
         ├── PeerUnreachable
         ├── StoreUnavailable
         ├── FoldInterrupted
@@ -162,7 +164,7 @@ class InvitationRefused(ProtocolError):
 
 
 class RosterRefused(ProtocolError):
-    """A roster is not closed, or put before the trainers: with it, rounds could not run."""
+    """A roster is not closed, proposed or signed: with it, rounds could not run safely."""
 
     code = "roster_refused"
     who_acts = "the operator who closes or proposes it; the message says what it lacks"
@@ -336,6 +338,20 @@ class TooManyRequests(Unavailable):
     """One address asks to join more often than a member would."""
 
     code = "too_many_requests"
+
+
+class AddressTaken(Unavailable):
+    """Another process listens where this one is to, or the address is not this machine's yet."""
+
+    code = "address_taken"
+    who_acts = "nobody, if what listens there is ending; else the operator"
+
+
+class FolderHeld(Unavailable):
+    """Another process runs from this folder."""
+
+    code = "folder_held"
+    who_acts = "nobody, if what runs from there is ending; else the operator"
 
 
 class PeerUnreachable(Unavailable):

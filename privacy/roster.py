@@ -6,7 +6,7 @@ trainers of the version before have signed it. The coordinator signs neither, so
 it can add nobody: not a trainer, not an auditor, not a changed key.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -14,10 +14,18 @@ from typing import Annotated
 
 import msgspec
 
+from . import organisation as organisations
 from .canonical import decode, encode
-from .errors import InvalidSignature, MalformedMessage, WrongContext, WrongIdentity
+from .errors import (
+    InvalidSignature,
+    MalformedMessage,
+    RosterRefused,
+    WrongContext,
+    WrongIdentity,
+)
 from .identifiers import COORDINATOR, Digest, FederationId, ParticipantId
-from .signing import Purpose, digest, verify
+from .sealing import seal
+from .signing import Purpose, check_key, digest, verify
 
 
 class Role(StrEnum):
@@ -34,13 +42,19 @@ class Role(StrEnum):
     OPERATOR = "operator"
 
 
+_IN_ROUNDS = (Role.TRAINER, Role.AGGREGATOR, Role.AUDITOR)
+
 SigningKey = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 SealingKey = Annotated[bytes, msgspec.Meta(min_length=1216, max_length=1216)]
 PayoutAddress = Annotated[str, msgspec.Meta(pattern=r"^(0x[0-9a-f]{40})?\Z")]
 
 
 class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One organisation's entry: its name, roles and public keys."""
+    """One organisation's entry: its name, roles and public keys.
+
+    No role stands twice, a screen shows all of the organisation's name, and nothing but a
+    signature of its owner is one under the signing key.
+    """
 
     participant: ParticipantId
     organisation: str
@@ -48,6 +62,24 @@ class Member(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signing_key: SigningKey
     sealing_key: SealingKey
     payout_address: PayoutAddress = ""
+
+    def __post_init__(self) -> None:
+        organisations.check(self.organisation)
+        if len(set(self.roles)) != len(self.roles):
+            raise MalformedMessage(f"{self.participant} has a role twice")
+        check_key(self.signing_key)
+
+    def is_of(self, other: "Member") -> bool:
+        """Return whether both are of one organisation."""
+        return organisations.key(self.organisation) == organisations.key(other.organisation)
+
+
+def organisations_of(members: Iterable[Member]) -> frozenset[str]:
+    """Return the organisations of some members, each once, by what makes a name that name.
+
+    Where organisations are counted or compared, it is by this or by `Member.is_of`.
+    """
+    return frozenset(organisations.key(member.organisation) for member in members)
 
 
 class Roster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,6 +98,7 @@ class Roster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         names = [member.participant for member in self.members]
         if names != sorted(set(names)):
             raise MalformedMessage("roster: members are not sorted, or one stands twice")
+        check_key(self.coordinator_key)
         _check_keys(self)
         if COORDINATOR in names:
             raise MalformedMessage(f"roster: no member may be called {COORDINATOR}")
@@ -144,11 +177,23 @@ def check_next(before: SignedRoster | None, after: SignedRoster, fingerprint: Di
     """
     if before is not None:
         check_succession(before.roster, after)
-    elif after.roster.digest() != fingerprint:
-        raise WrongContext(
-            f"roster version 0 has not the fingerprint {fingerprint} of this site's policy; "
-            "compare it with the other members by telephone"
-        )
+    else:
+        check_first(after.roster)
+        if after.roster.digest() != fingerprint:
+            raise WrongContext(
+                f"roster version 0 has not the fingerprint {fingerprint} of this site's policy; "
+                "compare it with the other members by telephone"
+            )
+
+
+def check_first(roster: Roster) -> None:
+    """Return if a roster is a version 0: only such a one is compared, and signed by founders.
+
+    Raises:
+        WrongContext: it calls itself a later version.
+    """
+    if roster.version != 0:
+        raise WrongContext(f"roster version {roster.version} where version 0 was expected")
 
 
 def check_follows(before: Roster, after: Roster) -> None:
@@ -161,6 +206,63 @@ def check_follows(before: Roster, after: Roster) -> None:
         raise WrongContext(f"roster version {after.version} does not follow {before.version}")
     if after.federation != before.federation:
         raise WrongContext(f"roster of {after.federation}, not of {before.federation}")
+
+
+def check_operators(members: Sequence[Member], openers: Collection[str] = ()) -> None:
+    """Return if nobody who operates the coordinator opens, audits or holds a seat as well.
+
+    Through the coordinator an operator has every ciphertext; with an opener's key it would read
+    them, and as auditor it would vouch for itself. One seat may be of an operator's organisation,
+    as two are needed to open anything; it is another member, with keys of its own.
+
+    Args:
+        openers: the trainers that open sums, where they are known.
+
+    Raises:
+        RosterRefused: somebody does.
+    """
+    for operator in members:
+        if Role.OPERATOR not in operator.roles:
+            continue
+        check_operator(operator.participant, operator.roles)
+        for each in members:
+            judges = Role.AUDITOR in each.roles or each.participant in openers
+            if judges and each.is_of(operator):
+                what = "an auditor" if Role.AUDITOR in each.roles else "an opener"
+                raise RosterRefused(
+                    f"{each.participant} is {what} and of {each.organisation}, as is the operator "
+                    f"{operator.participant}; {what} must be of an organisation that operates "
+                    "nothing: name another one, or let another organisation operate"
+                )
+
+
+def check_operator(participant: str, roles: Sequence[Role]) -> None:
+    """Return if a member's roles go together: whoever operates has no part in rounds.
+
+    Raises:
+        RosterRefused: they do not.
+    """
+    others = [role for role in roles if role in _IN_ROUNDS]
+    if Role.OPERATOR in roles and others:
+        raise RosterRefused(
+            f"{participant} would be operator and {' and '.join(others)}; whoever operates "
+            "has no part in rounds: enrol two members, each with a name and keys of its own"
+        )
+
+
+def check_sealing_key(member: Member) -> None:
+    """Return if something can be sealed to a member.
+
+    Raises:
+        MalformedMessage: not to that key; the member must make its keys again.
+    """
+    try:
+        seal(member.sealing_key, b"veilsum/probe", b"")
+    except MalformedMessage:
+        raise MalformedMessage(
+            f"the roster's sealing key of {member.participant} is none; that member must make "
+            "its keys again, before anybody signs"
+        ) from None
 
 
 def decode_roster(body: bytes) -> Roster:
@@ -192,8 +294,6 @@ def _check_keys(roster: Roster) -> None:
 
 def _check_founding(signed: SignedRoster) -> None:
     body = encode(signed.roster)
-    if signed.roster.version != 0:
-        raise WrongContext(f"roster version {signed.roster.version} where version 0 was expected")
     for member in signed.roster.members:
         signature = signed.signatures.get(member.participant, b"")
         verify(member.signing_key, Purpose.ROSTER, body, signature)

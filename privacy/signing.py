@@ -7,11 +7,21 @@ signature for another, and moving a byte over a field boundary breaks it.
 
 import hashlib
 from enum import StrEnum
+from typing import Final
 
 from cryptography.exceptions import InvalidSignature as _Invalid
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from .errors import InvalidSignature
+from .errors import InvalidSignature, MalformedMessage
+
+_WITHOUT_SIGN: Final = 2**255 - 1
+_PRIME: Final = 2**255 - 19
+_ORDER_8: Final = (
+    0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+    _PRIME - 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+)
+_SMALL: Final = frozenset((0, 1, *_ORDER_8, _PRIME - 1, _PRIME, _PRIME + 1))
+"""Every encoding of a point of small order on edwards25519, without the sign of x."""
 
 
 class Purpose(StrEnum):
@@ -79,6 +89,18 @@ def verify(public_key: bytes, purpose: Purpose, body: bytes, signature: bytes) -
         raise InvalidSignature(
             f"not a signature of this {purpose} by {public_key.hex()[:16]}…"
         ) from None
+
+
+def check_key(public_key: bytes) -> None:
+    """Return unless a signing key, 32 bytes, is one under which everybody can sign everything.
+
+    Raises:
+        MalformedMessage: it is a point of small order, whose owner has no key.
+
+    Source: Cremers and Jackson (2019), "Prime, Order Please!", section 3: the orders divide 8.
+    """
+    if int.from_bytes(public_key, "little") & _WITHOUT_SIGN in _SMALL:
+        raise MalformedMessage("a signing key is a point of small order, and nobody's")
 
 
 def public_bytes(key: Ed25519PrivateKey) -> bytes:

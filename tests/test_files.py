@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from privacy.errors import ConfigError, InsecureKeyFile, StoreUnavailable
+from privacy.errors import ConfigError, FolderHeld, InsecureKeyFile, StoreUnavailable
 from veilsum.files import (
     Draft,
     disk_errors,
@@ -18,6 +18,7 @@ from veilsum.files import (
     make_folder,
     read_file,
     read_secret,
+    read_text,
     sweep_drafts,
     sync_folder,
     write_durably,
@@ -279,7 +280,7 @@ def test_a_secret_that_others_can_get_at_is_refused(tmp_path, mode):
 def test_a_folder_is_held_by_one_process_at_a_time(tmp_path, holder):
     """Two on one folder would undo each other's work."""
     for _ in range(2):
-        with pytest.raises(ConfigError, match="another process runs from this folder"):
+        with pytest.raises(FolderHeld, match="another process runs from this folder"):
             hold(tmp_path)
 
     assert holder.poll() is None
@@ -288,7 +289,7 @@ def test_a_folder_is_held_by_one_process_at_a_time(tmp_path, holder):
 def test_a_refused_hold_keeps_nothing_open(tmp_path, holder):
     before = descriptors()
 
-    with pytest.raises(ConfigError):
+    with pytest.raises(FolderHeld):
         hold(tmp_path)
 
     assert descriptors() == before
@@ -372,3 +373,59 @@ def test_a_new_file_is_never_another_one_written_over(tmp_path):
     assert (tmp_path / "taken").read_bytes() == b"old"
     assert not (tmp_path / "nowhere").exists()
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_two_processes_that_write_one_file_leave_one_of_the_two(tmp_path):
+    """Each has a draft of its own: neither fails, and no reader finds a mixture."""
+    code = """
+import sys
+from pathlib import Path
+from veilsum.files import write_durably
+path, body = Path(sys.argv[1]), sys.argv[2].encode() * 3000
+for _ in range(150):
+    write_durably(path, body)
+    assert len(set(path.read_bytes())) == 1, "a mixture"
+    assert len(path.read_bytes()) == 3000
+"""
+    command = [sys.executable, "-c", code, str(tmp_path / "file")]
+
+    writers = [subprocess.Popen([*command, word]) for word in "ab"]
+
+    assert [each.wait(30) for each in writers] == [0, 0]
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_draft_that_is_published_or_discarded_leaves_another_writers_alone(tmp_path):
+    first, second = Draft(tmp_path / "file"), Draft(tmp_path / "file")
+    second.add(b"second")
+    first.add(b"first")
+
+    first.publish(tmp_path / "file")
+    third = Draft(tmp_path / "file")
+    first.discard()
+    third.add(b"third")
+    second.publish(tmp_path / "file")
+    third.publish(tmp_path / "file")
+
+    assert (tmp_path / "file").read_bytes() == b"third"
+
+
+def test_root_replaces_a_file_for_the_one_who_owns_it(tmp_path, monkeypatch):
+    """By `sudo` it would be root's from then on, and its own process could not read it."""
+    (tmp_path / "file").write_bytes(b"before")
+    given = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda _, user, group: given.append((user, group)))
+
+    write_durably(tmp_path / "file", b"after")
+
+    about = (tmp_path / "file").stat()
+    assert given == [(about.st_uid, about.st_gid)]
+
+
+def test_text_that_is_none_is_said_to_be_where_it_is_none(tmp_path):
+    """An editor that writes another encoding is what an operator finds out from this line."""
+    (tmp_path / "site.toml").write_bytes(b'name = "caf\xff"')
+
+    with pytest.raises(ConfigError, match=r"site\.toml: .* at byte 11"):
+        read_text(tmp_path / "site.toml")

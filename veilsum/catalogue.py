@@ -117,10 +117,12 @@ ENTRIES: Final[dict[str, Entry]] = {
         "used by somebody else, ask who had it before you send another.",
     ),
     "roster_refused": Entry(
-        "A roster is not closed, or put before the trainers: with it, rounds could not run. The "
-        "message says what it lacks. Nothing has changed.",
-        "Invite and approve whom it lacks, or give members the roles that are missing: `veilsum "
-        "coordinator members` lists what there is. Then close or propose it again.",
+        "A roster is not closed, put before the trainers, or signed: with it, rounds could not "
+        "run, or an operator would open, audit or add as well. The message says what is wrong. "
+        "Nothing has changed.",
+        "Invite and approve whom it lacks, or give members other roles: `veilsum coordinator "
+        "members` lists what there is. Whoever operates is a member of its own, and no opener or "
+        "auditor is of its organisation. Then close or propose it again.",
     ),
     "wrong_context": Entry(
         "Something was made for another federation, round, plan, key record or roster.",
@@ -261,9 +263,20 @@ ENTRIES: Final[dict[str, Entry]] = {
     ),
     "too_many_requests": Entry(
         "One address asks to join more often than a member would: once a second, and five times "
-        "at once.",
+        "at once; or all addresses together do.",
         "Nothing is to be done: the request is repeated more slowly. If many members join behind "
         "one address, let them join one after another.",
+    ),
+    "address_taken": Entry(
+        "Another process listens where this one is to, or the address is not one of this "
+        "machine, or not yet.",
+        "Nothing is to be done where the one before is still ending: a service is started "
+        "again. Else stop what listens there, or choose another address.",
+    ),
+    "folder_held": Entry(
+        "Another process runs from this folder; two would undo each other's work.",
+        "Nothing is to be done where the one before is still ending: a service is started "
+        "again. Else stop the other process, or give this one a folder of its own.",
     ),
     "peer_unreachable": Entry(
         "The other side does not answer or refuses the connection. The message has the reason "

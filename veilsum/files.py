@@ -3,12 +3,13 @@
 import errno
 import fcntl
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from privacy.errors import ConfigError, InsecureKeyFile, StoreUnavailable
+from privacy.errors import ConfigError, FolderHeld, InsecureKeyFile, StoreUnavailable
 
 _ADVICE: Final = {
     errno.ENOSPC: "make room on this disk",
@@ -20,11 +21,16 @@ _ADVICE: Final = {
     errno.EIO: "check this disk",
 }
 
+_TAKEN: Final = (errno.EWOULDBLOCK, errno.ENOENT, errno.ENOLCK)
+"""Another process writes it, has published it by now, or a folder where nothing can be held."""
+
 
 class Draft:
     """A file on its way, written in parts; it has no name that counts until it is published.
 
-    Mode 0600. What a crash leaves of it is a hidden file that ends in `.draft`.
+    Mode 0600; the owner is that of the file that it replaces. What a crash leaves of it is a
+    hidden file that ends in `.draft`, which the next draft of that name takes over. Whoever else
+    writes the same file meanwhile, in this process or another one, has a draft of its own.
 
     Raises:
         StoreUnavailable: the disk refuses; whichever method it is.
@@ -33,8 +39,12 @@ class Draft:
     def __init__(self, path: Path) -> None:
         self._path = path.with_name(f".{path.name}.draft")
         with disk_errors(self._path):
-            file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            file = _taken(self._path)
+            if file is None:
+                self._path = path.with_name(f".{path.name}.{secrets.token_hex(8)}.draft")
+                file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             self._out = os.fdopen(file, "wb")
+        self._named = False
 
     def add(self, body: bytes) -> None:
         """Write the next bytes."""
@@ -45,9 +55,12 @@ class Draft:
         """Make it the file of that name, in the same folder: whole, after a crash too."""
         with disk_errors(path):
             self._out.flush()
+            _keep_owner(self._out.fileno(), path)
             os.fsync(self._out.fileno())
-            self._out.close()
+            # Still open: the draft's name is this one's until it has the other.
             self._path.replace(path)
+            self._named = True
+            self._out.close()
             sync_folder(path.parent)
 
     def publish_new(self, path: Path) -> bool:
@@ -64,11 +77,41 @@ class Draft:
 
     def discard(self) -> None:
         """Delete it, unless it is published."""
+        if self._out.closed:
+            return
+        if not self._named:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
         with suppress(OSError):
             # Closing writes what is left, and a full disk refuses that.
             self._out.close()
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
+
+
+def _taken(path: Path) -> int | None:
+    """Return the draft of that name, emptied, for this writer alone; None if another writes it."""
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except PermissionError:
+        return None  # what another user's crash has left, perhaps
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # What was published since it was opened has another name by now, and is nobody's draft.
+        if os.path.samestat(os.fstat(file), os.lstat(path)):
+            os.ftruncate(file, 0)
+            return file
+    except OSError as error:
+        if error.errno not in _TAKEN:
+            os.close(file)
+            raise
+    os.close(file)
+    return None
+
+
+def _keep_owner(file: int, path: Path) -> None:
+    """Give a draft to whoever owns the file that it replaces: root may write for anybody."""
+    if os.geteuid() == 0 and path.exists():
+        about = path.stat()
+        os.fchown(file, about.st_uid, about.st_gid)
 
 
 def write_durably(path: Path, body: bytes) -> None:
@@ -159,6 +202,18 @@ def read_file(path: Path) -> bytes:
         raise ConfigError(f"{path}: {error.strerror}") from None
 
 
+def read_text(path: Path) -> str:
+    """Return the text of a file that somebody has written by hand.
+
+    Raises:
+        ConfigError: it cannot be read, or is not text in UTF-8; the message says where.
+    """
+    try:
+        return read_file(path).decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: {error.reason} at byte {error.start}; write UTF-8") from None
+
+
 def read_at_most(path: Path, most: int) -> bytes:
     """Return the bytes of a file that somebody else has made; a larger one is refused unread.
 
@@ -196,8 +251,8 @@ def hold(folder: Path) -> int:
     """Make a state folder, if need be, and hold it until this process ends.
 
     Raises:
-        ConfigError: another process runs from it; two would undo each other's work. Or it
-            cannot be written.
+        FolderHeld: another process runs from it; two would undo each other's work.
+        ConfigError: it cannot be written.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -208,5 +263,5 @@ def hold(folder: Path) -> int:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(held)
-        raise ConfigError(f"{folder}: another process runs from this folder; stop it") from None
+        raise FolderHeld(f"{folder}: another process runs from this folder; stop it") from None
     return held

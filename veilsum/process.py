@@ -25,6 +25,9 @@ from privacy.errors import (
 if TYPE_CHECKING:
     from privacy.failpoints import Failpoints
 
+AGAIN = "you: mend it, and run the command again"
+"""Who acts on what may pass, where a command has ended."""
+
 _ARENA_MAX, _MMAP_THRESHOLD = -8, -3
 """glibc's numbers of the options; other libraries have none, and ignore them."""
 
@@ -119,21 +122,28 @@ def exit_status(*, as_json: bool = False, status: int | None = None) -> Iterator
     try:
         yield
     except VeilsumError as error:
-        write_error(error.code, str(error), who_acts=error.who_acts, as_json=as_json)
+        write_error(error.code, str(error), who_acts=_who_acts(error), as_json=as_json)
         raise SystemExit(status_of(error) if status is None else status) from None
+
+
+def _who_acts(error: VeilsumError) -> str:
+    # Whatever is retried is retried by a process that goes on, and this one has ended.
+    return AGAIN if error.who_acts == Unavailable.who_acts else error.who_acts
 
 
 def write_error(code: str, message: str, *, who_acts: str = "", as_json: bool) -> None:
     """Write what is wrong, who must act and what to do: two lines on stderr, or one object."""
     from .catalogue import entry_of  # noqa: PLC0415 - a command that ends well has no use
+    from .screen import on_screen  # noqa: PLC0415 - likewise
 
     entry = entry_of(code)
     who_acts = who_acts or entry.who_acts
     if not as_json:
-        sys.stderr.write(f"veilsum: {message}\n  {code}; who must act: {who_acts}\n")
+        said = on_screen(message)  # a peer may have said it
+        sys.stderr.write(f"veilsum: {said}\n  {code}; who must act: {who_acts}\n")
         return
-    said = {"code": code, "who_acts": who_acts, "message": message, "fix": entry.fix}
-    sys.stdout.write(json.dumps(said, ensure_ascii=False) + "\n")
+    found = {"code": code, "who_acts": who_acts, "message": message, "fix": entry.fix}
+    sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
 
 
 def status_of(error: VeilsumError) -> int:

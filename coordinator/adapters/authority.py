@@ -49,8 +49,8 @@ IssuingKey: TypeAlias = EllipticCurvePrivateKey | RSAPrivateKey
 class Authority:
     """The key that names every peer of one federation, and its certificate in PEM.
 
-    `above_pem` are the certificates that lead from it to the root, the root last; nothing, if it
-    is the root itself.
+    Peers trust that certificate, and nothing above it. `above_pem` are those that lead from it to
+    the root, the root last; nothing, if it is the root itself.
     """
 
     federation: str
@@ -64,22 +64,9 @@ class Authority:
         return x509.load_pem_x509_certificate(self.certificate_pem)
 
     @property
-    def root_pem(self) -> bytes:
-        """The root, which peers trust."""
-        *_, root = x509.load_pem_x509_certificates(self.certificate_pem + self.above_pem)
-        return root.public_bytes(Encoding.PEM)
-
-    @property
     def fingerprint(self) -> str:
-        """SHA-256 of the root's certificate, as links have it."""
-        root = x509.load_pem_x509_certificate(self.root_pem)
-        return authority_fingerprint(root.public_bytes(Encoding.DER))
-
-    def _with_chain(self, certificate_pem: bytes) -> bytes:
-        """Return a certificate with those that a peer needs to find the root, without the root."""
-        found = x509.load_pem_x509_certificates(self.certificate_pem + self.above_pem)
-        chain = b"".join(each.public_bytes(Encoding.PEM) for each in found[:-1])
-        return certificate_pem + chain
+        """SHA-256 of the authority's certificate, which peers trust, as links have it."""
+        return authority_fingerprint(self.certificate.public_bytes(Encoding.DER))
 
 
 @dataclass(frozen=True)
@@ -160,6 +147,35 @@ def certify_coordinator(
     return ServerIdentity(certificate, _pem(key))
 
 
+def certify_coordinator_again(
+    authority: Authority, before: bytes, *, now: datetime, life: timedelta
+) -> bytes:
+    """Return a coordinator's next certificate, in PEM, for the key and the names of the one before.
+
+    Raises:
+        ConfigError: that is no certificate of a coordinator of this federation; or the
+            authority's own certificate ends first.
+    """
+    uri = x509.UniformResourceIdentifier(coordinator_uri(authority.federation))
+    try:
+        held = x509.load_pem_x509_certificate(before)
+        names = held.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound):
+        raise ConfigError("the server's certificate is none, or names no host") from None
+    key = held.public_key()
+    if uri not in list(names) or not isinstance(key, EllipticCurvePublicKey):
+        raise ConfigError(f"the server's certificate is not one of {authority.federation}")
+    return _certify(
+        authority,
+        public_key=key,
+        name="coordinator",
+        alternatives=list(names),
+        purpose=ExtendedKeyUsageOID.SERVER_AUTH,
+        now=now,
+        life=life,
+    )
+
+
 def certify_participant(
     authority: Authority,
     request_pem: bytes,
@@ -170,8 +186,6 @@ def certify_participant(
     begins: datetime | None = None,
 ) -> bytes:
     """Return a client certificate, in PEM, that names the requesting key `participant`.
-
-    Behind it stand those that lead to the root, without the root.
 
     Args:
         begins: its beginning, if not somewhat before `now`.
@@ -261,7 +275,7 @@ def _certify(
     builder = builder.add_extension(_key_id(authority), critical=False)
     builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
     certificate = builder.sign(authority.key, SHA256())
-    return authority._with_chain(certificate.public_bytes(Encoding.PEM))
+    return certificate.public_bytes(Encoding.PEM)
 
 
 def _authority(

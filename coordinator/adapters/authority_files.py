@@ -1,8 +1,8 @@
 """The files of an authority: made once, never overwritten, read again where certificates are made.
 
-    root.pem        what every peer trusts
+    root.pem        who vouches for the authority that issues; no peer trusts it
     root.key        may be moved away from every network; nothing reads it again for years
-    authority.pem   the authority that issues, then what leads to the root, the root last
+    authority.pem   the authority that issues, which peers trust; then what leads up, the root last
     authority.key   of the one that issues
 
 Keys have mode 0600 and are PKCS #8 in PEM, closed by a passphrase where there is one.
@@ -32,6 +32,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from coordinator.members.issuing import Certificate
+from privacy.anchor import is_last
 from privacy.errors import ConfigError
 from privacy.identifiers import sha256_hex
 from veilsum.files import make_folder, read_file, read_secret, write_new
@@ -43,6 +44,9 @@ log = structlog.get_logger()
 ROOT, ROOT_KEY = "root.pem", "root.key"
 CHAIN, KEY = "authority.pem", "authority.key"
 
+SHORTEST_PASSPHRASE: Final = 22
+"""Characters: 128 random bits in base64."""
+
 _SMALLEST_RSA: Final = 2048
 _LONGEST_CHAIN: Final = 4
 
@@ -51,11 +55,13 @@ def save(folder: Path, root: Authority, issuing: Authority, passphrase: bytes | 
     """Write a new authority to a new folder, durably.
 
     Raises:
-        ConfigError: there is one already; it is never overwritten.
+        ConfigError: there is one already, which is never overwritten, or the passphrase is short.
         StoreUnavailable: the disk refuses.
     """
-    make_folder(folder)
     closed: KeySerializationEncryption = NoEncryption()
+    if passphrase is not None:
+        check_passphrase(passphrase)
+    make_folder(folder)
     if passphrase is not None:
         closed = BestAvailableEncryption(passphrase)
     for name, body in (
@@ -66,6 +72,23 @@ def save(folder: Path, root: Authority, issuing: Authority, passphrase: bytes | 
     ):
         if not write_new(folder / name, body):
             raise ConfigError(f"{folder / name} exists; an authority is never overwritten")
+
+
+def check_passphrase(passphrase: bytes) -> None:
+    """Return if a passphrase may close an authority's keys.
+
+    What is derived from it costs a guesser little: PKCS #8 in PEM, as OpenSSL writes it, has 2,048
+    rounds of PBKDF2. So it must itself be beyond guessing.
+
+    Raises:
+        ConfigError: it is shorter than one of 128 random bits.
+    """
+    if len(passphrase) < SHORTEST_PASSPHRASE:
+        raise ConfigError(
+            f"the passphrase of an authority has {len(passphrase)} characters, at least "
+            f"{SHORTEST_PASSPHRASE} are needed, and nobody need remember them: write the file by "
+            "`openssl rand -base64 24`"
+        )
 
 
 def load(federation: str, chain: Path, key: Path, passphrase: Path | None = None) -> Authority:
@@ -99,13 +122,13 @@ class Certifier:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the root's certificate."""
+        """SHA-256 of the certificate of the authority that issues."""
         return self._fingerprint
 
     @property
-    def root_pem(self) -> bytes:
-        """The root, which members trust."""
-        return self._authority.root_pem
+    def certificate_pem(self) -> bytes:
+        """The certificate of the authority that issues, which members trust."""
+        return self._authority.certificate_pem
 
     def check(self, request_pem: bytes, participant: str) -> str:
         """Return the digest of the key that a certificate is requested for, if it may be.
@@ -185,6 +208,12 @@ def _check_chain(certificates: list[x509.Certificate], path: Path) -> None:
             ) from None
         if not basic.ca:
             raise ConfigError(f"{path}: {each.subject.rfc4514_string()} is no authority")
+    if not is_last(certificates[0]):
+        raise ConfigError(
+            f"{path}: the authority that issues must have path length 0 (basic constraints, "
+            "critical): whoever can make further ones could let them speak for this federation; "
+            "have one made that issues for it and for nothing else"
+        )
 
 
 def _check_federation(certificate: x509.Certificate, federation: str, path: Path) -> None:

@@ -5,29 +5,58 @@ a roster, which is nothing until members have signed it.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby, islice
+from operator import attrgetter, itemgetter
+from typing import Final
 
 import structlog
 from msgspec.structs import replace
 
-from coordinator.ports import Issued, Store
+from coordinator.ports import Issued, Store, StoredInvitation
 from privacy import canonical
-from privacy.enrolment import TOKEN_BYTES, Asked, Renewal, token_digest
-from privacy.errors import InvitationRefused, MalformedMessage, VeilsumError
+from privacy.enrolment import TOKEN_BYTES, Asked, Proven, Renewal, token_digest
+from privacy.errors import (
+    InvalidSignature,
+    InvitationRefused,
+    MalformedMessage,
+    RosterRefused,
+    VeilsumError,
+    WrongIdentity,
+)
 from privacy.failpoints import Step, pass_by
 from privacy.identifiers import COORDINATOR, Digest, check_name
-from privacy.roster import Member, Role, Roster
+from privacy.roster import Member, Role, Roster, check_operator, check_operators
 from privacy.sealing import Entropy
+from privacy.signing import Purpose, verify
 
 from . import invitations
 from .invitations import Invitation, State
 from .issuing import Issuing
-from .rosters import Rosters
+from .rosters import Rosters, removed_after, versions_in
 
 log = structlog.get_logger()
 
 _LARGEST_ENTRY = 1 << 13
+
+PAGE: Final = 32
+"""Invitations in one answer: each with an entry and a certificate request of 8 KiB."""
+
+_DIGITS: Final = 12
+
+_REVOKED_KEY: Final = "revoked-key"
+
+_REVOKED: Final = (
+    "{} asks with keys that were revoked, by which whoever has copied them would come back with "
+    "it; join with a new folder for its state, which makes new ones"
+)
+
+_NOBODYS: Final = (3).to_bytes(32, "little")
+"""Stands for the key of a name that nobody has: no signature is good under it."""
+
+Place = tuple[str, int, Digest]
+"""Where an invitation stands among all: by participant, time, and the digest of its token."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +88,14 @@ class Founding:
 
 
 @dataclass(frozen=True)
+class Page:
+    """Invitations that one answer has room for, and where the next page begins; "" if nowhere."""
+
+    invitations: tuple[Invitation, ...]
+    next: str
+
+
+@dataclass(frozen=True)
 class Link:
     """What an invitation's link is made of; the token is nowhere else."""
 
@@ -84,8 +121,11 @@ class Enrolment:
 
         Raises:
             MalformedMessage: no name, no role, or no time of at most 30 days.
+            RosterRefused: an operator's role, and another that does not go with it; or the name of
+                who operates now, in another role.
         """
-        wanted = _roles(roles)
+        wanted = _roles(participant, roles)
+        self._check_still_operates(participant, wanted)
         if check_name(participant) == COORDINATOR:
             raise MalformedMessage(f"no member may be called {COORDINATOR}")
         if not 0 < seconds <= invitations.LONGEST_SECONDS:
@@ -104,10 +144,22 @@ class Enrolment:
         log.info("invitation_made", participant=participant, by=by, ends_at=made.ends_at)
         return Link(authority, made.ends_at, token)
 
-    def all(self) -> list[Invitation]:
-        """Return every invitation, by participant, oldest first."""
-        found = [_decoded(each.body) for each in self.store.invitations()]
-        return sorted(found, key=lambda each: (each.participant, each.made_at))
+    def page(self, after: str = "") -> Page:
+        """Return the next invitations, by participant, oldest first.
+
+        Args:
+            after: what the page before has said; "" for the first.
+
+        Raises:
+            MalformedMessage: no page has said that.
+        """
+        place = _place(after)
+        stored = [each for each in self.store.invitations() if each.participant >= place[0]]
+        later = (each for each in _in_order(stored) if each[0] > place)
+        found = list(islice(later, PAGE + 1))
+        more = len(found) > PAGE
+        last = "/".join(map(str, found[PAGE - 1][0])) if more else ""
+        return Page(tuple(each for _, each in found[:PAGE]), last)
 
     def request(self, token: bytes, entry: bytes, request: str, proof: bytes) -> Invitation:
         """Return the invitation of whoever has its token, with its request, decided or not.
@@ -140,10 +192,10 @@ class Enrolment:
             issued: Issued | None = None
             with self.issuing.lock:
                 if approve:
-                    self._check_keys(_entry(found))
+                    self._check_entry(_entry(found))
                     assert decided.asked is not None  # `decide` has looked
                     made, issued = self.issuing.first(participant, decided.asked.request)
-                    decided = replace(decided, certificate=made.pem)
+                    decided = replace(decided, certificate=made.pem, under=self._version())
                 self.step("enrolment.before_decide")
                 body = canonical.encode(decided)
                 self.store.save_invitation(token, revision, participant, body, issued)
@@ -157,29 +209,52 @@ class Enrolment:
 
         Raises:
             MalformedMessage: no reason is given, which stays for ever and members are told.
-            WrongIdentity: there is no such member.
+            WrongIdentity: there is no such member; or it is who asks, or the last operator.
         """
         if not reason.strip():
             raise MalformedMessage("a revocation has a reason, which the member is told")
         self.known_key(participant)
+        if participant == by:
+            raise WrongIdentity(f"{by}: nobody shuts itself out; another operator does")
         with self._turn, self.issuing.lock:
+            self._check_leaves_an_operator(participant)
             self._replace_older(participant, self.now())
             self.step("enrolment.before_revoke")
+            # First: a crash in between leaves keys that nobody may ask with, and no one let in.
+            shut_out_keys(self.store, participant)
             self.issuing.revocations.revoke(participant, reason, by)
             self.step("enrolment.after_revoke")
         log.warning("member_revoked", participant=participant, by=by, reason=reason)
+
+    def renew(
+        self, participant: str, request: str, at_seconds: int, proof: bytes, begins_at: float
+    ) -> str:
+        """Return a new certificate, in PEM, for a member that calls with one.
+
+        Raises:
+            MalformedMessage, WrongIdentity, InvalidSignature, CertificateRevoked: it gets none.
+        """
+        try:
+            fingerprint = self.issuing.authority.fingerprint
+            renewal = Renewal(fingerprint, check_name(participant), request, at_seconds)
+            return self.issuing.renew(renewal, proof, self.known_key(participant), begins_at)
+        except VeilsumError as error:
+            log.warning("renewal_refused", code=error.code, reason=str(error))
+            raise
 
     def renew_ended(self, participant: str, request: str, at_seconds: int, proof: bytes) -> str:
         """Return a new certificate, in PEM, for a member whose last one has ended.
 
         Raises:
-            MalformedMessage, WrongIdentity, InvalidSignature, CertificateEnded,
+            MalformedMessage, WrongIdentity, InvalidSignature, CertificateEnded, NotYet,
                 CertificateRevoked: it gets none.
         """
         try:
             fingerprint = self.issuing.authority.fingerprint
             renewal = Renewal(fingerprint, check_name(participant), request, at_seconds)
-            return self.issuing.renew_ended(renewal, proof, self.known_key(participant))
+            key = self._key_of_anybody(participant)
+            _check_signed(renewal, key, proof)
+            return self.issuing.renew_ended(renewal, proof, key)
         except VeilsumError as error:
             log.warning("renewal_refused", code=error.code, reason=str(error))
             raise
@@ -188,12 +263,22 @@ class Enrolment:
         """Return the signing key of a member: as last approved, or as the roster has it.
 
         Raises:
-            WrongIdentity: there is no such member.
+            WrongIdentity: there is no such member, or members have taken it out of the roster
+                since it was approved.
         """
-        if (last := _approvals(self.store).get(participant)) is not None:
+        if (last := _approvals(self.store, participant).get(participant)) is not None:
             return _entry(last).signing_key
-        roster = self.rosters.current() if self.rosters.is_founded() else self.rosters.draft
-        return roster.member(participant).signing_key
+        return self._roster().member(participant).signing_key
+
+    def _roster(self) -> Roster:
+        return self.rosters.current() if self.rosters.is_founded() else self.rosters.draft
+
+    def _key_of_anybody(self, participant: str) -> bytes:
+        """Return a member's signing key, or one that nobody has: strangers learn no names."""
+        try:
+            return self.known_key(participant)
+        except WrongIdentity:
+            return _NOBODYS
 
     def _request(self, token: bytes, entry: bytes, request: str, proof: bytes) -> Invitation:
         name = token_digest(token)
@@ -207,11 +292,12 @@ class Enrolment:
             found.check_entry(asked)
             asked.check(proof)
             key = self.issuing.authority.check(request.encode(), asked.entry.participant)
+            self._check_tls_key(asked.entry.participant, key)
             known = found.is_known(asked, key)
             if known and (found.decision is not None or found.asked == asked):
                 return found
-            self._check_keys(asked.entry)
-            changed = invitations.ask(found, asked, key, asked.words(), self.now())
+            self._check_entry(asked.entry)
+            changed = invitations.ask(found, Proven(asked, proof), key, asked.words(), self.now())
             self.step("enrolment.before_ask")
             self.store.save_invitation(
                 name, stored.revision, stored.participant, canonical.encode(changed)
@@ -228,30 +314,66 @@ class Enrolment:
             raise MalformedMessage(f"a request of {len(request)} bytes, at most {_LARGEST_ENTRY}")
         return Asked(self.issuing.authority.fingerprint, invitation, member, request)
 
-    def _check_keys(self, entry: Member) -> None:
-        """Return if nobody else has one of the entry's keys: it could stand in no roster.
+    def _check_entry(self, entry: Member) -> None:
+        """Return if an entry could stand in a roster beside everybody else's.
 
         Raises:
-            InvitationRefused: somebody has.
+            InvitationRefused: another member has one of its keys, or it would be an auditor of an
+                operator's organisation, or the other way round.
         """
-        roster = self.rosters.current() if self.rosters.is_founded() else self.rosters.draft
-        others = [*roster.members, *approved(self.store)]
+        roster = self._roster()
+        known = [*roster.members, *approved(self.store)]
+        others = [each for each in known if each.participant != entry.participant]
+        try:
+            for each in others:
+                check_operators((each, entry))
+        except RosterRefused as error:
+            raise InvitationRefused(str(error)) from None
         taken = {roster.coordinator_key}
         for each in others:
-            if each.participant != entry.participant:
-                taken |= {each.signing_key, each.sealing_key}
+            taken |= {each.signing_key, each.sealing_key}
         if taken & {entry.signing_key, entry.sealing_key}:
             raise InvitationRefused(
                 f"{entry.participant} asks with a key that another member has; each makes its own"
             )
+        revoked = {name for name, _ in self.store.documents(_REVOKED_KEY)}
+        if revoked & _keys(entry):
+            raise InvitationRefused(_REVOKED.format(entry.participant))
+
+    def _check_still_operates(self, participant: str, roles: Sequence[Role]) -> None:
+        mine = (each for each in self._roster().members if each.participant == participant)
+        if any(Role.OPERATOR in each.roles for each in mine) and Role.OPERATOR not in roles:
+            raise RosterRefused(
+                f"{participant} operates this coordinator, and would do so no longer; invite the "
+                "other member under a name of its own"
+            )
+
+    def _check_tls_key(self, participant: str, key: str) -> None:
+        revoked = self.issuing.revocations.of(participant)
+        certified = self.store.certificates(participant) if revoked else []
+        if any(each.key == key and revoked and each.issued_at <= revoked.at for each in certified):
+            raise InvitationRefused(_REVOKED.format(participant))
+
+    def _version(self) -> int:
+        return self.rosters.current().version if self.rosters.is_founded() else -1
+
+    def _check_leaves_an_operator(self, participant: str) -> None:
+        """Return if an operator is left who could let anybody in again."""
+        roster = self.rosters.current() if self.rosters.is_founded() else self.rosters.draft
+        operators = {each.participant for each in roster.members if Role.OPERATOR in each.roles}
+        if participant in operators and not any(map(self._counts, operators - {participant})):
+            raise WrongIdentity(
+                f"{participant} is the last operator that is not shut out; invite another one first"
+            )
+
+    def _counts(self, participant: str) -> bool:
+        """Return whether a certificate of a member counts, which was issued here."""
+        revoked = self.issuing.revocations.of(participant)
+        known = self.store.certificates(participant)
+        return revoked is None or bool(known and known[-1].issued_at > revoked.at)
 
     def _replace_older(self, participant: str, now: float) -> None:
-        for stored in self.store.invitations():
-            found = _decoded(stored.body)
-            mine = found.participant == participant
-            if mine and found.state(now) in (State.OPEN, State.ASKED):
-                body = canonical.encode(replace(found, replaced=True))
-                self.store.save_invitation(stored.token, stored.revision, participant, body)
+        end_open(self.store, now, participant)
 
     def _newest(self, participant: str) -> tuple[Digest, int, Invitation]:
         mine = [each for each in self.store.invitations() if each.participant == participant]
@@ -260,6 +382,16 @@ class Enrolment:
         if not standing:
             raise InvitationRefused(f"nobody was invited as {participant[:63]}; invite it first")
         return max(standing, key=lambda each: (each[2].made_at, each[2].decision is None))
+
+
+def end_open(store: Store, now: float, participant: str = "") -> None:
+    """End the invitations that are not decided, of one member or of everybody."""
+    for stored in store.invitations():
+        found = _decoded(stored.body)
+        wanted = participant in ("", found.participant)
+        if wanted and found.state(now) in (State.OPEN, State.ASKED):
+            body = canonical.encode(replace(found, replaced=True))
+            store.save_invitation(stored.token, stored.revision, found.participant, body)
 
 
 def approved(store: Store) -> list[Member]:
@@ -271,14 +403,57 @@ def approved(store: Store) -> list[Member]:
     return [_entry(newest[name]) for name in sorted(newest)]
 
 
-def _approvals(store: Store) -> dict[str, Invitation]:
+def revoked_keys(store: Store, participant: str) -> set[str]:
+    """Return the keys, in hex, that a member was ever approved with, or stands in a roster with."""
+    entries = [_decoded(each.body).entry() for each in store.invitations()]
+    for signed in versions_in(store):
+        entries.extend(signed.roster.members)
+    mine = [each for each in entries if each is not None and each.participant == participant]
+    return {key for each in mine for key in _keys(each)}
+
+
+def shut_out_keys(store: Store, participant: str) -> None:
+    """Keep, for good, which keys a member had: nobody is enrolled with one of them again."""
+    for key in sorted(revoked_keys(store, participant)):
+        store.put_document(_REVOKED_KEY, key, b"")
+
+
+def _check_signed(renewal: Renewal, key: bytes, proof: bytes) -> None:
+    try:
+        verify(key, Purpose.RENEW, renewal.body(), proof)
+    except InvalidSignature:
+        # The same for a name that nobody has: who is a member is not for strangers.
+        raise InvalidSignature(
+            f"{renewal.participant}: no member has signed this request; renew with its own keys"
+        ) from None
+
+
+def _keys(entry: Member) -> set[str]:
+    return {entry.signing_key.hex(), entry.sealing_key.hex()}
+
+
+def proven(store: Store) -> dict[str, Proven]:
+    """Return what each member that was approved has asked and signed, the newest of it, by name."""
+    found = {name: each.proven() for name, each in _approvals(store).items()}
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def _approvals(store: Store, of: str = "") -> dict[str, Invitation]:
+    """Return each member's newest approval, except of whom members have taken out since."""
     newest: dict[str, Invitation] = {}
     for stored in store.invitations():
+        if of and stored.participant != of:
+            continue  # whoever asks for one, without a certificate perhaps, has no others decoded
         found = _decoded(stored.body)
         held = newest.get(found.participant)
-        if found.entry() and (held is None or held.decided_at <= found.decided_at):
+        if found.entry() and (held is None or _decided(held) <= _decided(found)):
             newest[found.participant] = found
-    return newest
+    removed = removed_after(store)
+    return {n: each for n, each in newest.items() if n not in removed or each.under > removed[n]}
+
+
+def _decided(invitation: Invitation) -> tuple[int, float]:
+    return invitation.under, invitation.decided_at
 
 
 def _entry(invitation: Invitation) -> Member:
@@ -286,11 +461,29 @@ def _entry(invitation: Invitation) -> Member:
     return invitation.asked.entry
 
 
+def _in_order(stored: Sequence[StoredInvitation]) -> Iterator[tuple[Place, Invitation]]:
+    """Yield invitations with their places; those of a member are read when its turn comes."""
+    for participant, group in groupby(stored, key=attrgetter("participant")):
+        found = [(each.token, _decoded(each.body)) for each in group]
+        placed = [((participant, one.made_at, token), one) for token, one in found]
+        yield from sorted(placed, key=itemgetter(0))
+
+
+def _place(text: str) -> Place:
+    if not text:
+        return ("", 0, "")
+    participant, _, rest = text.partition("/")
+    made_at, _, token = rest.partition("/")
+    if not (made_at.isdecimal() and made_at.isascii() and len(made_at) <= _DIGITS):
+        raise MalformedMessage("no page of invitations begins there; begin with the first")
+    return (participant, int(made_at), token)
+
+
 def _decoded(body: bytes) -> Invitation:
     return canonical.decode(body, Invitation)
 
 
-def _roles(words: Sequence[str]) -> tuple[Role, ...]:
+def _roles(participant: str, words: Sequence[str]) -> tuple[Role, ...]:
     try:
         found = tuple(Role(word) for word in words)
     except ValueError:
@@ -299,4 +492,5 @@ def _roles(words: Sequence[str]) -> tuple[Role, ...]:
         ) from None
     if not found or len(set(found)) != len(found):
         raise MalformedMessage("a member has a role, and each role once")
+    check_operator(participant[:63], found)
     return found

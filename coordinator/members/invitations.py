@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from privacy.enrolment import RENEWABLE_SECONDS, Asked
+from privacy.enrolment import RENEWABLE_SECONDS, Asked, Proven
 from privacy.errors import InvitationRefused, NotYet
 from privacy.identifiers import ParticipantId
 from privacy.roster import Member, Role
@@ -48,7 +48,9 @@ class Invitation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         words: that the member shows, once it has asked.
         key: digest of the TLS key that it asked with.
         certificate: that it was given, in PEM.
+        under: version of the roster that counted when it was decided; -1 before the first.
         replaced: whether the operator has made another one since.
+        proof: the signature that came with `asked`, for whoever checks it after this coordinator.
     """
 
     participant: ParticipantId
@@ -66,12 +68,14 @@ class Invitation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = ""
     certificate: str = ""
     replaced: bool = False
+    under: int = -1
+    proof: bytes = b""
 
     def state(self, now: float) -> State:
         """Return how far it has come at a time."""
         if self.decision is not None:
             return self.decision
-        if self.replaced or now >= self._answered_until():
+        if self.replaced or now >= self.answered_until():
             return State.ENDED
         return State.ASKED if self.asked is not None else State.OPEN
 
@@ -79,7 +83,12 @@ class Invitation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the entry of a member that was approved, or None."""
         return self.asked.entry if self.asked and self.decision is State.APPROVED else None
 
-    def _answered_until(self) -> int:
+    def proven(self) -> Proven | None:
+        """Return what somebody has asked, with its proof, or None."""
+        return None if self.asked is None else Proven(self.asked, self.proof)
+
+    def answered_until(self) -> int:
+        """Return until when whoever has its token gets an answer."""
         return self.ends_at if self.asked is None else self.ends_at + ANSWERED_SECONDS
 
     def is_known(self, asked: Asked, key: str) -> bool:
@@ -103,7 +112,7 @@ class Invitation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises:
             InvitationRefused: it has ended, or was replaced.
         """
-        ended = now >= self._answered_until()
+        ended = now >= self.answered_until()
         if ended or (self.replaced and self.decision is None):
             why = "has ended" if ended else "was replaced by a newer one"
             raise InvitationRefused(
@@ -125,13 +134,20 @@ class Invitation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
 
-def ask(invitation: Invitation, asked: Asked, key: str, words: str, now: float) -> Invitation:
+def ask(invitation: Invitation, asked: Proven, key: str, words: str, now: float) -> Invitation:
     """Return it with the request of whoever has its token; checked already.
 
     The same keys may ask with another request, made anew, until there is a decision.
     """
     assert invitation.decision is None  # who was decided on gets the answer, and asks nothing
-    return replace(invitation, asked=asked, key=key, words=words, asked_at=int(now))
+    return replace(
+        invitation,
+        asked=asked.asked,
+        proof=asked.proof,
+        key=key,
+        words=words,
+        asked_at=int(now),
+    )
 
 
 def decide(
@@ -143,6 +159,12 @@ def decide(
         NotYet: nobody has asked.
         InvitationRefused: the words are not the request's, or it was decided otherwise.
     """
+    # First: who refuses what was approved has no words to give, and must learn what helps.
+    if invitation.decision not in (None, decision):
+        raise InvitationRefused(
+            f"{invitation.participant} was {invitation.decision} by {invitation.decided_by}; "
+            f"{'revoke it' if decision is State.REFUSED else 'invite it again'}"
+        )
     invitation.check_time(now)
     if invitation.asked is None:
         raise NotYet(f"nobody has used the invitation of {invitation.participant} yet")
@@ -153,11 +175,6 @@ def decide(
         )
     if invitation.decision is decision:
         return invitation
-    if invitation.decision is not None:
-        raise InvitationRefused(
-            f"{invitation.participant} was {invitation.decision} by {invitation.decided_by}; "
-            "revoke it, or invite it again"
-        )
     return replace(
         invitation,
         decision=decision,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from .enrolment import Enrolment
+from .forgetting import Forgetting
 from .issuing import Issuing
 from .proposals import Proposals
 from .revocations import Revocations
@@ -19,6 +20,11 @@ class Office:
     proposals: Proposals
     revocations: Revocations
     seen: SeenBook
+
+    @property
+    def forgetting(self) -> Forgetting:
+        """What forgets invitations and certificates that are over."""
+        return Forgetting(self.enrolment.store, self.enrolment.now)
 
     @property
     def issuing(self) -> Issuing:

@@ -13,13 +13,14 @@ import structlog
 
 from coordinator.ports import Store
 from privacy import canonical
+from privacy.enrolment import Proven, approved_part
 from privacy.errors import ConfigError, InvalidSignature, NotYet, RosterRefused, WrongContext
 from privacy.failpoints import Step, pass_by
 from privacy.identifiers import Digest
-from privacy.roster import Member, Roster, SignedRoster, decode_roster
+from privacy.roster import Role, Roster, SignedRoster, decode_roster
 from privacy.signing import Purpose, verify
 
-from .enrolment import approved
+from .enrolment import approved, proven
 from .rosters import Rosters
 
 log = structlog.get_logger()
@@ -50,11 +51,12 @@ class Proposals:
         """Close version 0, unless it is, and return its fingerprint.
 
         Raises:
-            RosterRefused: rounds could not run with it.
+            RosterRefused: rounds could not run with it, or nobody operates.
         """
         with self._turn:
             draft = self.rosters.draft
             if not self.rosters.is_closed():
+                _check_operated(draft)
                 self._check(draft)
                 self.step("proposals.before_close")
                 self.rosters.close(draft)
@@ -67,14 +69,16 @@ class Proposals:
 
         Raises:
             NotYet: there is no roster that counts, to follow.
-            RosterRefused: it does not follow that, has an entry that nobody approved, or rounds
-                could not run with it.
+            RosterRefused: it does not follow that, has an entry that nobody approved, nobody
+                operates, or rounds could not run with it.
             MalformedMessage: it is no roster.
         """
         roster = decode_roster(body)
         with self._turn:
+            self._go_on()  # what enough trainers have signed is replaced by nothing
             before = self.rosters.current()
             self._check_follows(before, roster)
+            _check_operated(roster)
             self._check(roster)
             current = self._current()
             if current is None or current.roster != roster:
@@ -88,6 +92,20 @@ class Proposals:
         """Return the version that is before the trainers, or None."""
         with self._turn:
             return self._current()
+
+    def proofs(self) -> list[Proven]:
+        """Return what the members asked whom the proposed version has otherwise, by name.
+
+        For trainers, who compare the words of each with the member itself.
+        """
+        with self._turn:
+            current = self._current()
+            if current is None:
+                return []
+            before = {approved_part(each) for each in self.rosters.current().members}
+            asked = proven(self.store)
+            new = [each for each in current.roster.members if approved_part(each) not in before]
+            return [asked[each.participant] for each in new if each.participant in asked]
 
     def sign(self, participant: str, fingerprint: Digest, signature: bytes) -> None:
         """Take a trainer's signature; with more than half of theirs, the version counts at once.
@@ -150,9 +168,9 @@ class Proposals:
             before.coordinator_key,
         ):
             raise RosterRefused("a later version has the same federation and coordinator's key")
-        known = {_keys(each) for each in (*before.members, *approved(self.store))}
+        known = {approved_part(each) for each in (*before.members, *approved(self.store))}
         for member in roster.members:
-            if _keys(member) not in known:
+            if approved_part(member) not in known:
                 raise RosterRefused(
                     f"{member.participant}: no operator has approved these keys; invite it first"
                 )
@@ -164,10 +182,12 @@ class Proposals:
             raise RosterRefused(str(error)) from None
 
 
-def _keys(member: Member) -> tuple[object, ...]:
-    """Return what an operator has approved of an entry; the roles are for members to admit."""
-    said = (member.participant, member.organisation, member.payout_address)
-    return (*said, member.signing_key, member.sealing_key)
+def _check_operated(roster: Roster) -> None:
+    if not any(Role.OPERATOR in each.roles for each in roster.members):
+        raise RosterRefused(
+            f"roster version {roster.version} has no operator, and nobody could invite, propose "
+            "or revoke any more; keep one member with the role operator"
+        )
 
 
 def _signatures(fingerprint: Digest) -> str:

@@ -76,7 +76,7 @@ class Rosters:
     def add(self, after: SignedRoster) -> Roster:
         """Keep the next version, which its trainers have admitted, and return it.
 
-        A crash in between leaves signatures on nothing: the same again goes on.
+        All of it is kept, or nothing: no signature stays behind on a version that did not count.
 
         Raises:
             WrongContext, InvalidSignature: as for `admit_all`.
@@ -84,9 +84,9 @@ class Rosters:
         with self._lock:
             check_succession(self.current(), after)
             number = after.roster.version
-            for name, signature in sorted(after.signatures.items()):
-                self.store.put_document(_signatures(number), name, signature)
-            self.store.put_document(_KIND, str(number), canonical.encode(after.roster))
+            signed = _signatures(after.roster.digest())
+            kept = [(signed, name, each) for name, each in sorted(after.signatures.items())]
+            self.store.put_documents([*kept, (_KIND, str(number), canonical.encode(after.roster))])
             self._current = after.roster
             return after.roster
 
@@ -108,7 +108,7 @@ class Rosters:
         roster = known[version].roster
         member = _entry(roster, known, version, participant)
         verify(member.signing_key, Purpose.ROSTER, canonical.encode(roster), signature)
-        self.store.put_document(_signatures(version), participant, signature)
+        self.store.put_document(_signatures(roster.digest()), participant, signature)
 
     def is_founded(self) -> bool:
         """Return whether there is a roster that counts."""
@@ -158,10 +158,26 @@ class Rosters:
 def versions_in(store: Store) -> list[SignedRoster]:
     """Return every version of the roster that `store` keeps, oldest first, unchecked."""
     bodies = sorted(store.documents(_KIND), key=lambda each: int(each[0]))
-    return [
-        SignedRoster(decode_roster(body), dict(store.documents(_signatures(int(version)))))
-        for version, body in bodies
-    ]
+    return [_version_in(store, body) for _, body in bodies]
+
+
+def _version_in(store: Store, body: bytes) -> SignedRoster:
+    roster = decode_roster(body)
+    signed = dict(store.documents(_signatures(roster.digest())))
+    if not (signed and roster.version):  # a later version was signed whole, by one release
+        signed = {**dict(store.documents(f"{_KIND}-signature-{roster.version}")), **signed}
+    return SignedRoster(roster, signed)
+
+
+def removed_after(store: Store) -> dict[str, int]:
+    """Return the last version of each member whom a later one, that members admitted, lacks."""
+    last: dict[str, int] = {}
+    newest = 0
+    for version, body in store.documents(_KIND):
+        newest = max(newest, int(version))
+        for member in decode_roster(body).members:
+            last[member.participant] = max(last.get(member.participant, 0), int(version))
+    return {name: version for name, version in last.items() if version < newest}
 
 
 def _missing(founding: SignedRoster) -> tuple[str, ...]:
@@ -169,8 +185,8 @@ def _missing(founding: SignedRoster) -> tuple[str, ...]:
     return tuple(sorted(members - set(founding.signatures)))
 
 
-def _signatures(version: int) -> str:
-    return f"{_KIND}-signature-{version}"
+def _signatures(fingerprint: Digest) -> str:
+    return f"{_KIND}-signature-{fingerprint}"
 
 
 def _entry(roster: Roster, known: list[SignedRoster], version: int, participant: str) -> Member:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import structlog
 
 from coordinator import object_names as names
+from coordinator.announced import check_chunk
 from coordinator.archive import Archive
 from coordinator.members.rosters import Rosters
 from coordinator.ports import ObjectStore
@@ -15,11 +16,19 @@ from coordinator.rounds.standing import Rounds
 from coordinator.rounds.state import Phase, Round
 from privacy import canonical
 from privacy.documents import Signed
-from privacy.errors import IllegalEvent, NotYet, WrongContext
+from privacy.errors import (
+    ConflictingContribution,
+    IllegalEvent,
+    MalformedMessage,
+    NotYet,
+    WrongContext,
+)
 from privacy.identifiers import Digest
 from privacy.plan import Plan
 from privacy.records import Release, SealedModel, Wraps, digest_of, release_of
 from privacy.roster import Roster
+
+from .model_upload import ModelUpload
 
 log = structlog.get_logger()
 
@@ -48,14 +57,79 @@ class Models:
         machine.step(current, _sealing(sealed, current, plan))
         return sealed
 
-    def put_chunk(self, sealed: SealedModel, chunk: int, payload: bytes) -> None:
+    def find(self, upload: ModelUpload) -> bool:
+        """Take the next chunk of an upload from what is stored, if it is there as announced."""
+        sealed = upload.sealed
+        if upload.came == sealed.chunks:
+            return False
+        try:
+            payload = self.objects.get(_name_of(sealed, upload.came))
+            upload.check(payload)
+        except (NotYet, MalformedMessage):
+            return False  # not there, or damaged: it is sent again
+        upload.take(payload)
+        # What was here before is work, and nothing new has come of it.
+        self.rounds.progress.worked(sealed.round)
+        return True
+
+    def put_next(self, upload: ModelUpload, payload: bytes) -> int:
+        """Store the next chunk of an upload; return how many are durable.
+
+        Raises:
+            MalformedMessage: it is not the next one; what came is deleted, unless its digests
+                were announced, and the model must be sent again.
+            IllegalEvent: the round has ended, and its models are erased.
+        """
+        try:
+            upload.check(payload)
+        except MalformedMessage:
+            self._drop_unannounced(upload)
+            raise
+        digest = upload.announced.of(0, upload.came)
+        self.put_chunk(upload.sealed, upload.came, payload, digest)
+        self.rounds.failpoints.hit("models.after_chunk")
+        upload.take(payload)
+        return upload.came
+
+    def finish_upload(self, upload: ModelUpload) -> None:
+        """Count an upload, all of which came; as `finish`.
+
+        Raises:
+            MalformedMessage: it is not what its envelope says; deleted as for `put_next`.
+        """
+        if not upload.is_whole():
+            self._drop_unannounced(upload)
+            sealer = upload.sealed.sealer
+            raise MalformedMessage(f"{sealer}: chunks that do not hash to what the envelope says")
+        self.finish(upload.sealed, upload.signed)
+
+    def _drop_unannounced(self, upload: ModelUpload) -> None:
+        # What was announced is right as far as it came, and goes on from there: another process
+        # that still believes that it leads must not take it away from the one that does.
+        if not upload.announced.has_begun():
+            self.drop(upload.sealed)
+
+    def put_chunk(
+        self, sealed: SealedModel, chunk: int, payload: bytes, digest: bytes | None = None
+    ) -> None:
         """Store one chunk of a sealed model.
+
+        Args:
+            digest: of the chunk, if its sender announced it: it then replaces any other bytes.
 
         Raises:
             IllegalEvent: the round has ended, and its models are erased.
+            MalformedMessage: it is not the one that was announced.
+            ConflictingContribution: another was stored, and none was announced.
         """
         self._require_opening(sealed.round)
-        self.objects.put(names.model_chunk(sealed.round, digest_of(sealed), chunk), payload)
+        check_chunk(sealed.sealer, chunk, payload, digest)
+        try:
+            self.objects.put(_name_of(sealed, chunk), payload)
+        except ConflictingContribution:
+            if digest is None:
+                raise
+            self.objects.mend(_name_of(sealed, chunk), payload)
         self.rounds.progress.came_of_it(sealed.round)
 
     def drop(self, sealed: SealedModel) -> None:
@@ -191,6 +265,10 @@ class Models:
         for name in self.objects.names(names.models(number)):
             if not (released and name.startswith(released)):
                 self.objects.delete_prefix(name)
+
+
+def _name_of(sealed: SealedModel, chunk: int) -> str:
+    return names.model_chunk(sealed.round, digest_of(sealed), chunk)
 
 
 def _wraps_of(sealed_model: Digest) -> str:

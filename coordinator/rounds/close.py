@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from privacy.errors import CohortTooSmall
 from privacy.plan import Plan
 from privacy.records import Candidates, Cohort, Entry
-from privacy.roster import Roster
+from privacy.roster import Roster, organisations_of
 
 from .state import Round
 
@@ -46,7 +46,7 @@ def cohort(current: Round, plan: Plan, roster: Roster) -> Cohort:
 
 
 def _check(number: int, entries: Sequence[Entry], plan: Plan, roster: Roster) -> None:
-    organisations = {roster.member(each.participant).organisation for each in entries}
+    organisations = organisations_of(roster.member(each.participant) for each in entries)
     if len(organisations) < plan.terms.cohort_minimum:
         raise CohortTooSmall(
             f"round {number}: {len(organisations)} organisations, "

@@ -20,7 +20,7 @@ from coordinator.rounds.standing import Rounds
 from coordinator.rounds.state import Phase, Round, Stated
 from privacy import canonical
 from privacy.documents import Signed, only_by
-from privacy.errors import IllegalEvent, MalformedMessage, NotYet
+from privacy.errors import ConflictingContribution, IllegalEvent, MalformedMessage, NotYet
 from privacy.records import SeatSum, digest_of
 from privacy.schemes.shares.layout import COMPONENTS
 
@@ -64,11 +64,29 @@ class SeatSums:
         self.rounds.failpoints.hit("seats.after_statement")
         return SumUpload(stated, known=False)
 
+    def find(self, upload: SumUpload) -> bool:
+        """Take the next chunk of an upload from what is stored, if it is there as announced."""
+        stated = upload.statement
+        if upload.known or upload.came == 2 * stated.chunks:
+            upload.came = 2 * stated.chunks
+            return False
+        position, chunk = divmod(upload.came, stated.chunks)
+        name = names.seat_sum_chunk(stated.round, digest_of(stated), position, chunk)
+        try:
+            payload = self.objects.get(name)
+            upload.check(payload)
+        except (NotYet, MalformedMessage):
+            return False  # not there, or damaged: it is sent again
+        upload.take(position, payload)
+        # What was here before is work, and nothing new has come of it.
+        self.rounds.progress.worked(stated.round)
+        return True
+
     def put_chunk(self, upload: SumUpload, position: int, payload: bytes) -> int:
         """Store the next chunk of a seat's sealed sums; return how many are durable.
 
         Raises:
-            MalformedMessage: not the next one, or not of its length.
+            MalformedMessage: not the next one, not of its length, or not the one announced.
             IllegalEvent: the round waits for no sums any more.
         """
         stated, chunk = upload.statement, upload.next_place(position)
@@ -77,20 +95,24 @@ class SeatSums:
             raise MalformedMessage(
                 f"{stated.seat}: chunk {chunk} of a sum has {len(payload)} bytes, not {length}"
             )
+        upload.check(payload)
         if not upload.known:
-            self._store(stated, position, chunk, payload)
+            self._store(upload, position, chunk, payload)
         return upload.take(position, payload)
 
     def finish(self, upload: SumUpload) -> None:
         """Count a seat's sums, whose words are what its statement says.
 
         Raises:
-            MalformedMessage: they are not; they are deleted, and must be sent again.
+            MalformedMessage: they are not; they are deleted, unless their digests were announced,
+                and must be sent again.
             NotYet: a chunk of them is not stored; send them again.
         """
         stated, number = upload.statement, upload.statement.round
+        if upload.known and upload.announced.is_whole():
+            return
         if not upload.is_whole():
-            self._drop(upload)
+            self._drop_unannounced(upload)
             raise MalformedMessage(f"{stated.seat}: chunks that are not those its statement names")
         if upload.known:
             return
@@ -103,12 +125,13 @@ class SeatSums:
         """Delete what seats sealed for a round that is over."""
         self.objects.delete_prefix(names.seat_sums(number))
 
-    def _store(self, stated: SeatSum, position: int, chunk: int, payload: bytes) -> None:
+    def _store(self, upload: SumUpload, position: int, chunk: int, payload: bytes) -> None:
+        stated = upload.statement
         number = stated.round
         self._require_stating(number)
         name = names.seat_sum_chunk(number, digest_of(stated), position, chunk)
         is_new = not self.objects.exists(name)
-        self.objects.put(name, payload)
+        self._put(name, payload, announced=upload.announced.has_begun())
         self.rounds.failpoints.hit("seats.after_chunk")
         self._withdraw_if_over(stated, name)
         current = self._require_stating(number)
@@ -116,6 +139,20 @@ class SeatSums:
         if stated.seat in current.waits_for():
             noted = self.rounds.progress
             (noted.came_of_it if is_new else noted.worked)(number)
+
+    def _put(self, name: str, payload: bytes, *, announced: bool) -> None:
+        try:
+            self.objects.put(name, payload)
+        except ConflictingContribution:
+            if not announced:
+                raise
+            self.objects.mend(name, payload)
+
+    def _drop_unannounced(self, upload: SumUpload) -> None:
+        # What was announced is right as far as it came, and goes on from there: another process
+        # that still believes that it leads must not take it away from the one that does.
+        if not upload.announced.has_begun():
+            self._drop(upload)
 
     def _drop(self, upload: SumUpload) -> None:
         stated = upload.statement

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from coordinator.announced import Announced, check_chunk
 from privacy.errors import MalformedMessage
 from privacy.records import SeatSum
 from privacy.sealing import CiphertextDigest
@@ -21,6 +22,33 @@ class SumUpload:
     digests: list[CiphertextDigest] = field(
         default_factory=lambda: [CiphertextDigest(), CiphertextDigest()]
     )
+
+    def __post_init__(self) -> None:
+        stated = self.statement
+        wholes = tuple(each.ciphertext for each in stated.sums)
+        self.announced = Announced(stated.seat, wholes, stated.chunks)
+
+    def announce(self, digests: bytes) -> bool:
+        """Take digests of its chunks; return whether those of all are here.
+
+        Raises:
+            MalformedMessage: chunks have come already, or as `Announced.add`.
+        """
+        if self.came:
+            raise MalformedMessage(f"{self.statement.seat}: digests behind chunks")
+        return self.announced.add(digests)
+
+    def next_digest(self) -> bytes | None:
+        """Return what the next chunk must hash to; None if its sender announces nothing."""
+        return self.announced.of(*divmod(self.came, self.statement.chunks))
+
+    def check(self, payload: bytes) -> None:
+        """Return if a chunk may be the next one.
+
+        Raises:
+            MalformedMessage: it is not the one that was announced.
+        """
+        check_chunk(self.statement.seat, self.came, payload, self.next_digest())
 
     def next_place(self, position: int) -> int:
         """Return the chunk that must come next, if `position` is that of its sum.

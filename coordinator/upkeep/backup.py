@@ -7,9 +7,10 @@ from a folder and a bucket, and goes back into any of them.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +27,8 @@ from coordinator.adapters.sql.store import SqlStore
 from coordinator.archive import Archive
 from coordinator.config import Settings
 from coordinator.keys import load_signing_key
+from coordinator.members.enrolment import end_open, shut_out_keys
+from coordinator.members.revocations import Revocations
 from coordinator.members.rosters import Rosters, versions_in
 from coordinator.ports import ObjectStore, Store
 from coordinator.rounds import round as machine
@@ -39,7 +42,7 @@ from privacy.errors import (
     SchemaMismatch,
     UnsafeParameters,
 )
-from privacy.identifiers import COORDINATOR
+from privacy.identifiers import COORDINATOR, check_name
 from privacy.records import Cohort, Release, digest_of
 from privacy.remembered import Remembered, unpack
 from privacy.roster import Roster, admit_all, is_founded
@@ -104,6 +107,8 @@ class Restored:
     objects: int
     missing: tuple[str, ...]
     relearnt: Relearnt
+    revoked: tuple[str, ...] = ()
+    known_revoked: tuple[str, ...] = ()
 
 
 def back_up(settings: Settings, path: Path, now: Clock, watcher: Watcher = NOBODY) -> BackedUp:
@@ -161,6 +166,8 @@ def restore(
     path: Path,
     remembered: Sequence[Path] = (),
     watcher: Watcher = NOBODY,
+    revoked: Sequence[str] | None = None,
+    now: Clock = time.time,
 ) -> Restored:
     """Put a backup into an empty database and an empty object store; all of it, or nothing.
 
@@ -169,10 +176,13 @@ def restore(
 
     Args:
         remembered: what members remember of rounds, one file each.
+        revoked: the members that were revoked since the backup was made, which knows nothing of
+            it; None if the operator has not said.
 
     Raises:
-        ConfigError: the backup is not whole or not this coordinator's, or there is something in
-            the database or the object store.
+        ConfigError: the backup is not whole or not this coordinator's, there is something in
+            the database or the object store, or members are enrolled and nobody has said which
+            of them were revoked since.
         SchemaMismatch: a newer version of Veilsum made it.
         StoreUnavailable: the database, the object store or the disk does not answer.
     """
@@ -183,7 +193,10 @@ def restore(
             _check_head(backup.head, settings, path)
             backup.check()
             with _scratch(settings.state, backup) as scratch:
-                return _restore(settings, path, backup, scratch, remembered, watcher)
+                known = _known_revoked(SqlStore(scratch))
+                _revoke_again(SqlStore(scratch), revoked, now)
+                made = _restore(settings, path, backup, scratch, remembered, watcher)
+                return replace(made, revoked=tuple(revoked or ()), known_revoked=known)
     finally:
         os.close(held)
 
@@ -394,6 +407,26 @@ def _relearn(
         return relearn(store, rosters, settings.federation, said)
     except (ProtocolError, UnsafeParameters) as error:
         raise ConfigError(f"--rounds: what members remember does not fit: {error}") from error
+
+
+def _known_revoked(store: Store) -> tuple[str, ...]:
+    return tuple(sorted({each.participant for each in store.revocations()}))
+
+
+def _revoke_again(store: Store, revoked: Sequence[str] | None, now: Clock) -> None:
+    """Shut out, in the rows that go back, who was shut out since; end links that were open then."""
+    if revoked is None and (store.certificates() or store.invitations()):
+        before = ", ".join(_known_revoked(store)) or "none"
+        raise ConfigError(
+            "the backup knows nothing of who was revoked since it was made, and whoever was would "
+            "be let in again: give --revoked NAME for each, or --none-revoked; revocations that "
+            f"it has: {before}"
+        )
+    known = Revocations(store, now)
+    for name in revoked or ():
+        shut_out_keys(store, check_name(name))
+        known.revoke(name, "revoked before the database was restored", "restore")
+    end_open(store, now())
 
 
 # -- writing it --------------------------------------------------------------------------

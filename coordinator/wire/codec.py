@@ -1,16 +1,17 @@
 """Wire to values and back: the only file, with the servicer, that knows both."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from coordinator.rounds import programme
 from coordinator.rounds.state import LeftOut, Phase, Round
 from privacy import canonical
 from privacy.documents import Signed
+from privacy.enrolment import Proven
 from privacy.errors import MalformedMessage
 from privacy.payouts import Entitlement
 from privacy.roster import SignedRoster
-from veilsum.v1 import document_pb2, round_pb2, settlement_pb2
+from veilsum.v1 import document_pb2, enrolment_pb2, round_pb2, settlement_pb2
 
 MOST_LEFT_OUT: Final = 200
 """What seats left out, as far as one status tells it: one seat's reasons fill no message."""
@@ -27,6 +28,7 @@ MOST_AT_ONCE: Final = 1 << 20
 _FIELD_BYTES: Final = 8  # a tag and a length
 
 Document: TypeAlias = document_pb2.SignedDocument
+Message = TypeVar("Message", document_pb2.SignedDocument, enrolment_pb2.EntryProof)
 SecondsLeft: TypeAlias = Callable[[int, Sequence[str]], float]
 
 _PHASES: Mapping[Phase, round_pb2.Phase.ValueType] = {
@@ -73,8 +75,13 @@ def rosters_to_wire(versions: Iterable[SignedRoster]) -> list[document_pb2.Signe
     ]
 
 
-def fitting(documents: Sequence[Document], room: int) -> list[Document]:
-    """Return the first of these documents that have room together, and one at least."""
+def proofs_to_wire(proofs: Iterable[Proven]) -> list[enrolment_pb2.EntryProof]:
+    """Return what members have asked for themselves, as it travels."""
+    return [enrolment_pb2.EntryProof(asked=each.asked.body(), proof=each.proof) for each in proofs]
+
+
+def fitting(documents: Sequence[Message], room: int) -> list[Message]:
+    """Return the first of these messages that have room together, and one at least."""
     found = list(documents[:1])
     room -= sum(each.ByteSize() + _FIELD_BYTES for each in found)
     for each in documents[1:]:

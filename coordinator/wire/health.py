@@ -16,8 +16,7 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
-from privacy.errors import ConfigError
-
+from .addresses import cannot_listen
 from .threads import apart
 
 log = structlog.get_logger()
@@ -107,14 +106,14 @@ async def open_door(address: str, health: Health) -> grpc.aio.Server:
     """Answer health checks, and nothing else, in plaintext at `address`.
 
     Raises:
-        ConfigError: nobody can listen there.
+        AddressTaken, ConfigError: nobody can listen there.
     """
     server = grpc.aio.server(maximum_concurrent_rpcs=64, options=(("grpc.so_reuseport", 0),))
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
     try:
         port = server.add_insecure_port(address)
     except RuntimeError:
-        raise ConfigError(f"listen.health: {address} is in use or not this machine's") from None
+        raise cannot_listen("listen.health", address, "it is no address") from None
     await server.start()
     log.info("health_serving", address=f"{address.rsplit(':', 1)[0]}:{port}")
     return server

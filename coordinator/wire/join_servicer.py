@@ -23,12 +23,15 @@ class JoinServicer(joining_pb2_grpc.JoinServiceServicer):
         self._enrolment = enrolment
         self._addresses = addresses
         self._pace = pace
+        # Of its own: who joins asks for the authority first, and has its turn for the token left.
+        self._pace_of_authority = Pace(pace.monotonic)
 
     async def GetAuthority(
         self, request: joining_pb2.GetAuthorityRequest, context: Context
     ) -> joining_pb2.GetAuthorityResponse:
-        """Return the root that members trust."""
-        authority = self._enrolment.issuing.authority.root_pem
+        """Return the certificate of the authority that issues, which members trust."""
+        self._pace_of_authority.take(str(context.peer()))
+        authority = self._enrolment.issuing.authority.certificate_pem
         return joining_pb2.GetAuthorityResponse(authority=authority)
 
     async def RequestEnrolment(

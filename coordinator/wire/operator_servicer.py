@@ -6,7 +6,6 @@ from collections.abc import Callable
 from coordinator.members.invitations import Invitation
 from coordinator.members.office import Office
 from coordinator.members.rosters import Rosters
-from privacy import canonical
 from privacy.errors import MalformedMessage
 from privacy.roster import Member
 from veilsum.v1 import operator_pb2, operator_pb2_grpc
@@ -48,10 +47,11 @@ class OperatorServicer(operator_pb2_grpc.OperatorServiceServicer):
     async def ListInvitations(
         self, request: operator_pb2.ListInvitationsRequest, context: Context
     ) -> operator_pb2.ListInvitationsResponse:
-        """Return every invitation."""
-        found, now = await asyncio.to_thread(self._office().enrolment.all), self._now()
-        listed = [_invitation_to_wire(each, now) for each in found]
-        return operator_pb2.ListInvitationsResponse(invitations=listed)
+        """Return a page of the invitations."""
+        page = await asyncio.to_thread(self._office().enrolment.page, request.after)
+        now = self._now()
+        listed = [_invitation_to_wire(each, now) for each in page.invitations]
+        return operator_pb2.ListInvitationsResponse(invitations=listed, next=page.next)
 
     async def Decide(
         self, request: operator_pb2.DecideRequest, context: Context
@@ -136,5 +136,6 @@ def _invitation_to_wire(found: Invitation, now: float) -> operator_pb2.Invitatio
         words=found.words,
         organisation=found.asked.entry.organisation if found.asked else "",
         decided_by=found.decided_by,
-        entry=canonical.encode(entry) if (entry := found.entry()) else b"",
+        asked=found.asked.body() if found.asked else b"",
+        proof=found.proof,
     )

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from coordinator.members.relay import Letter, Relay
 from coordinator.members.rosters import Rosters
 from coordinator.seats.serving import Seats
+from coordinator.seats.sum_upload import SumUpload
 from privacy.documents import Signed
 from privacy.errors import MalformedMessage
 from veilsum.v1 import seat_pb2, seat_pb2_grpc
@@ -87,20 +88,25 @@ class SeatServicer(seat_pb2_grpc.SeatServiceServicer):
     async def _store(
         self, caller: str, parts: AsyncIterator[seat_pb2.PutSeatSumRequest]
     ) -> AsyncIterator[seat_pb2.PutSeatSumResponse]:
-        upload = None
+        statement = _statement(await anext(parts, None))
+        upload = await asyncio.to_thread(self._seats.sums.begin, caller, statement)
+        yield seat_pb2.PutSeatSumResponse(resumes=upload.announced.is_taken())
         async for part in parts:
-            if upload is None:
-                upload = await asyncio.to_thread(self._seats.sums.begin, caller, _statement(part))
-                yield seat_pb2.PutSeatSumResponse()
-                continue
-            chunk = _chunk(part)
-            durable = await self._transfers.run(
-                self._seats.sums.put_chunk, upload, chunk.position, chunk.payload
-            )
-            yield seat_pb2.PutSeatSumResponse(chunks=durable)
-        if upload is None:
-            raise MalformedMessage("a seat's sum without its statement")
+            if part.WhichOneof("part") == "digests":
+                if upload.announce(part.digests):
+                    await self._find(upload)
+            else:
+                chunk = _chunk(part)
+                await self._transfers.run(
+                    self._seats.sums.put_chunk, upload, chunk.position, chunk.payload
+                )
+            yield seat_pb2.PutSeatSumResponse(chunks=upload.came)
         await asyncio.to_thread(self._seats.sums.finish, upload)
+
+    async def _find(self, upload: SumUpload) -> None:
+        """Take what is stored of an upload, a chunk at a time, so that others have their turn."""
+        while await self._transfers.run(self._seats.sums.find, upload):
+            pass
 
     async def GetSeatSums(
         self, request: seat_pb2.GetSeatSumsRequest, context: Context
@@ -178,8 +184,8 @@ class RelayServicer(seat_pb2_grpc.RelayServiceServicer):
         )
 
 
-def _statement(part: seat_pb2.PutSeatSumRequest) -> Signed:
-    if part.WhichOneof("part") != "statement":
+def _statement(part: seat_pb2.PutSeatSumRequest | None) -> Signed:
+    if part is None or part.WhichOneof("part") != "statement":
         raise MalformedMessage("a seat's sum begins with its statement")
     return codec.signed_from_wire(part.statement)
 

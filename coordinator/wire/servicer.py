@@ -1,7 +1,6 @@
 """The gRPC methods: decode, delegate, encode. Identity comes from the certificate."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -13,6 +12,7 @@ import grpc.aio
 from coordinator.intake.contributions import Contributions
 from coordinator.members.office import Office
 from coordinator.members.rosters import Rosters
+from coordinator.opening.model_upload import ModelUpload
 from coordinator.opening.models import Models
 from coordinator.opening.sums import Sums
 from coordinator.rounds import programme
@@ -96,12 +96,17 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
     async def GetProposal(
         self, request: enrolment_pb2.GetProposalRequest, context: Context
     ) -> enrolment_pb2.GetProposalResponse:
-        """Return the version that is before the trainers."""
+        """Return the version that is before the trainers; then the proofs of its entries."""
+        proofs = await asyncio.to_thread(self._office().proposals.proofs)
+        if request.from_proof:
+            wanted = codec.proofs_to_wire(proofs[request.from_proof - 1 :])
+            fit = codec.fitting(wanted, codec.MOST_AT_ONCE)
+            return enrolment_pb2.GetProposalResponse(proofs=fit, proof_count=len(proofs))
         proposed = await asyncio.to_thread(self._office().proposals.proposed)
         if proposed is None:
             return enrolment_pb2.GetProposalResponse()
         [roster] = codec.rosters_to_wire([proposed])
-        return enrolment_pb2.GetProposalResponse(roster=roster)
+        return enrolment_pb2.GetProposalResponse(roster=roster, proof_count=len(proofs))
 
     async def SignProposal(
         self, request: enrolment_pb2.SignProposalRequest, context: Context
@@ -118,9 +123,11 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
         """Return a new certificate for the caller."""
         caller = certified(context)
         made = await asyncio.to_thread(
-            self._office().issuing.renew,
+            self._office().enrolment.renew,
             caller.peer.id,
             codec.pem_from_wire(request.certificate_request),
+            request.at_seconds,
+            request.proof,
             caller.begins_at,
         )
         return enrolment_pb2.RenewCertificateResponse(certificate=made.encode())
@@ -398,31 +405,23 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
     async def _store(
         self, caller: str, parts: AsyncIterator[model_pb2.PutSealedModelRequest]
     ) -> AsyncIterator[model_pb2.PutSealedModelResponse]:
-        signed, sealed = None, None
-        digests: list[bytes] = []
-        length = 0
+        signed = codec.signed_from_wire(_envelope(await anext(parts, None)))
+        sealed = await asyncio.to_thread(self._models.begin, caller, signed)
+        upload = ModelUpload(sealed, signed)
+        yield model_pb2.PutSealedModelResponse(resumes=upload.announced.is_taken())
         async for part in parts:
-            if signed is None or sealed is None:
-                signed = codec.signed_from_wire(_envelope(part))
-                sealed = await asyncio.to_thread(self._models.begin, caller, signed)
-                yield model_pb2.PutSealedModelResponse()
-                continue
-            digests.append(hashlib.sha256(part.chunk).digest())
-            length += len(part.chunk)
-            if len(digests) > sealed.chunks or length > sealed.length:
-                await asyncio.to_thread(self._models.drop, sealed)
-                raise MalformedMessage(
-                    f"a sealed model of more than {sealed.chunks} chunks or {sealed.length} bytes"
-                )
-            index = len(digests) - 1
-            await self._transfers.run(self._models.put_chunk, sealed, index, part.chunk)
-            yield model_pb2.PutSealedModelResponse(chunks=len(digests))
-        if signed is None or sealed is None:
-            raise MalformedMessage("a sealed model without its envelope")
-        if length != sealed.length or not _is_whole(sealed, digests):
-            await asyncio.to_thread(self._models.drop, sealed)
-            raise MalformedMessage(f"{caller}: chunks that do not hash to what the envelope says")
-        await asyncio.to_thread(self._models.finish, sealed, signed)
+            if part.WhichOneof("part") == "digests":
+                if upload.announce(part.digests):
+                    await self._find(upload)
+            else:
+                await self._transfers.run(self._models.put_next, upload, part.chunk)
+            yield model_pb2.PutSealedModelResponse(chunks=upload.came)
+        await asyncio.to_thread(self._models.finish_upload, upload)
+
+    async def _find(self, upload: ModelUpload) -> None:
+        """Take what is stored of an upload, a chunk at a time, so that others have their turn."""
+        while await self._transfers.run(self._models.find, upload):
+            pass
 
     async def GetSealedModel(
         self, request: model_pb2.GetSealedModelRequest, context: Context
@@ -488,14 +487,7 @@ class SettlementServicer(settlement_pb2_grpc.SettlementServiceServicer):
 
 
 def _envelope(part: Any) -> document_pb2.SignedDocument:  # noqa: ANN401
-    if part.WhichOneof("part") != "envelope":
+    if part is None or part.WhichOneof("part") != "envelope":
         raise MalformedMessage("a sealed model begins with its envelope")
     envelope: document_pb2.SignedDocument = part.envelope
     return envelope
-
-
-def _is_whole(sealed: SealedModel, digests: list[bytes]) -> bool:
-    return (
-        len(digests) == sealed.chunks
-        and hashlib.sha256(b"".join(digests)).hexdigest() == sealed.ciphertext
-    )

@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 from coordinator import GRPC_CAME_FIRST
+from privacy.anchor import check_anchor
 from privacy.errors import ConfigError, WrongIdentity
 from privacy.identifiers import PeerIdentity, parse_uri
 
@@ -34,13 +35,15 @@ Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Handler]]
 def server_credentials(
     certificate_pem: bytes, key_pem: bytes, authority_pem: bytes
 ) -> grpc.ServerCredentials:
-    """Return credentials that accept only clients certified by `authority_pem`.
+    """Return credentials that accept only clients certified by `authority_pem` itself.
 
     Raises:
-        ConfigError: grpc was imported before this package, so it would accept TLS 1.2.
+        ConfigError: grpc was imported before this package, so it would accept TLS 1.2; or the
+            authority can make others, which could then name members too.
     """
     if GRPC_CAME_FIRST:
         raise ConfigError("grpc was imported before coordinator and would accept TLS 1.2")
+    check_anchor(authority_pem, "listen.authority")
     return grpc.ssl_server_credentials(
         [(key_pem, certificate_pem)], root_certificates=authority_pem, require_client_auth=True
     )

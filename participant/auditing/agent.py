@@ -11,7 +11,7 @@ import structlog
 from participant.joining.join import join
 from participant.joining.versions import Versions, named_by_plan
 from participant.keys import SiteKeys
-from participant.policy import check_auditor
+from participant.policy.plans import check_auditor
 from participant.session import Audit, Settle, audits, disputes
 from participant.view import View
 from participant.wire.connect import connected

@@ -7,10 +7,10 @@ from typing import Any
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from participant import policy as policies
 from participant.opening import keying
 from participant.opening.frozen import Frozen, check_frozen
 from participant.pace import Pace, say_in_log
+from participant.policy import plans as policies
 from participant.sending.sign import read_header
 from participant.training.worker import error_of
 from participant.wire.coordinator import Coordinator

@@ -19,9 +19,9 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from participant import policy as policies
 from participant.keys import SiteKeys
 from participant.opening.frozen import check_frozen_cohort
+from participant.policy import plans as policies
 from participant.wire.coordinator import Coordinator
 from participant.wire.disputing import TOPICS, Case, check_statement, component_between, root_in
 from participant.wire.letters import Mailbox

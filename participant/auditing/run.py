@@ -9,10 +9,11 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from participant import policy as policies
-from participant.joining.found import admitted
+from participant.joining.versions import admitted_versions
+from participant.kept import FOLDER, Kept
 from participant.keys import SiteKeys, load_keys, shown_file
-from participant.refusing import line
+from participant.policy import plans as policies
+from participant.policy.refusing import line
 from participant.wire.connect import connect
 from participant.wire.coordinator import Coordinator
 from participant.wire.patience import Patience
@@ -21,7 +22,7 @@ from privacy.failpoints import Failpoints
 from privacy.records import AuditReport, DisputeReport
 from veilsum.metrics.book import Book
 from veilsum.metrics.door import expiry_of, metrics_door
-from veilsum.traces.tracing import traces
+from veilsum.traces.door import traces
 
 from .agent import DISPUTES, AuditorAgent
 from .auditor import Auditor, refusal
@@ -109,7 +110,8 @@ async def _now(
     config: AuditorConfig, keys: SiteKeys, coordinator: Coordinator, reports: Reports, number: int
 ) -> Finding:
     me = config.participant
-    roster = await admitted(coordinator, keys, me, config.policy.roster)
+    kept = Kept(config.state / FOLDER)
+    *_, roster = await admitted_versions(coordinator, keys, me, config.policy.roster, kept)
     policies.check_auditor(me, roster, line(config.policy, "roster"))
     patience = Patience(os.urandom)
     auditor = Auditor(config, keys.signing, coordinator, roster, reports, patience, time.monotonic)

@@ -1,14 +1,26 @@
 """Confirm the roster: what is shown to a person, who compares it by telephone. Decides nothing."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from participant.keys import SiteKeys
 from participant.wire.coordinator import Coordinator
 from privacy.errors import NotYet, WrongContext, WrongIdentity
 from privacy.identifiers import Digest, sha256_hex
-from privacy.roster import Member, Role, Roster, SignedRoster, admit_all, is_founded
-from privacy.words import words_of
+from privacy.organisation import shown as seen
+from privacy.roster import (
+    Member,
+    Roster,
+    SignedRoster,
+    admit_all,
+    check_first,
+    is_founded,
+    organisations_of,
+)
+from privacy.words import ROSTER_WORDS, words_of
+
+from .own import check_entry
 
 _SHOWN: Final = 16
 
@@ -19,6 +31,7 @@ class Line:
 
     Attributes:
         keys: the first 16 hexadecimal digits of the SHA-256 over both of its public keys.
+        payout_address: to which it is paid; "" where it is not.
         signed: whether it has signed version 0; None for who came later.
     """
 
@@ -27,6 +40,7 @@ class Line:
     roles: tuple[str, ...]
     keys: str
     signed: bool | None
+    payout_address: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,6 +52,8 @@ class Shown:
         version: the newest that members have admitted; whose members are shown.
         founded: whether every founding member has signed.
         included: whether this member is in that version.
+        organisations: of how many its trainers are.
+        coordinator_key: the first 16 hexadecimal digits of the coordinator's signing key.
     """
 
     federation: str
@@ -46,26 +62,31 @@ class Shown:
     founded: bool
     included: bool
     members: tuple[Line, ...]
+    organisations: int
+    coordinator_key: str
 
     def words(self) -> str:
-        """Return the fingerprint's four words; slow."""
-        return words_of(self.fingerprint)
-
-    def organisations(self) -> int:
-        """Return of how many organisations its trainers are."""
-        trainers = (each for each in self.members if Role.TRAINER in each.roles)
-        return len({each.organisation for each in trainers})
+        """Return the fingerprint's eight words; slow."""
+        return words_of(self.fingerprint, ROSTER_WORDS)
 
 
 async def shown(
-    coordinator: Coordinator, keys: SiteKeys, participant: str, federation: str
+    coordinator: Coordinator,
+    keys: SiteKeys,
+    participant: str,
+    federation: str,
+    mine: Member | None,
 ) -> Shown:
     """Return the roster as the coordinator shows it, with every signature on it checked.
 
     It is the coordinator's word which version 0 this is, until people have compared it.
 
+    Args:
+        mine: this member's own entry, as it wrote it itself; version 0 must have the same.
+
     Raises:
-        WrongContext: it is of another federation, or has other keys for this member.
+        WrongContext: it is of another federation, begins with no version 0, or has another entry
+            for this member.
         InvalidSignature: a later version lacks signatures of trainers.
         NotYet: there is none; the operator has not closed the founding.
     """
@@ -75,8 +96,9 @@ async def shown(
     first = history[0].roster
     if first.federation != federation:
         raise WrongContext(f"the coordinator shows a roster of {first.federation}")
+    check_first(first)
     newest = _newest(history)
-    included = _check_own(newest, keys, participant)
+    included = _check_own(newest, keys, participant, mine)
     return Shown(
         federation,
         first.digest(),
@@ -84,6 +106,8 @@ async def shown(
         is_founded(history[0]),
         included,
         tuple(_line(member, history[0]) for member in newest.members),
+        len(organisations_of(newest.trainers())),
+        first.coordinator_key.hex()[:_SHOWN],
     )
 
 
@@ -95,7 +119,25 @@ def line_of(member: Member) -> Line:
         tuple(str(role) for role in member.roles),
         key_fingerprint(member),
         None,
+        member.payout_address,
     )
+
+
+def table(members: Sequence[Line]) -> list[str]:
+    """Return members as lines of a table for people; with payout addresses, where there are any."""
+    rows = [("member", "organisation", "roles", "keys", "paid at")]
+    rows += [
+        (each.participant, seen(each.organisation), ", ".join(each.roles), each.keys, _paid(each))
+        for each in members
+    ]
+    shown = 5 if any(each.payout_address for each in members) else 4
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = ([c.ljust(w) for c, w in zip(row, widths, strict=True)][:shown] for row in rows)
+    return ["  " + "  ".join(cells).rstrip() for cells in padded]
+
+
+def _paid(line: Line) -> str:
+    return line.payout_address or "-"
 
 
 def key_fingerprint(member: Member) -> str:
@@ -112,13 +154,15 @@ def _newest(history: list[SignedRoster]) -> Roster:
     return history[0].roster
 
 
-def _check_own(roster: Roster, keys: SiteKeys, participant: str) -> bool:
+def _check_own(roster: Roster, keys: SiteKeys, participant: str, mine: Member | None) -> bool:
     try:
-        mine = roster.member(participant)
+        theirs = roster.member(participant)
     except WrongIdentity:
         return False
-    if (mine.signing_key, mine.sealing_key) != (keys.signing_public, keys.sealing_public):
+    if (theirs.signing_key, theirs.sealing_key) != (keys.signing_public, keys.sealing_public):
         raise WrongContext(f"the roster has other keys for {participant} than this site's own")
+    if roster.version == 0 and mine is not None:
+        check_entry(theirs, mine)  # later, members may have admitted other roles for it
     return True
 
 
@@ -126,4 +170,4 @@ def _line(member: Member, founding: SignedRoster) -> Line:
     names = {each.participant for each in founding.roster.members}
     found = line_of(member)
     signed = member.participant in founding.signatures if member.participant in names else None
-    return Line(found.participant, found.organisation, found.roles, found.keys, signed)
+    return replace(found, signed=signed)

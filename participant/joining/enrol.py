@@ -19,15 +19,17 @@ from participant.keys import SiteKeys, certificate_request, load_keys
 from participant.wire.desk import Authority, Decided, authority_of, request
 from privacy import canonical
 from privacy.enrolment import Asked, token_digest
-from privacy.errors import ConfigError, MalformedMessage, NotYet, Unavailable, WrongIdentity
+from privacy.errors import ConfigError, NotYet, Unavailable, WrongIdentity
 from privacy.identifiers import participant_uri
+from privacy.organisation import normal
 from privacy.roster import Member, Role
 from privacy.sealing import Entropy
 from privacy.signing import Purpose, sign
 from veilsum.files import read_at_most, write_durably
 
-from .init import ENTRY, KEYS, REQUEST, resume
+from .init import KEYS, REQUEST, resume
 from .link import Link
+from .own import keep_asked, read_entry, require_entry
 
 AUTHORITY: Final = "authority.pem"
 CERTIFICATE: Final = "certificate.pem"
@@ -40,7 +42,6 @@ LONGEST_SECONDS: Final = 30.0
 """Between two tries to reach a coordinator that is away."""
 
 _LONGEST_FILE: Final = 64 << 10
-_MOST_ISSUERS: Final = 4
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -82,6 +83,7 @@ class Enrolled:
     Attributes:
         addresses: host:port of each coordinator that may serve.
         ends: when its certificate does.
+        words: that trainers compare with it, too, before they admit it.
     """
 
     member: Member
@@ -90,6 +92,7 @@ class Enrolled:
     addresses: tuple[str, ...]
     decided_by: str
     ends: datetime
+    words: str = ""
 
 
 async def enrol(
@@ -121,11 +124,13 @@ async def enrol(
     """
     authority = await authority_of(link, proxy)
     applicant = apply(link, authority, state, organisation, role, chain=chain)
-    says.words(applicant.asked.words())
+    words = applicant.asked.words()
+    says.words(words)
     decided = await _decided(link, applicant, says, entropy, sleep, proxy)
     if not decided.approved:
         raise WrongIdentity(_refused(decided))
     certificate = check_certificate(decided.certificate, applicant, now())
+    keep_asked(state, applicant.asked)
     write_durably(state / AUTHORITY, authority.pem)
     write_durably(state / CERTIFICATE, decided.certificate)
     return Enrolled(
@@ -135,6 +140,7 @@ async def enrol(
         decided.addresses,
         decided.decided_by,
         certificate.not_valid_after_utc,
+        words,
     )
 
 
@@ -152,14 +158,14 @@ def apply(
     Raises:
         ConfigError: `state` holds another member's keys, or this one's under other words.
     """
-    before = _entry_in(state)
+    before = read_entry(state)
     if before is None:
         if not organisation:
             raise ConfigError("--organisation: say who runs this; the other members will see it")
         resume(state, authority.federation, link.participant, organisation, chain=chain, role=role)
     elif chain and not before.payout_address:
         raise ConfigError(f"--chain: {state} holds keys already, made without; take another folder")
-    member = before or canonical.decode(_read(state / ENTRY), Member)
+    member = before or require_entry(state)
     _check_same(member, link, organisation, role, state)
     keys = load_keys(state / KEYS)
     asked = Asked(
@@ -179,7 +185,7 @@ def check_certificate(chain_pem: bytes, applicant: Applicant, now: datetime) -> 
     """
     try:
         chain = x509.load_pem_x509_certificates(chain_pem)
-        [root] = x509.load_pem_x509_certificates(applicant.authority.pem)
+        [issuing] = x509.load_pem_x509_certificates(applicant.authority.pem)
     except ValueError:
         raise WrongIdentity("the coordinator has handed back no certificate") from None
     own = chain[0]
@@ -188,7 +194,7 @@ def check_certificate(chain_pem: bytes, applicant: Applicant, now: datetime) -> 
     federation, me = applicant.authority.federation, applicant.asked.entry.participant
     if _uris(own) != [participant_uri(federation, me)]:
         raise WrongIdentity(f"the certificate that came back does not name {me} of {federation}")
-    if not _leads_to(chain, root):
+    if not _issued(own, issuing):
         raise WrongIdentity("the certificate that came back is not from the link's authority")
     if not own.not_valid_before_utc <= now <= own.not_valid_after_utc:
         begins, ends = own.not_valid_before_utc, own.not_valid_after_utc
@@ -229,15 +235,6 @@ def _refused(decided: Decided) -> str:
     return f"the request was refused{by}{reason}; ask the operator for a new link"
 
 
-def _entry_in(state: Path) -> Member | None:
-    if not (state / ENTRY).exists():
-        return None
-    try:
-        return canonical.decode(_read(state / ENTRY), Member)
-    except MalformedMessage as error:
-        raise ConfigError(f"{state / ENTRY}: {error}; put it back, or take a new folder") from None
-
-
 def _check_same(member: Member, link: Link, organisation: str, role: Role, state: Path) -> None:
     there = f"{state} holds the keys of"
     if member.participant != link.participant:
@@ -250,7 +247,7 @@ def _check_same(member: Member, link: Link, organisation: str, role: Role, state
         raise ConfigError(
             f"--state: {there} a member that is {held}, not {role}; take another folder"
         )
-    if organisation and member.organisation != organisation:
+    if organisation and member.organisation != normal(organisation):
         raise ConfigError(
             f"--organisation: {there} a member of {member.organisation!r}; leave "
             "this out, or take another folder"
@@ -277,16 +274,6 @@ def _request(state: Path, keys: SiteKeys, federation: str, member: Member) -> by
     body = certificate_request(keys, federation, member.participant)
     write_durably(path, body)
     return body
-
-
-def _leads_to(chain: list[x509.Certificate], root: x509.Certificate) -> bool:
-    """Return whether each certificate was issued by the next, and the last one by the root."""
-    if len(chain) > _MOST_ISSUERS:
-        return False
-    issuers = [*chain[1:], root]
-    if issuers[-2:-1] == [root]:
-        issuers.pop()  # a chain may end with the root itself
-    return all(_issued(each, by) for each, by in zip(chain, issuers, strict=False))
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -1,16 +1,28 @@
 """Found the federation, from a member's side: compare, sign, and wait for the others."""
 
 import asyncio
+from pathlib import Path
 
 import structlog
 
 from participant.keys import SiteKeys
 from participant.wire.coordinator import Coordinator
 from privacy import canonical
-from privacy.errors import MalformedMessage, NotYet, WrongContext
-from privacy.roster import Member, Roster, SignedRoster, admit, admit_all, is_founded
-from privacy.sealing import seal
+from privacy.errors import NotYet, WrongContext
+from privacy.roster import (
+    Member,
+    Roster,
+    SignedRoster,
+    admit,
+    admit_all,
+    check_first,
+    check_operators,
+    check_sealing_key,
+    is_founded,
+)
 from privacy.signing import Purpose, sign
+
+from .own import check_entry, require_entry
 
 log = structlog.get_logger()
 
@@ -18,16 +30,18 @@ POLL_SECONDS = 0.5
 
 
 async def found(
-    coordinator: Coordinator, keys: SiteKeys, participant: str, fingerprint: str
+    coordinator: Coordinator, keys: SiteKeys, participant: str, fingerprint: str, state: Path
 ) -> Roster:
     """Return the roster that every founding member has signed; sign it first, if need be.
 
     Args:
         fingerprint: digest of version 0, as its members compared it out of band.
+        state: this site's folder, with the entry that it has made for itself.
 
     Raises:
         WrongContext: the coordinator shows another roster than the one compared, or
-            one with other keys than this site's.
+            one with another entry than this site's.
+        ConfigError: this site's own entry is missing.
         NotYet: it shows none.
     """
     waiting: set[str] = set()
@@ -35,13 +49,12 @@ async def found(
         history = await coordinator.roster(fingerprint)
         _check(history, keys, participant, fingerprint)
         if _has_to_sign(history[0], participant):
+            check_entry(history[0].roster.member(participant), require_entry(state))
             check_entries(history[0].roster)
             signature = sign(keys.signing, Purpose.ROSTER, canonical.encode(history[0].roster))
             await coordinator.sign_roster(0, signature)
         elif is_founded(history[0]):
-            newest = admit(history, fingerprint)
-            _check_own_keys(newest, keys, participant)
-            return newest
+            return admit(history, fingerprint)
         else:
             missing = {member.participant for member in history[0].roster.members}
             missing -= set(history[0].signatures)
@@ -51,40 +64,19 @@ async def found(
             await asyncio.sleep(POLL_SECONDS)
 
 
-async def admitted(
-    coordinator: Coordinator, keys: SiteKeys, participant: str, fingerprint: str
-) -> Roster:
-    """Return the roster that members have admitted, without signing anything.
-
-    Raises:
-        WrongContext, InvalidSignature: as for `found` and `admit`.
-    """
-    return (await admitted_versions(coordinator, keys, participant, fingerprint))[-1]
-
-
-async def admitted_versions(
-    coordinator: Coordinator, keys: SiteKeys, participant: str, fingerprint: str
-) -> tuple[Roster, ...]:
-    """Return every version of the roster, oldest first, without signing anything.
-
-    Raises:
-        WrongContext, InvalidSignature: as for `found` and `admit`.
-    """
-    history = await admitted_history(coordinator, keys, participant, fingerprint)
-    return tuple(each.roster for each in history)
-
-
 async def admitted_history(
     coordinator: Coordinator, keys: SiteKeys, participant: str, fingerprint: str
 ) -> list[SignedRoster]:
-    """Return the same with the signatures that admit each version.
+    """Return every version of the roster with the signatures that admit it, oldest first.
+
+    What this site has seen before it is not held against: `versions.reading` does that.
 
     Raises:
         WrongContext, InvalidSignature: as for `found` and `admit`.
     """
     history = await coordinator.roster(fingerprint)
     _check(history, keys, participant, fingerprint)
-    _check_own_keys(admit_all(history, fingerprint)[-1], keys, participant)
+    admit_all(history, fingerprint)
     return history
 
 
@@ -108,24 +100,21 @@ def entry(
 
 
 def check_entries(roster: Roster) -> None:
-    """Return if something can be sealed to every member; asked before a version is signed.
+    """Return if a version may be signed: something can be sealed to every member of it.
 
     Raises:
         MalformedMessage: a key that is none would keep the model from everybody.
+        RosterRefused: an operator of the coordinator also audits, or has a part in rounds.
     """
+    check_operators(roster.members)
     for member in roster.members:
-        try:
-            seal(member.sealing_key, b"veilsum/probe", b"")
-        except MalformedMessage:
-            raise MalformedMessage(
-                f"the roster's sealing key of {member.participant} is none; that member must "
-                "make its keys again, before anybody signs"
-            ) from None
+        check_sealing_key(member)
 
 
 def _check(history: list[SignedRoster], keys: SiteKeys, participant: str, fingerprint: str) -> None:
     if not history:
         raise NotYet("the operator has not closed version 0 of the roster yet")
+    check_first(history[0].roster)
     if history[0].roster.digest() != fingerprint:
         raise WrongContext(
             f"the coordinator shows a roster without the fingerprint {fingerprint} of this "

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from participant.keys import SiteKeys, certificate_request, load_keys, make_keys
 from privacy import canonical
+from privacy import organisation as organisations
 from privacy.errors import ConfigError, MalformedMessage
 from privacy.identifiers import COORDINATOR, check_name
 from privacy.roster import Role
 from veilsum.files import read_secret, write_durably, write_new
 
 from .found import entry
+from .own import ENTRY
 
-ENTRY = "entry.json"
 KEYS = "keys"
 REQUEST = "request.pem"
 
@@ -74,7 +75,8 @@ def _write_public(
     chain: bool,
 ) -> tuple[Path, Path]:
     payee = _make_chain_keys(state) if chain else ""
-    member = entry(keys, participant, organisation, payee, (role.value,))
+    name = organisations.normal(organisation)
+    member = entry(keys, participant, name, payee, (role.value,))
     write_durably(state / ENTRY, canonical.encode(member))
     write_durably(state / REQUEST, certificate_request(keys, federation, participant))
     return state / ENTRY, state / REQUEST
@@ -88,9 +90,10 @@ def _check_names(federation: str, participant: str, organisation: str) -> None:
             raise ConfigError(f"{option}: {error}; it begins with a letter or digit") from None
     if participant == COORDINATOR:
         raise ConfigError(f"--participant: no member may be called {COORDINATOR}")
-    if not organisation.strip():
-        # Two members of no organisation would count as of one.
-        raise ConfigError("--organisation: it is empty; give the name of who runs this")
+    try:
+        organisations.check(organisations.normal(organisation))
+    except MalformedMessage as error:
+        raise ConfigError(f"--organisation: {error}; give the name of who runs this") from None
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import structlog
 from participant import kept
 from participant.kept import Kept
 from participant.keys import SiteKeys
-from participant.refusing import line
+from participant.policy.refusing import line
 from participant.wire.coordinator import Coordinator
 from participant.wire.patience import Patience
 from privacy.errors import Unavailable
@@ -49,7 +49,7 @@ async def _found(
     read = reading(coordinator, *who, Kept(config.state / kept.FOLDER))
     while True:
         try:
-            await found(coordinator, *who)
+            await found(coordinator, *who, config.state)
             history = await read()
         except Unavailable as error:
             await patience.wait(error)

@@ -21,6 +21,7 @@ _FORM: Final = re.compile(
 )
 _SIZE: Final = 32
 _LONGEST: Final = 1000
+_AROUND: Final = "<>()[]'\"`\u2018\u2019\u201c\u201d\u200b\ufeff,;."
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Link:
     Attributes:
         address: host:port, where those answer who have no certificate yet.
         token: 32 bytes; whoever has it can ask to be enrolled, once.
-        authority: SHA-256 of the root's certificate, DER: 32 bytes.
+        authority: SHA-256 of the certificate of the authority that issues, DER: 32 bytes.
         participant: the name under which this member is invited.
     """
 
@@ -48,10 +49,13 @@ class Link:
 def parse(text: str) -> Link:
     """Return what a link says.
 
+    Mail wraps a link, and puts signs around it: none of them is in a link, and none is read.
+
     Raises:
         ConfigError: it is not whole, or not a link; the operator gives it again.
     """
-    found = _FORM.match(text.strip()) if len(text) <= _LONGEST else None
+    is_long, text = len(text) > _LONGEST, "".join(text.split()).strip(_AROUND)
+    found = None if is_long else _FORM.match(text)
     if found is None:
         raise ConfigError(_why(text))
     host_port, name = found["address"], found["participant"]

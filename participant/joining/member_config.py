@@ -10,9 +10,8 @@ import msgspec
 
 from participant.config import CoordinatorAddress
 from privacy.configuration import NOTHING, Over, decode
-from privacy.errors import ConfigError
 from privacy.identifiers import Digest, FederationId, ParticipantId
-from veilsum.files import read_file
+from veilsum.files import read_text
 from veilsum.metrics.settings import MetricsAddress
 from veilsum.traces.settings import Telemetry
 
@@ -49,8 +48,4 @@ def read_member(path: Path, kind: type[Config], over: Over = NOTHING) -> Config:
         ConfigError: the file cannot be read, a key is unknown or missing, or a
             value is not of its type; the message names it.
     """
-    try:
-        text = read_file(path).decode()
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: {error.reason} at byte {error.start}") from None
-    return decode(text, kind, str(path), over)
+    return decode(read_text(path), kind, str(path), over)

@@ -7,7 +7,7 @@ import msgspec
 from participant.config import CoordinatorAddress
 from privacy.configuration import NOTHING, Over, decode
 from privacy.identifiers import FederationId, ParticipantId
-from veilsum.files import read_file
+from veilsum.files import read_text
 
 
 class OperatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,4 +26,4 @@ def read(path: Path, over: Over = NOTHING) -> OperatorConfig:
         ConfigError: the file cannot be read, a key is unknown or missing, or a value is not of
             its type; the message names it.
     """
-    return decode(read_file(path).decode(errors="replace"), OperatorConfig, str(path), over)
+    return decode(read_text(path), OperatorConfig, str(path), over)

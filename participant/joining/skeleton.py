@@ -16,12 +16,13 @@ from .enrol import AUTHORITY, CERTIFICATE, Enrolled
 SITE: Final = "site.toml"
 AUDITOR: Final = "auditor.toml"
 AGGREGATOR: Final = "aggregator.toml"
+OPERATOR: Final = "operator.toml"
 
-_NAMES: Final = {Role.AUDITOR: AUDITOR, Role.AGGREGATOR: AGGREGATOR}
+_NAMES: Final = {Role.AUDITOR: AUDITOR, Role.AGGREGATOR: AGGREGATOR, Role.OPERATOR: OPERATOR}
 
 _WHERE: Final = """\
 # {participant}, of {organisation}, in the federation {federation}.
-# Written once, by joining; it is yours from now on, and no command but `confirm` changes it.
+# Written once, by joining; it is yours from now on, and no command{but_confirm} changes it.
 # Every setting stands in docs/configuration.md.
 federation = {federation_text}
 participant = {participant_text}
@@ -99,6 +100,7 @@ def text_of(enrolled: Enrolled, joining: str, proxy: str | None = None) -> str:
     address, *others = enrolled.addresses or (joining,)
     alternatives = f"alternatives = [{', '.join(map(_text, others))}]\n" if others else ""
     where = _WHERE.format(
+        but_confirm="" if role is Role.OPERATOR else " but `confirm`",
         participant=member.participant,
         organisation=_text(member.organisation),
         federation=enrolled.federation,
@@ -116,6 +118,8 @@ def text_of(enrolled: Enrolled, joining: str, proxy: str | None = None) -> str:
 
 
 def _rest(role: Role) -> str:
+    if role is Role.OPERATOR:
+        return ""  # it trains nothing and opens nothing: there is nothing to accept
     roster = _ROSTER.format(command=command_of(role))
     if role is Role.AUDITOR:
         return _OUTSIDER.format(

@@ -15,8 +15,17 @@ from participant.wire.connections import newest
 from participant.wire.coordinator import Coordinator
 from privacy.errors import ConfigError, NotYet, ProtocolError, Unavailable
 from privacy.identifiers import Digest
-from privacy.roster import Role, Roster, SignedRoster, admit_all, decode_roster, is_founded
+from privacy.roster import (
+    Role,
+    Roster,
+    SignedRoster,
+    admit_all,
+    check_first,
+    decode_roster,
+    is_founded,
+)
 
+from .own import own_words
 from .place import Place
 
 NONE: Final = "none"
@@ -51,6 +60,7 @@ class Status:
         released: the newest round whose model it has adopted; 0 for none.
         incomplete: what its file still lacks, or "".
         next: the command to run, or what is waited for; "none" if nothing is to be done.
+        words: of what this member has asked with its link; "" where it joined without one.
     """
 
     federation: str
@@ -65,6 +75,7 @@ class Status:
     released: int
     incomplete: str
     next: str
+    words: str
 
 
 async def status_of(
@@ -99,6 +110,7 @@ async def status_of(
         _newest_of(place.state, "release"),
         incomplete,
         next_step(command, config, link, left, place.roster, seen, incomplete),
+        own_words(place.state),
     )
 
 
@@ -157,6 +169,7 @@ async def _seen(coordinator: Coordinator, place: Place) -> RosterSeen:
         raise NotYet(NOT_FOUNDED)
     first = history[0]
     members = {member.participant for member in first.roster.members}
+    check_first(first.roster)
     newest_one = _newest(history)
     mine = [m for m in newest_one.members if m.participant == place.participant]
     roles = tuple(str(role) for member in mine for role in member.roles)

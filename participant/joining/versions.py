@@ -93,6 +93,19 @@ def reading(
     return read
 
 
+async def admitted_versions(
+    coordinator: Coordinator, keys: SiteKeys, participant: str, fingerprint: Digest, kept: Kept
+) -> tuple[Roster, ...]:
+    """Return every version that members have admitted, oldest first; once, without a running agent.
+
+    Raises:
+        NotYet: fewer are shown than this member has seen.
+        WrongContext, InvalidSignature: it is another history than before, or as for `admit_all`.
+    """
+    history = await reading(coordinator, keys, participant, fingerprint, kept)()
+    return tuple(each.roster for each in history)
+
+
 def check_extends(shown: Sequence[Roster], seen: Sequence[Roster]) -> None:
     """Return if what is shown goes on from what was seen; each version names the one before it.
 

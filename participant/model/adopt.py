@@ -7,6 +7,7 @@ from participant.config import SiteConfig
 from participant.keys import SiteKeys
 from participant.memory import Memory
 from participant.opening.opener import Opening
+from participant.opening.spool import FOLDER
 from participant.wire.coordinator import Coordinator
 from participant.wire.fetch import fetch_model
 from privacy.errors import InvalidSignature, NotYet, OpeningRefused, WrongContext
@@ -94,7 +95,8 @@ class Adopter:
         me, pair, number = self.config.participant, self.keys.sealing, found.release.round
         check, newest = found.envelope, self.versions[-1]
         with self.models.writer(self.shapes) as writer:
-            await fetch_model(self.coordinator, number, check, me, pair, writer, newest)
+            place = self.config.state / FOLDER
+            await fetch_model(self.coordinator, number, check, me, pair, writer, newest, place)
             self.step("adopt.before_keep")
             await asyncio.to_thread(writer.keep)
             self.step("adopt.after_keep")

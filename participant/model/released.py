@@ -7,9 +7,9 @@ that version; whether it is adopted, or its key passed on, is for members of tod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from participant import policy
 from participant.config import Policy
 from participant.opening import agree
+from participant.policy import plans as policy
 from participant.wire.coordinator import Coordinator
 from participant.wire.planned import check_planned
 from privacy import plan as plans

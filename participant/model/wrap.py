@@ -1,12 +1,15 @@
 """Wrap: a trainer passes the key of a released model on to trainers who have none.
 
-It reads this site's keys and nothing else of its folder, so the site may run meanwhile.
+It reads this site's keys, and the versions of the roster that this site has seen: whoever hides
+the newest one, in which a member was removed, is found. What is new it keeps beside them, each in
+a file of its own, so the site may run meanwhile.
 """
 
 from collections.abc import Sequence
 
 from participant.config import SiteConfig
-from participant.joining.found import admitted_versions
+from participant.joining.versions import admitted_versions
+from participant.kept import FOLDER, Kept
 from participant.keys import SiteKeys, load_keys
 from participant.opening.agree import content_keys, fitting_key
 from participant.sending.sign import sign
@@ -49,7 +52,8 @@ async def pass_on(
 ) -> tuple[str, ...]:
     """Seal a released model's key to trainers, over one connection; as `wrap`."""
     me = config.participant
-    versions = await admitted_versions(coordinator, keys, me, config.policy.roster)
+    kept = Kept(config.state / FOLDER)
+    versions = await admitted_versions(coordinator, keys, me, config.policy.roster, kept)
     newest = versions[-1]
     _require_trainers((me, *names), newest)
     found = await released(coordinator, config.policy, versions, number)

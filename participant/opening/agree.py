@@ -4,8 +4,10 @@ A model counts when as many openers as the plan asks for have made it themselves
 and signed one release. Any trainer can open it; nobody else can.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from privacy import canonical
 from privacy.documents import Signed, check_agreement, check_signer
-from privacy.errors import MalformedMessage, WrongContext
+from privacy.errors import MalformedMessage, StoreUnavailable, WrongContext
 from privacy.identifiers import Digest
 from privacy.plan import Plan
 from privacy.records import (
@@ -84,6 +86,62 @@ def seal_model(
     return envelope, seal_stream(key, context, _plain_chunks(values()))
 
 
+@dataclass(frozen=True)
+class Resealed:
+    """A model that this participant has sealed, sealed again to the same bytes and no others.
+
+    Attributes:
+        digests: SHA-256 of each chunk.
+        chunks: seals them all, from the first.
+    """
+
+    digests: tuple[bytes, ...] = field(repr=False)
+    chunks: Callable[[], Iterator[bytes]] = field(repr=False)
+
+    def after(self, first: int) -> Iterator[bytes]:
+        """Yield the chunks from one on.
+
+        Raises:
+            StoreUnavailable: one would be another than it was; it does not leave.
+        """
+        for at, chunk in enumerate(self.chunks()):
+            if hashlib.sha256(chunk).digest() != self.digests[at]:
+                raise StoreUnavailable("the model is not as it was when it was sealed")
+            if at >= first:
+                yield chunk
+
+
+def seal_again(
+    envelope: SealedModel,
+    participant: str,
+    pair: HpkeKeyPair,
+    values: Callable[[], Iterable[NDArray[np.float64]]],
+) -> Resealed:
+    """Return a model sealed again as its envelope says; nothing is kept for it but that.
+
+    The key is in the envelope's wrap for its own sealer.
+
+    Args:
+        values: the model of the envelope, in the parts that it was sealed in.
+
+    Raises:
+        WrongContext, MalformedMessage: the wrap is not this participant's.
+        StoreUnavailable: other chunks would come of it. One key seals one plaintext: none leaves.
+    """
+    key = content_keys(envelope, participant, pair)[0]
+
+    def chunks() -> Iterator[bytes]:
+        return seal_stream(key, _model_context(envelope), _plain_chunks(values()))
+
+    digests = tuple(hashlib.sha256(chunk).digest() for chunk in chunks())
+    if hashlib.sha256(b"".join(digests)).hexdigest() != envelope.ciphertext:
+        raise StoreUnavailable(
+            f"round {envelope.round}: model {envelope.model[:16]}… is not as it was when it was "
+            "sealed; it is sealed anew"
+        )
+    return Resealed(digests, chunks)
+
+
 class Into(Protocol):
     """Where an opened model goes: a `ModelDigest`, or a `ModelWriter`."""
 
@@ -133,8 +191,10 @@ class Unsealing:
         if self.taken == 0:
             key = fitting_key(self.envelope, self._keys, chunk)
             self._opener = StreamOpener(key, _model_context(self.envelope))
+        last = self.taken == self.envelope.chunks - 1
+        # Checked before anything is changed: what does not open may come again, undamaged.
+        body = self._opener.unseal_at(self.taken, chunk, last=last)
         self._ciphertext.update(chunk)
-        body = self._opener.unseal(chunk, last=self.taken == self.envelope.chunks - 1)
         self.taken += 1
         if len(body) % 8:
             raise MalformedMessage(f"round {self.envelope.round}: {len(body)} bytes are no values")

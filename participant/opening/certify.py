@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from participant import policy as policies
 from participant.config import Policy
 from participant.ledger.peers import Peers
 from participant.memory import Memory
+from participant.policy import plans as policies
 from participant.wire.coordinator import Coordinator
 from participant.wire.planned import planned
 from participant.wire.seat_calls import SeatCalls

@@ -7,7 +7,7 @@ the cohort alone is checked first, by those who certify it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from participant.policy import HasSmallestCohort, check_cohort
+from participant.policy.plans import HasSmallestCohort, check_cohort
 from privacy import canonical
 from privacy.documents import Signed, check_signer
 from privacy.errors import CohortTooSmall, MalformedMessage, WrongContext, WrongIdentity

@@ -1,15 +1,16 @@
 """An opener's part of a round: keys made and vouched for, one sum opened, one model agreed on."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from participant import policy as policies
 from participant.config import SiteConfig
 from participant.keys import SiteKeys
 from participant.ledger.peers import Peers
 from participant.memory import Memory
 from participant.model.models import Models
+from participant.policy import plans as policies
 from participant.sending.masking import open_masks
 from participant.sending.sign import sign as sign_record
 from participant.training.worker import Worker
@@ -17,12 +18,15 @@ from participant.wire.coordinator import Coordinator
 from participant.wire.fetch import fetch_model, fetch_sum
 from participant.wire.planned import planned
 from participant.wire.seat_calls import SeatCalls
+from participant.wire.whole import Whole
 from privacy import canonical
 from privacy.documents import Signed
 from privacy.errors import (
     InvalidSignature,
     NotYet,
     OpeningRefused,
+    ProtocolError,
+    StoreUnavailable,
     Unavailable,
     VeilsumError,
 )
@@ -47,7 +51,7 @@ from . import keying
 from . import reveal as opening
 from .frozen import Frozen
 from .seat_sums import SeatSums, agreeing
-from .spool import FOLDER, erase
+from .spool import FOLDER, erase, erase_sealed, own_envelope
 
 
 @dataclass(frozen=True)
@@ -202,8 +206,19 @@ class Opener:
         # Never the coordinator's plan of this moment: the one under which the sum was opened.
         made = self.openings[number]
         self.failpoints.hit("agree.before_seal")
-        envelope, chunks = await asyncio.to_thread(
-            agreement.seal_model,
+        envelope, sealed = await asyncio.to_thread(self._sealed, made)
+        signed = sign_record(envelope, self.config.participant, self.keys.signing)
+        await self.coordinator.put_model(signed, self._going(sealed))
+        self.failpoints.hit("agree.after_seal")
+
+    def _sealed(self, made: Opening) -> tuple[SealedModel, agreement.Resealed]:
+        """Return the envelope of the model and what gives its chunks: the same in each process."""
+        kept = own_envelope(self.config.state / FOLDER, made.plan.terms.round)
+        envelope = kept.load()
+        if envelope is not None and self._is_of(envelope, made):
+            with suppress(ProtocolError, StoreUnavailable):
+                return envelope, self._again(envelope, made)
+        envelope, _ = agreement.seal_model(
             made.plan,
             self.roster,
             digest_of(made.frozen.sum),
@@ -212,9 +227,29 @@ class Opener:
             lambda: self.models.chunks(made.model),
             self.entropy,
         )
-        signed = sign_record(envelope, self.config.participant, self.keys.signing)
-        await self.coordinator.put_model(signed, chunks)
-        self.failpoints.hit("agree.after_seal")
+        # Before a byte of it goes: who is killed then seals to the same bytes, and goes on.
+        kept.keep(envelope)
+        return envelope, self._again(envelope, made)
+
+    def _again(self, envelope: SealedModel, made: Opening) -> agreement.Resealed:
+        me, pair = self.config.participant, self.keys.sealing
+        return agreement.seal_again(envelope, me, pair, lambda: self.models.chunks(made.model))
+
+    def _is_of(self, envelope: SealedModel, made: Opening) -> bool:
+        terms, total = made.plan.terms, digest_of(made.frozen.sum)
+        found = (envelope.federation, envelope.round, envelope.plan, envelope.sum)
+        expected = (terms.federation, terms.round, made.plan.digest(), total)
+        sealed = (envelope.model, envelope.roster, envelope.sealer)
+        mine = (made.model, self.roster.digest(), self.config.participant)
+        return found == expected and sealed == mine
+
+    def _going(self, sealed: agreement.Resealed) -> Whole[bytes]:
+        def chunks(first: int) -> Iterator[bytes]:
+            for chunk in sealed.after(first):
+                self.failpoints.hit("agree.in_upload")
+                yield chunk
+
+        return Whole(lambda: sealed.digests, chunks)
 
     async def agree(self, number: int) -> None:
         """Sign the release, if what was sealed is the model that this opener made.
@@ -236,9 +271,11 @@ class Opener:
 
         me, pair = self.config.participant, self.keys.sealing
         digest = ModelDigest(self.shapes)
-        envelope = await fetch_model(self.coordinator, number, check, me, pair, digest)
+        place = self.config.state / FOLDER
+        envelope = await fetch_model(self.coordinator, number, check, me, pair, digest, place=place)
         release = release_of(envelope, digest_of(frozen.cohort), plan.terms.model)
         self.memory.signs(number, digest_of(release))
         self.failpoints.hit("agree.before_sign")
         signed_release = sign_record(release, self.config.participant, self.keys.signing)
         await self.coordinator.sign_release(signed_release)
+        erase_sealed(place, number)

@@ -2,6 +2,8 @@
 
     opening/000002/7be1…/00000000 …        chunks as they came, under the digest of their manifest
     opening/000002/7be1…/2-1/00000000 …    under `shares`, by component and seat that sealed it
+    opening/000002/model-5c0d…/00000000 …  a sealed model on its way here, under its envelope
+    opening/000002/envelope                of the model that this site seals
 
 Each chunk is checked as it arrives. A download that was cut goes on where it stopped, in
 another process too. Nothing here can be opened without the round's secret.
@@ -9,18 +11,21 @@ another process too. Nothing here can be opened without the round's secret.
 
 import shutil
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
-from privacy.errors import RootMismatch, StoreUnavailable, VeilsumError
+from privacy import canonical
+from privacy.errors import MalformedMessage, RootMismatch, StoreUnavailable, VeilsumError
 from privacy.failpoints import Step, pass_by
 from privacy.identifiers import Digest
 from privacy.merkle import piece_root
 from privacy.plan import Plan
-from privacy.records import Sum, digest_of
+from privacy.records import SealedModel, Sum, digest_of
 from privacy.schemes.ckks_sum import CkksCombiner
-from veilsum.files import disk_errors, write_durably
+from veilsum.files import disk_errors, make_folder, write_durably
 
 FOLDER = "opening"
 """Where they are, in a site's state folder."""
@@ -131,6 +136,86 @@ class Spooled:
 
     def __iter__(self) -> Iterator[bytes]:
         return (read_chunk(self.folder, index) for index in range(self.count))
+
+
+@dataclass(frozen=True)
+class ModelSpool:
+    """The chunks of one sealed model, as far as they came; whoever opens them checks them.
+
+    They stay until their round is over: a process that is killed before it has kept the model
+    opens them again.
+    """
+
+    folder: Path
+
+    def resume(self) -> Iterator[bytes]:
+        """Yield the chunks that are here, in order, up to the first that is not.
+
+        Raises:
+            StoreUnavailable: the disk refuses.
+        """
+        with disk_errors(self.folder):
+            for each in (self.folder.parent, self.folder):
+                each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for index in count():
+            try:
+                yield read_chunk(self.folder, index)
+            except StoreUnavailable:
+                return  # not there, or not readable: it is asked for again
+
+    def put(self, index: int, payload: bytes) -> None:
+        """Keep one chunk.
+
+        Raises:
+            StoreUnavailable: the disk refuses.
+        """
+        write_durably(self.folder / f"{index:08d}", payload)
+
+    def erase(self) -> None:
+        """Delete the chunks: they are worth nothing."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def model_spool(place: Path, envelope: SealedModel) -> ModelSpool:
+    """Return where the chunks of one sealed model go, in the folder of all sums."""
+    return ModelSpool(place / f"{envelope.round:06d}" / f"model-{digest_of(envelope)}")
+
+
+@dataclass(frozen=True)
+class OwnEnvelope:
+    """The envelope of the model that this site seals in a round: kept before a byte of it goes."""
+
+    path: Path
+
+    def load(self) -> SealedModel | None:
+        """Return it, if it is here and whole."""
+        try:
+            return canonical.decode(self.path.read_bytes(), SealedModel)
+        except (OSError, MalformedMessage):
+            return None  # another is made
+
+    def keep(self, envelope: SealedModel) -> None:
+        """Keep it.
+
+        Raises:
+            StoreUnavailable: the disk refuses.
+        """
+        make_folder(self.path.parent.parent)
+        make_folder(self.path.parent)
+        write_durably(self.path, canonical.encode(envelope))
+
+
+def own_envelope(place: Path, number: int) -> OwnEnvelope:
+    """Return where the envelope of a round is, in the folder of all sums."""
+    return OwnEnvelope(place / f"{number:06d}" / "envelope")
+
+
+def erase_sealed(place: Path, number: int) -> None:
+    """Delete what is here of a round's sealed models: this site has agreed on one."""
+    for folder in (place / f"{number:06d}").glob("model-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        (place / f"{number:06d}" / "envelope").unlink(missing_ok=True)
 
 
 def erase(place: Path, total: Sum) -> None:

@@ -47,14 +47,19 @@ class SumOutbox:
         make_folder(self.place)
         return Draft(self.path(position))
 
-    def chunks(self) -> Iterator[tuple[int, bytes]]:
+    def chunks(self, first: int = 0) -> Iterator[tuple[int, bytes]]:
         """Yield position and chunk: all of the first sum, then all of the second.
+
+        Args:
+            first: how many of both together are passed over.
 
         Raises:
             StoreUnavailable: one cannot be read.
         """
+        count = self.plan.arithmetic.chunks
         for position in POSITIONS:
-            for payload in self._chunks_of(self.path(position)):
+            start = min(max(first - position * count, 0), count)
+            for payload in self._chunks_of(self.path(position), start):
                 yield position, payload
 
     def length_of(self, chunk: int) -> int:
@@ -62,11 +67,13 @@ class SumOutbox:
         values = self.plan.geometry().values_in(chunk)
         return total_bytes(self.plan.shares().leaves_in(values)) + CHUNK_OVERHEAD
 
-    def _chunks_of(self, path: Path) -> Iterator[bytes]:
+    def _chunks_of(self, path: Path, first: int) -> Iterator[bytes]:
         with disk_errors(path):
             file = path.open("rb")
         with file:
-            for chunk in range(self.plan.arithmetic.chunks):
+            with disk_errors(path):
+                file.seek(sum(self.length_of(chunk) for chunk in range(first)))
+            for chunk in range(first, self.plan.arithmetic.chunks):
                 with disk_errors(path):
                     payload = file.read(self.length_of(chunk))
                 if len(payload) != self.length_of(chunk):

@@ -1,7 +1,12 @@
 """A seat's last word on a plan, and on its own place in the roster. Pure."""
 
-from participant.policy import check_federation, check_scheme, check_seats, check_smallest_cohort
-from participant.refusing import refusal
+from participant.policy.plans import (
+    check_federation,
+    check_scheme,
+    check_seats,
+    check_smallest_cohort,
+)
+from participant.policy.refusing import refusal
 from privacy.plan import Plan
 from privacy.policy_line import PolicyLine, written
 from privacy.roster import Role, Roster

@@ -12,7 +12,7 @@ from privacy.crypten_door import import_crypten
 from privacy.failpoints import Failpoints
 from veilsum.metrics.book import Book
 from veilsum.metrics.door import expiry_of, metrics_door
-from veilsum.traces.tracing import traces
+from veilsum.traces.door import traces
 
 from .agent import AggregatorAgent
 from .config import AggregatorConfig

@@ -20,9 +20,9 @@ from typing import Final, Protocol
 import numpy as np
 import structlog
 
-from participant import policy as policies
 from participant.keys import SiteKeys
-from participant.refusing import line
+from participant.policy import plans as policies
+from participant.policy.refusing import line
 from participant.wire.disputing import (
     ASK,
     SHOWN,

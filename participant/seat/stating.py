@@ -15,6 +15,7 @@ from participant.opening.sealed_words import key_context, words_context
 from participant.pace import Pace, say_in_log
 from participant.sending.sign import sign as sign_record
 from participant.training.worker import error_of
+from participant.wire.whole import Whole, digests_of
 from privacy.certificate import check_certificate
 from privacy.failpoints import Failpoints
 from privacy.records import Cohort, SealedWords, SeatSum, Wrap, digest_of
@@ -119,7 +120,10 @@ def _statement(
     )
 
 
-def _going(outbox: SumOutbox, failpoints: Failpoints) -> Iterator[tuple[int, bytes]]:
-    for position, payload in outbox.chunks():
-        failpoints.hit("seat.in_upload")
-        yield position, payload
+def _going(outbox: SumOutbox, failpoints: Failpoints) -> Whole[tuple[int, bytes]]:
+    def chunks(first: int) -> Iterator[tuple[int, bytes]]:
+        for position, payload in outbox.chunks(first):
+            failpoints.hit("seat.in_upload")
+            yield position, payload
+
+    return Whole(lambda: digests_of(payload for _, payload in outbox.chunks()), chunks)

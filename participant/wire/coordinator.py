@@ -10,7 +10,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
-    Iterable,
+    Iterator,
     Sequence,
 )
 from contextlib import aclosing, asynccontextmanager
@@ -19,10 +19,13 @@ from typing import Any, Protocol, TypeVar
 
 import grpc
 import grpc.aio
+import structlog
 
 from participant.training.worker import error_of
 from participant.view import KeyState, LeftOut, Payout, RoundView, View
+from privacy.canonical import decode
 from privacy.documents import Signed
+from privacy.enrolment import Asked, Proven, Renewal
 from privacy.errors import (
     MalformedMessage,
     PeerUnreachable,
@@ -52,6 +55,9 @@ from veilsum.v1 import (
 from .ending import Ending
 from .rotating import Turns
 from .tempo import Tempo
+from .whole import Whole, joined
+
+log = structlog.get_logger()
 
 CALL_SECONDS = 30.0
 LONGEST_CALL_SECONDS = 120.0
@@ -152,9 +158,17 @@ class Coordinator:
         request = enrolment_pb2.SignRosterRequest(version=version, signature=signature)
         await self.call(self._enrolment.SignRoster(request))
 
-    async def renew_certificate(self, request: bytes) -> bytes:
-        """Return a certificate, with what leads to the authority, for a request in PEM."""
-        asked = enrolment_pb2.RenewCertificateRequest(certificate_request=request)
+    async def renew_certificate(self, renewal: Renewal, proof: bytes) -> bytes:
+        """Return a certificate, with what leads to the authority.
+
+        Args:
+            proof: the member's signature over `renewal`.
+        """
+        asked = enrolment_pb2.RenewCertificateRequest(
+            certificate_request=renewal.request.encode(),
+            at_seconds=renewal.at_seconds,
+            proof=proof,
+        )
         return (await self.call(self._enrolment.RenewCertificate(asked))).certificate
 
     async def proposal(self) -> Signed | None:
@@ -162,6 +176,21 @@ class Coordinator:
         request = enrolment_pb2.GetProposalRequest()
         answer = await self.call(self._enrolment.GetProposal(request))
         return signed_from_wire(answer.roster) if answer.HasField("roster") else None
+
+    async def proofs(self) -> list[Proven]:
+        """Return what members asked for themselves whom that version has otherwise, unchecked.
+
+        Raises:
+            MalformedMessage: there are more than this site reads, or fewer than were counted.
+        """
+        found: list[Proven] = []
+        while True:
+            request = enrolment_pb2.GetProposalRequest(from_proof=len(found) + 1)
+            answer = await self.call(self._enrolment.GetProposal(request))
+            found += [Proven(decode(each.asked, Asked), each.proof) for each in answer.proofs]
+            _check_counted(len(found), len(answer.proofs), answer.proof_count, "proofs")
+            if len(found) >= answer.proof_count:
+                return found
 
     async def sign_proposal(self, fingerprint: Digest, signature: bytes) -> None:
         """Hand in this site's signature on that version."""
@@ -285,16 +314,24 @@ class Coordinator:
         request = cohort_pb2.CountersignSumRequest(round=number, signature=signature)
         await self.call(self._cohorts.CountersignSum(request))
 
-    async def put_model(self, envelope: Signed, chunks: Iterable[bytes]) -> None:
-        """Store a sealed model, each part once the one before is durable.
+    async def put_model(self, envelope: Signed, model: Whole[bytes]) -> None:
+        """Store what is missing of a sealed model, each part once the one before is durable.
 
         Raises:
             PeerUnreachable: one step of it stopped; however long the whole takes, that is all
-                it waits for.
+                it waits for. Put it again, it goes on where it stopped.
         """
-        parts = (model_pb2.PutSealedModelRequest(chunk=chunk) for chunk in chunks)
+
+        def digests() -> Iterator[Any]:
+            for each in joined(model.digests()):
+                yield model_pb2.PutSealedModelRequest(digests=each)
+
+        def parts(durable: int) -> Iterator[Any]:
+            for each in model.chunks(durable):
+                yield model_pb2.PutSealedModelRequest(chunk=each)
+
         first = model_pb2.PutSealedModelRequest(envelope=signed_to_wire(envelope))
-        await self.upload(self._long_models.PutSealedModel, first, parts)
+        await self.upload(self._long_models.PutSealedModel, first, digests, parts)
 
     @asynccontextmanager
     async def model(self, number: int, from_chunk: int = 0) -> AsyncIterator[SealedParts]:
@@ -345,29 +382,51 @@ class Coordinator:
         except grpc.aio.AioRpcError as error:
             raise await self.error(error) from None
 
-    async def upload(self, put: Any, first: Any, remaining: Iterable[Any]) -> None:  # noqa: ANN401
-        """Send parts of a whole, each once the one before is durable.
+    async def upload(
+        self,
+        put: Any,  # noqa: ANN401
+        first: Any,  # noqa: ANN401
+        digests: Callable[[], Iterator[Any]],
+        parts: Callable[[int], Iterator[Any]],
+    ) -> None:
+        """Send what is missing of a whole, each part once the one before is durable.
+
+        When another connection takes over, the rest goes over that one.
 
         Args:
             put: the method of a stub, whose stream answers each part.
             first: what is sent before the others.
-            remaining: the others, read on a thread.
+            digests: says what the others are, to a coordinator that then says what it has.
+            parts: the others from one on. Both are read on a thread.
 
         Raises:
             PeerUnreachable: one step of it stopped.
         """
+        while not await self._some_of(put, first, digests, parts):
+            log.info("upload_moved", connection=self.turns.number)
+
+    async def _some_of(
+        self,
+        put: Any,  # noqa: ANN401
+        first: Any,  # noqa: ANN401
+        digests: Callable[[], Iterator[Any]],
+        parts: Callable[[int], Iterator[Any]],
+    ) -> bool:
+        """Send what is missing; return whether all is there, or another connection's turn came."""
         # Written step by step, and not from an iterator; the stubs know the latter only.
-        call = put()
+        turn, call = self.turns.number, put()
         ending = Ending(call)
-        part, parts = first, iter(remaining)
         try:
-            while part is not None:
-                await self.tempo.up.take(part.ByteSize())
-                async with asyncio.timeout(CHUNK_SECONDS):
-                    await call.write(part)
-                    if await call.read() is _END:
-                        raise asyncio.InvalidStateError
-                part = await asyncio.to_thread(next, parts, None)
+            begun, durable = await self._step(call, first), 0
+            if begun.resumes:
+                for each in await asyncio.to_thread(list, digests()):
+                    durable = (await self._step(call, each)).chunks
+            remaining = iter(await asyncio.to_thread(parts, durable))
+            while (part := await asyncio.to_thread(next, remaining, None)) is not None:
+                # To a coordinator of before all of it would go again.
+                if begun.resumes and self.turns.number != turn:
+                    return False
+                await self._step(call, part)
             await call.done_writing()
             async with asyncio.timeout(CALL_SECONDS):
                 await call.read()
@@ -379,6 +438,17 @@ class Coordinator:
             raise await self.error(ending.of(error)) from None
         finally:
             call.cancel()
+        return True
+
+    async def _step(self, call: Any, part: Any) -> Any:  # noqa: ANN401
+        """Send one part of an upload, and return its answer."""
+        await self.tempo.up.take(part.ByteSize())
+        async with asyncio.timeout(CHUNK_SECONDS):
+            await call.write(part)
+            answer = await call.read()
+        if answer is _END:
+            raise asyncio.InvalidStateError
+        return answer
 
     async def stream(
         self,
@@ -490,14 +560,14 @@ def signed_to_wire(signed: Signed) -> document_pb2.SignedDocument:
     return document_pb2.SignedDocument(body=signed.body, signatures=signatures)
 
 
-def _check_counted(found: int, last: int, count: int) -> None:
+def _check_counted(found: int, last: int, count: int, what: str = "versions") -> None:
     """Return if the roster's versions may go on like this; an old one is never the newest."""
     if max(found, count) > MOST_VERSIONS:
         raise MalformedMessage(
-            f"a roster of {max(found, count)} versions: this site reads {MOST_VERSIONS}"
+            f"a roster of {max(found, count)} {what}: this site reads {MOST_VERSIONS}"
         )
     if found < count and not last:
-        raise MalformedMessage(f"{found} of {count} versions of the roster came")
+        raise MalformedMessage(f"{found} of {count} {what} of the roster came")
 
 
 async def _before_chunks(

@@ -17,9 +17,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from participant.joining.link import Link
+from privacy.anchor import check_anchor
 from privacy.enrolment import Renewal
 from privacy.errors import MalformedMessage, NotYet, PeerUnreachable, WrongIdentity
 from privacy.identifiers import COORDINATOR, parse_uri, sha256_hex
+from veilsum.screen import in_line
 from veilsum.v1 import joining_pb2, joining_pb2_grpc
 
 from .channel import open_joining_channel
@@ -33,10 +35,10 @@ MOST_ADDRESSES: Final = 16
 
 @dataclass(frozen=True)
 class Authority:
-    """The root that a link names, and the federation whose coordinator it certifies.
+    """The authority that a link names, and the federation whose coordinator it certifies.
 
     Attributes:
-        pem: the root's certificate.
+        pem: the certificate of what issues; what is above it counts for nothing.
         der_digest: its SHA-256, 32 bytes, as the link has it.
     """
 
@@ -61,6 +63,7 @@ async def authority_of(link: Link, proxy: str | None = None) -> Authority:
 
     Raises:
         WrongIdentity: the server shows another one; nothing secret has been said to it.
+        ConfigError: the link names an authority below which there may be others.
         PeerUnreachable: nobody answers there.
     """
     shown = await asyncio.to_thread(shown_by, link.address, proxy)
@@ -70,8 +73,9 @@ async def authority_of(link: Link, proxy: str | None = None) -> Authority:
         answer = await office.call(
             desk.GetAuthority(joining_pb2.GetAuthorityRequest(), timeout=CALL_SECONDS)
         )
-    root = _root(answer.authority, link, shown)
-    pem = root.public_bytes(Encoding.PEM)
+    issuing = _pinned(answer.authority, link, shown)
+    pem = issuing.public_bytes(Encoding.PEM)
+    check_anchor(pem, "the link's authority")
     uri = await asyncio.to_thread(coordinator_uri_of, link.address, pem, proxy)
     return Authority(pem, link.authority, _federation(uri))
 
@@ -114,8 +118,10 @@ async def renew_ended(
 
     Raises:
         CertificateEnded, CertificateRevoked: it is the operator who decides.
+        ConfigError: there may be other authorities below the one that is trusted.
         PeerUnreachable: nobody answers there.
     """
+    check_anchor(authority_pem, "coordinator.authority")
     asked = joining_pb2.RenewEndedRequest(
         participant=renewal.participant,
         certificate_request=renewal.request.encode(),
@@ -147,7 +153,7 @@ async def _office(
         await office.close()
 
 
-def _root(pem: bytes, link: Link, shown: bytes) -> x509.Certificate:
+def _pinned(pem: bytes, link: Link, shown: bytes) -> x509.Certificate:
     """Return the authority that a server names, if the link names the same."""
     found = _read(pem)
     if (
@@ -187,5 +193,9 @@ def _decided(answer: joining_pb2.RequestEnrolmentResponse) -> Decided:
     if len(answer.certificate) > LARGEST_CHAIN or len(answer.addresses) > MOST_ADDRESSES:
         raise MalformedMessage("the coordinator's answer is larger than a member reads")
     return Decided(
-        approved, answer.decided_by, answer.reason, answer.certificate, tuple(answer.addresses)
+        approved,
+        in_line(answer.decided_by),
+        in_line(answer.reason),
+        answer.certificate,
+        tuple(answer.addresses),
     )

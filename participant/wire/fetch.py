@@ -9,10 +9,16 @@ import structlog
 from participant.model.later_wraps import accepted, keys_for
 from participant.opening.agree import Into, Unsealing
 from participant.opening.frozen import Frozen
-from participant.opening.spool import Spool, sum_spool
+from participant.opening.spool import ModelSpool, Spool, model_spool, sum_spool
 from participant.pace import Pace, say_in_log
 from privacy.documents import Signed
-from privacy.errors import NotYet, PeerUnreachable, WrongContext
+from privacy.errors import (
+    MalformedMessage,
+    NotYet,
+    PeerUnreachable,
+    ProtocolError,
+    WrongContext,
+)
 from privacy.failpoints import Step, pass_by
 from privacy.plan import Plan
 from privacy.records import SealedModel
@@ -67,6 +73,7 @@ async def fetch_model(
     pair: HpkeKeyPair,
     into: Into,
     wraps: Roster | None = None,
+    place: Path | None = None,
 ) -> SealedModel:
     """Open the sealed model of a round into `into`, and return its envelope.
 
@@ -75,6 +82,8 @@ async def fetch_model(
     Args:
         check: refuses an envelope that is not the one to be opened.
         wraps: whose trainers may have made wraps later; None if only the envelope's count.
+        place: the folder of all sums, where its chunks are kept as they come, still sealed:
+            another process goes on from there. None if a restart may begin again.
 
     Raises:
         PeerUnreachable: the connection was cut before anything came.
@@ -82,7 +91,8 @@ async def fetch_model(
         MalformedMessage: it is not the model that its envelope names.
     """
     opened: Unsealing | None = None
-    while True:
+    spool: ModelSpool | None = None
+    while opened is None or opened.taken < opened.envelope.chunks:
         before = opened.taken if opened else 0
         try:
             async with coordinator.model(number, before) as sealed:
@@ -91,17 +101,27 @@ async def fetch_model(
                     made = accepted(sealed.wraps, envelope, wraps) if wraps else ()
                     later = keys_for(participant, made)
                     opened = Unsealing(envelope, participant, pair, into, later)
+                    spool = model_spool(place, envelope) if place else None
+                    await asyncio.to_thread(_from_disk, opened, spool)
                 if opened.envelope != envelope:
                     raise NotYet(f"round {number} has another sealed model by now")
-                await _unseal(opened, sealed.chunks)
+                if opened.taken != before:
+                    continue  # so much was here; the rest is asked for
+                await _unseal(opened, sealed.chunks, spool)
         except PeerUnreachable as error:
             if opened is None or opened.taken == before:
                 raise
             log.info("resuming", round=number, chunks=opened.taken, reason=str(error))
             await asyncio.sleep(RESUME_SECONDS)
         else:
-            opened.finish()
-            return opened.envelope
+            break
+    try:
+        opened.finish()
+    except ProtocolError:
+        if spool is not None:
+            spool.erase()
+        raise
+    return opened.envelope
 
 
 async def fill(spool: Spool, chunks: AsyncIterator[bytes]) -> None:
@@ -117,9 +137,28 @@ async def fill(spool: Spool, chunks: AsyncIterator[bytes]) -> None:
         pace.step(len(chunk))
 
 
-async def _unseal(opened: Unsealing, chunks: AsyncIterator[bytes]) -> None:
+def _from_disk(opened: Unsealing, spool: ModelSpool | None) -> None:
+    """Open what came to an earlier process, up to the first chunk that is not as it came."""
+    for chunk in spool.resume() if spool is not None else ():
+        try:
+            opened.take(chunk)
+        except MalformedMessage:
+            return
+
+
+def _take(opened: Unsealing, chunk: bytes, spool: ModelSpool | None) -> None:
+    index = opened.taken
+    opened.take(chunk)
+    # Not before it has opened: what is kept is what the sealer sealed at this place.
+    if spool is not None:
+        spool.put(index, chunk)
+
+
+async def _unseal(
+    opened: Unsealing, chunks: AsyncIterator[bytes], spool: ModelSpool | None
+) -> None:
     say = say_in_log("fetching_model", opened.envelope.round)
     pace = Pace(opened.envelope.chunks, say, opened.taken)
     async for chunk in chunks:
-        await asyncio.to_thread(opened.take, chunk)
+        await asyncio.to_thread(_take, opened, chunk, spool)
         pace.step(len(chunk))

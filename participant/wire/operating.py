@@ -1,17 +1,27 @@
 """What an operator asks of its coordinator, one call for each thing."""
 
+import asyncio
 import os
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import structlog
 from msgspec.structs import replace
 
+from participant.joining.found import check_entries
 from participant.joining.operator_config import OperatorConfig
+from participant.joining.own import check_entry, require_entry
 from participant.keys import load_keys
 from privacy import canonical, roster
-from privacy.errors import MalformedMessage, NotYet, WrongContext, WrongIdentity
+from privacy.enrolment import RENEWABLE_SECONDS, Asked
+from privacy.errors import (
+    MalformedMessage,
+    NotYet,
+    VeilsumError,
+    WrongContext,
+    WrongIdentity,
+)
 from privacy.roster import Role, Roster, SignedRoster
 from privacy.signing import Purpose, sign
 from veilsum.v1 import operator_pb2, operator_pb2_grpc
@@ -20,8 +30,7 @@ from .connections import Connections, newest, times
 from .coordinator import CALL_SECONDS, Coordinator
 from .rotation import Rotation
 
-SPARE_SECONDS = 3600.0
-"""An operator's certificate is renewed by the first command within this of its end, or after."""
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,11 @@ class Invited:
 
 @dataclass(frozen=True)
 class Invitation:
-    """An invitation as the coordinator has it."""
+    """An invitation as the coordinator has it; what was asked is signed by who has asked.
+
+    Attributes:
+        words: of what was asked, computed here where it waits for a decision.
+    """
 
     participant: str
     roles: tuple[str, ...]
@@ -45,7 +58,7 @@ class Invitation:
     words: str
     organisation: str
     decided_by: str
-    entry: bytes = field(default=b"", repr=False)
+    asked: Asked | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -81,24 +94,25 @@ class Operator:
         return Invited(made.authority_fingerprint, made.address, made.ends_at_seconds, made.token)
 
     async def invitations(self) -> list[Invitation]:
-        """Return every invitation."""
-        asked = operator_pb2.ListInvitationsRequest()
-        found = await self._coordinator.call(
-            self._stub.ListInvitations(asked, timeout=CALL_SECONDS)
-        )
-        return [
-            Invitation(
-                each.participant,
-                tuple(each.roles),
-                each.state,
-                each.ends_at_seconds,
-                each.words,
-                each.organisation,
-                each.decided_by,
-                each.entry,
+        """Return every invitation, by participant, oldest first: page after page.
+
+        Raises:
+            WrongContext: a page does not lead on, or says other words than the request's.
+            MalformedMessage, InvalidSignature: nobody has asked what is shown as asked.
+        """
+        listed: list[Invitation] = []
+        after = ""
+        while True:
+            asked = operator_pb2.ListInvitationsRequest(after=after)
+            page = await self._coordinator.call(
+                self._stub.ListInvitations(asked, timeout=CALL_SECONDS)
             )
-            for each in found.invitations
-        ]
+            listed += [await asyncio.to_thread(_invitation, each) for each in page.invitations]
+            if not page.next:
+                return listed
+            if not page.invitations or page.next == after:
+                raise WrongContext("the coordinator's list of invitations does not end")
+            after = page.next
 
     async def decide(self, participant: str, words: str, reason: str, *, approve: bool) -> None:
         """Approve a request, or refuse it."""
@@ -107,18 +121,39 @@ class Operator:
         )
         await self._coordinator.call(self._stub.Decide(asked, timeout=CALL_SECONDS))
 
-    async def found(self) -> Roster:
-        """Close version 0, sign it as the operator that is in it, and return it."""
+    async def found(self, agrees: Callable[[Roster], bool]) -> tuple[Roster, bool]:
+        """Close version 0, and sign it as the operator that is in it; return it, and whether so.
+
+        Args:
+            agrees: shows it to whoever sits here, and returns whether it is to be signed.
+
+        Raises:
+            WrongContext: it is no version 0, of another federation, not the one that was closed,
+                or has another entry for this operator than its own.
+            MalformedMessage, RosterRefused: members could not sign it.
+            ConfigError: this operator's own entry is missing.
+        """
         asked = operator_pb2.CloseFoundingRequest()
         closed = await self._coordinator.call(self._stub.CloseFounding(asked, timeout=CALL_SECONDS))
         first, *_ = await self._coordinator.roster(closed.fingerprint)
-        if first.roster.digest() != closed.fingerprint:
-            raise WrongContext("the coordinator shows another roster than the one it has closed")
-        if self._config.participant not in first.signatures:
+        self._check_first(first.roster, closed.fingerprint)
+        if self._config.participant in first.signatures:
+            agrees(first.roster)
+            return first.roster, True
+        agreed = agrees(first.roster)
+        if agreed:
             key = load_keys(self._config.state / "keys").signing
             signature = sign(key, Purpose.ROSTER, canonical.encode(first.roster))
             await self._coordinator.sign_roster(0, signature)
-        return first.roster
+        return first.roster, agreed
+
+    def _check_first(self, first: Roster, closed: str) -> None:
+        me = self._config.participant
+        roster.check_first(first)
+        if first.digest() != closed or first.federation != self._config.federation:
+            raise WrongContext("the coordinator shows another roster than the one it has closed")
+        check_entry(first.member(me), require_entry(self._config.state))
+        check_entries(first)
 
     async def next_roster(
         self, add: Sequence[str], remove: Sequence[str], roles: Mapping[str, Sequence[str]]
@@ -136,9 +171,9 @@ class Operator:
         before = known[-1].roster
         members = {each.participant: each for each in before.members}
         enrolled = {
-            each.participant: canonical.decode(each.entry, roster.Member)
+            each.participant: each.asked.entry
             for each in await self.invitations()
-            if each.entry
+            if each.asked is not None and each.state == "approved"
         }
         for name in add:
             members[name] = _of(enrolled, name, "nobody has enrolled it: invite it first")
@@ -188,6 +223,34 @@ class Operator:
         ]
 
 
+def _invitation(each: operator_pb2.Invitation) -> Invitation:
+    asked = canonical.decode(each.asked, Asked) if each.asked else None
+    if asked is not None:
+        _check_asked(each, asked)
+    return Invitation(
+        each.participant,
+        tuple(each.roles),
+        each.state,
+        each.ends_at_seconds,
+        each.words,
+        each.organisation,
+        each.decided_by,
+        asked,
+    )
+
+
+def _check_asked(each: operator_pb2.Invitation, asked: Asked) -> None:
+    """Return if a listed request is its member's own, and has the words that are listed with it."""
+    asked.check(each.proof)
+    if (asked.entry.participant, asked.entry.organisation) != (each.participant, each.organisation):
+        raise WrongContext(f"the coordinator shows as {each.participant} what another has asked")
+    if each.state == "asked" and asked.words() != each.words:
+        raise WrongContext(
+            f"the coordinator shows other words for {each.participant} than its request has; "
+            "approve nothing, and look at who runs the coordinator"
+        )
+
+
 def _of(entries: Mapping[str, roster.Member], name: str, otherwise: str) -> roster.Member:
     if name not in entries:
         raise WrongIdentity(f"{name}: {otherwise}")
@@ -215,9 +278,30 @@ async def operating(config: OperatorConfig) -> AsyncIterator[Operator]:
         connections.channel(), connections.explain, connections.channel(), connections.turns
     )
     try:
-        ends = times(connections.certificate.certificate_pem)[1].timestamp()
-        if ends - time.time() < SPARE_SECONDS:
-            await Rotation(config, keys, connections, coordinator, os.urandom).renew()
+        await _renew(Rotation(config, keys, connections, coordinator, os.urandom))
         yield Operator(config, coordinator)
     finally:
         await coordinator.close()
+
+
+async def _renew(rotation: Rotation) -> None:
+    """Renew an operator's certificate, by the first command after half of its life.
+
+    One that lives for longer than two weeks is used until its last: what it is renewed to may live
+    for a day, and no process of an operator's goes on to renew it.
+
+    Raises:
+        VeilsumError: it has ended, and was not renewed.
+    """
+    each = times(rotation.connections.certificate.certificate_pem)
+    begin, end = (moment.timestamp() for moment in each)
+    now = rotation.clock()
+    if now < end - min((end - begin) / 2, RENEWABLE_SECONDS):
+        return
+    try:
+        await rotation.renew()
+    except VeilsumError as error:
+        if now >= end:
+            raise
+        # What was asked for does not need it; the next command tries again.
+        log.warning("certificate_not_renewed", code=error.code, reason=str(error))

@@ -172,24 +172,26 @@ class Rotation:
     # -- whom ------------------------------------------------------------------------
 
     async def _ask(self, request: bytes) -> bytes:
+        authority = self.connections.certificate.authority_pem
+        renewal = self._renewal(authority, request)
+        # A certificate alone renews nothing: whoever copied it has not copied what signs.
+        proof = sign(self.keys.signing, Purpose.RENEW, renewal.body())
         if self.clock() < self._times()[1]:
-            return await self.coordinator.renew_certificate(request)
-        return await self._ask_without(request)
+            return await self.coordinator.renew_certificate(renewal, proof)
+        return await self._ask_without(authority, renewal, proof)
 
-    async def _ask_without(self, request: bytes) -> bytes:
+    async def _ask_without(self, authority: bytes, renewal: Renewal, proof: bytes) -> bytes:
         """Return a certificate for a member whose own has ended.
 
         Raises:
             PeerUnreachable: nobody answers there, or this site does not know where.
         """
-        where, authority = self.config.coordinator, self.connections.certificate.authority_pem
+        where = self.config.coordinator
         if where.joining is None:
             raise PeerUnreachable(
                 "this member's certificate has ended, and coordinator.joining does not say where"
                 " it is renewed; set it, or ask the coordinator's operator for another one"
             )
-        renewal = self._renewal(authority, request)
-        proof = sign(self.keys.signing, Purpose.RENEW, renewal.body())
         return await renew_ended(where.joining, authority, renewal, proof, where.proxy)
 
     def _renewal(self, authority_pem: bytes, request: bytes) -> Renewal:

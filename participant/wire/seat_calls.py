@@ -4,7 +4,7 @@ What seats are given and state, and what those read who open their sums. Bytes b
 here; what they say is checked by whoever uses them.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,6 +16,7 @@ from privacy.schemes.shares.layout import SEATS
 from veilsum.v1 import seat_pb2, seat_pb2_grpc
 
 from .coordinator import Coordinator, signed_from_wire, signed_to_wire
+from .whole import Whole, joined
 
 MOST_CANDIDATES: Final = 1_000
 """Headers that are read of one round: no more trainers than that have room in a statement."""
@@ -89,25 +90,29 @@ class SeatCalls:
         request = seat_pb2.SignCohortRequest(round=number, cohort=cohort, signature=signature)
         await self.coordinator.call(self._seats.SignCohort(request))
 
-    async def put_sum(self, statement: Signed, chunks: Iterable[tuple[int, bytes]]) -> None:
-        """Store this seat's sums, each part once the one before is durable.
+    async def put_sum(self, statement: Signed, sums: Whole[tuple[int, bytes]]) -> None:
+        """Store what is missing of this seat's sums, each part once the one before is durable.
 
         Args:
             statement: the signed `SeatSum`.
-            chunks: position and sealed chunk: all of the first sum, then all of the second.
+            sums: position and sealed chunk: all of the first sum, then all of the second.
 
         Raises:
             PeerUnreachable: one step of it stopped; however long the whole takes, that is all
-                it waits for.
+                it waits for. Put them again, they go on where they stopped.
         """
         first = seat_pb2.PutSeatSumRequest(statement=signed_to_wire(statement))
-        parts = (
-            seat_pb2.PutSeatSumRequest(
-                chunk=seat_pb2.SealedChunk(position=position, payload=payload)
-            )
-            for position, payload in chunks
-        )
-        await self.coordinator.upload(self._long.PutSeatSum, first, parts)
+
+        def digests() -> Iterator[Any]:
+            for each in joined(sums.digests()):
+                yield seat_pb2.PutSeatSumRequest(digests=each)
+
+        def parts(durable: int) -> Iterator[Any]:
+            for position, payload in sums.chunks(durable):
+                chunk = seat_pb2.SealedChunk(position=position, payload=payload)
+                yield seat_pb2.PutSeatSumRequest(chunk=chunk)
+
+        await self.coordinator.upload(self._long.PutSeatSum, first, digests, parts)
 
     async def sums(self, number: int) -> list[Signed]:
         """Return the signed statements of a round's seats, as many as there are.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import grpc
 
 from participant import GRPC_CAME_FIRST
+from privacy.anchor import check_anchor
 from privacy.errors import ConfigError
 
 
@@ -18,12 +19,14 @@ class SiteCertificate:
 
 
 def channel_credentials(site: SiteCertificate) -> grpc.ChannelCredentials:
-    """Return credentials that show `site` and accept only what its authority certified.
+    """Return credentials that show `site` and accept only what its authority itself certified.
 
     Raises:
-        ConfigError: grpc was imported before this package, so it would accept TLS 1.2.
+        ConfigError: grpc was imported before this package, so it would accept TLS 1.2; or the
+            authority can make others, which could then name a coordinator too.
     """
     _check_tls()
+    check_anchor(site.authority_pem, "coordinator.authority")
     return grpc.ssl_channel_credentials(site.authority_pem, site.key_pem, site.certificate_pem)
 
 

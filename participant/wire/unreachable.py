@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from privacy.errors import PeerUnreachable, WrongIdentity
+from privacy.identifiers import coordinator_uri, parse_uri
 
 from .proxy import ProxyRefused, dial, host_of
 from .tls import SiteCertificate
@@ -87,7 +88,7 @@ def server_at(
     It shows a certificate of the federation's authority and yet speaks HTTP/1.1, which a
     coordinator never does. One that does not is not found.
     """
-    context = ssl.create_default_context(cadata=authority_pem.decode("ascii"))
+    context = _trusting(authority_pem)
     context.set_alpn_protocols(["http/1.1"])
     host = server_name or host_of(address)
     try:
@@ -140,16 +141,31 @@ def coordinator_uri_of(
     Raises:
         PeerUnreachable, WrongIdentity: as `explain_unreachable` would say; or it has no such URI.
     """
-    context = ssl.create_default_context(cadata=authority_pem.decode("ascii"))
-    with _handshake(address, proxy, context, timeout_seconds) as secured:
-        names = dict(secured.getpeercert() or {}).get("subjectAltName", ())
-    uris = [str(value) for kind, value in names if kind == "URI"]  # type: ignore[str-unpack]
+    with _handshake(address, proxy, _trusting(authority_pem), timeout_seconds) as secured:
+        uris = _uris_of(secured)
     if len(uris) != 1:
-        raise WrongIdentity(
-            f"the certificate of {address} says for no federation that it is its coordinator; its "
-            "operator must certify it again"
-        )
+        raise WrongIdentity(_no_coordinator(address))
     return uris[0]
+
+
+def _trusting(authority_pem: bytes) -> ssl.SSLContext:
+    """Return a context that believes what the authority itself certified, as gRPC's TLS does."""
+    context = ssl.create_default_context(cadata=authority_pem.decode("ascii"))
+    # What issues is not a root: by itself OpenSSL would ask for what is above it.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+def _uris_of(secured: ssl.SSLSocket) -> list[str]:
+    names = dict(secured.getpeercert() or {}).get("subjectAltName", ())
+    return [str(value) for kind, value in names if kind == "URI"]  # type: ignore[str-unpack]
+
+
+def _no_coordinator(address: str) -> str:
+    return (
+        f"the certificate of {address} says for no federation that it is its coordinator; its "
+        "operator must certify it again"
+    )
 
 
 @contextmanager
@@ -191,14 +207,42 @@ def _by_handshake(
     except OSError as error:
         return _no_handshake(address, error)
     with secured:
-        found = _after_handshake(secured, address, site, now)
+        found = _not_the_coordinator(secured, address, site) or _after_handshake(
+            secured, address, site, now
+        )
     wait = plain.gettimeout() or _PROBE_SECONDS
     between = server_at(address, site.authority_pem, proxy, server_name=host, timeout_seconds=wait)
     return _ended_by(address, between) if between else found
 
 
+def _not_the_coordinator(
+    secured: ssl.SSLSocket, address: str, site: SiteCertificate
+) -> Reason | None:
+    """Return what is wrong with a server of this authority that is not for coordinators."""
+    uris, wanted = _uris_of(secured), _coordinator_of(site)
+    if wanted is None or uris == [wanted]:
+        return None
+    if not uris:
+        return WrongIdentity(_no_coordinator(address))
+    return WrongIdentity(
+        f"the certificate of {address} is of {', '.join(uris)[:200]}, not of {wanted}: this site"
+        " must correct the address, or the coordinator's operator certify it again"
+    )
+
+
+def _coordinator_of(site: SiteCertificate) -> str | None:
+    """Return the coordinator's URI in the federation of a site, if its certificate names one."""
+    try:
+        own = x509.load_pem_x509_certificate(site.certificate_pem)
+        names = own.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        [uri] = names.get_values_for_type(x509.UniformResourceIdentifier)
+        return coordinator_uri(parse_uri(uri).federation)
+    except (x509.ExtensionNotFound, ValueError, WrongIdentity):
+        return None  # what is wrong with it is said of the site, not of the server
+
+
 def _context(site: SiteCertificate) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=site.authority_pem.decode("ascii"))
+    context = _trusting(site.authority_pem)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["h2"])
     with _unnamed_file(site.certificate_pem + b"\n" + site.key_pem) as path:

@@ -9,7 +9,7 @@ from privacy.ledger import NOTHING_SENT, Output, Row, RowType
 from privacy.mechanism import Training, events_of
 from privacy.plan import SHARES, SignedPlan
 from privacy.records import Cohort, Entry, Header, Record, Release
-from privacy.roster import Roster
+from privacy.roster import Roster, organisations_of
 from privacy.signing import Purpose
 
 from .bundle import Bundle, Document, Paid
@@ -85,7 +85,7 @@ def check_cohorts(papers: Papers, trust: Trust) -> Iterator[Finding]:
         needed = max(terms.cohort_minimum, _hidden_among(terms.privacy.training))
         names = {entry.participant for entry in record.entries}
         members = (each for version in trust.versions for each in version.members)
-        organisations = {each.organisation for each in members if each.participant in names}
+        organisations = organisations_of(each for each in members if each.participant in names)
         if min(len(organisations), len(names)) < needed:
             yield Finding(
                 Outcome.POLICY,

@@ -9,8 +9,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from participant import policy
 from participant.opening import keying
+from participant.policy import plans as policy
 from participant.sending.masking import open_masks
 from participant.session import Adopt, Contribute, MakeKey, Open, VouchForKey
 from participant.view import KeyState

@@ -151,7 +151,7 @@ async def test_after_the_round_the_command_shows_what_was_found(tmp_path, certif
         with pytest.raises(NotYet):
             await at_work.check(1, {})
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("participant.auditing.run.admitted", _admitted(lying))
+            patch.setattr("participant.auditing.run.admitted_versions", _admitted(lying))
             finding = await look(settings, keys, connection, 1)
 
     assert (now.code, finding.stored, finding.report.code) == ("false_sum", True, "false_sum")
@@ -160,10 +160,10 @@ async def test_after_the_round_the_command_shows_what_was_found(tmp_path, certif
 
 def _admitted(federation):
     # the sealing keys of these members are not real, so that it cannot be joined as such
-    async def admitted(*_):
-        return federation.roster
+    async def admitted_versions(*_):
+        return (federation.roster,)
 
-    return admitted
+    return admitted_versions
 
 
 async def handed(connection):
@@ -181,7 +181,7 @@ async def test_a_trainer_is_refused_by_the_server_too(tmp_path, certified, hones
         with pytest.raises(WrongIdentity):
             await connection.countersign(1, bytes(64))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("participant.auditing.run.admitted", _admitted(honest))
+            patch.setattr("participant.auditing.run.admitted_versions", _admitted(honest))
             keys = SiteKeys(None, fakes.signing_key(name), None)
             with pytest.raises(PolicyRefusal):
                 await look(config(tmp_path, honest, name), keys, connection, 1)

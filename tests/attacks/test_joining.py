@@ -9,7 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from participant.joining.link import Link
+from participant.wire import desk
 from privacy.errors import InvitationRefused, PeerUnreachable, WrongIdentity
+from privacy.identifiers import coordinator_uri, participant_uri
 from tests.participant.joining import desk as at
 from tests.participant.joining.test_enrol import Screen, join
 from veilsum.v1 import joining_pb2
@@ -59,7 +61,7 @@ async def test_who_is_in_between_and_shows_the_right_authority_learns_nothing(
 ):
     """The fingerprint is right, and the connection is not to whom it certifies."""
     async with at.desk(folder=tmp_path) as office:
-        monkeypatch.setattr(ShowsAnothers, "anothers", office.issuing.root_pem)
+        monkeypatch.setattr(ShowsAnothers, "anothers", office.issuing.certificate_pem)
         monkeypatch.setattr(at, "Watched", ShowsAnothers)
         async with at.desk(folder=tmp_path) as between:
             made = office.link()
@@ -144,3 +146,11 @@ async def test_a_guessed_token_is_refused_and_noted(tmp_path):
             await join(guessed, tmp_path / "amber")
 
     assert "enrolment_refused" in [line["event"] for line in lines]
+
+
+def test_a_member_that_the_authority_certified_is_no_coordinator():
+    """It could answer at the link's address; its certificate names a participant."""
+    assert desk._federation(coordinator_uri(at.FEDERATION)) == at.FEDERATION
+
+    with pytest.raises(WrongIdentity, match="names no coordinator"):
+        desk._federation(participant_uri(at.FEDERATION, "mallory"))

@@ -11,11 +11,13 @@ import pytest
 from participant.joining.admitting import admit, proposed
 from participant.joining.found import entry
 from participant.joining.versions import Versions, reading
-from participant.policy import check_cohort
+from participant.kept import Kept
+from participant.policy.plans import check_cohort
 from participant.session import Contribute, MakeKey, VouchForKey
 from participant.view import KeyState
 from privacy.canonical import encode
 from privacy.documents import Signed
+from privacy.enrolment import Asked, Proven
 from privacy.errors import (
     CohortTooSmall,
     ConfigError,
@@ -46,6 +48,27 @@ def grown(*more, role="trainer", organisation=None):
     ]
     members = tuple(sorted([*FIRST.members, *new], key=lambda each: each.participant))
     return Roster(made.FEDERATION, 1, FIRST.coordinator_key, members, FIRST.digest())
+
+
+def changed(roster, name, **fields):
+    """The next version, in which one member is otherwise."""
+    members = tuple(
+        msgspec.structs.replace(each, **fields) if each.participant == name else each
+        for each in roster.members
+    )
+    number = roster.version + 1
+    return Roster(made.FEDERATION, number, roster.coordinator_key, members, roster.digest())
+
+
+def asked_for(member, keys):
+    """What a member has asked when it joined, with its proof."""
+    asked = Asked("a1" * 32, "b2" * 32, member, "its certificate request")
+    return Proven(asked, sign(keys.signing, Purpose.ENROL, asked.body()))
+
+
+def proofs_of(*members):
+    """What the genuine owners of these entries have asked."""
+    return {each.participant: asked_for(each, made.keys(each.participant)) for each in members}
 
 
 def signed_by(roster, *names):
@@ -82,13 +105,16 @@ WITHOUT = {
 }
 
 
+PROVEN = proofs_of(*grown("elder", "fir", "mallory", *SYBILS).members)
+
+
 class Shows(work.Showing):
     """A coordinator with a roster of its own; it notes which signatures it gets."""
 
     def __init__(self, *history):
         super().__init__()
         self.history, self.offered, self.proposal_of = list(history), [], None
-        self.admitted = []
+        self.admitted, self.proven = [], dict(PROVEN)
 
     async def roster(self, fingerprint=None):
         return list(self.history)
@@ -98,6 +124,9 @@ class Shows(work.Showing):
 
     async def proposal(self):
         return self.proposal_of
+
+    async def proofs(self):
+        return list(self.proven.values())
 
     async def sign_proposal(self, fingerprint, signature):
         self.admitted.append((fingerprint, signature))
@@ -276,7 +305,8 @@ async def test_a_round_is_never_planned_under_an_older_version_again(at_work):
 async def test_a_trainer_signs_one_version_of_a_number_and_no_second_one(at_work, tmp_path):
     """Two versions with one number need one trainer, at least, who has signed both."""
     _, coordinator = at_work
-    who = (coordinator, made.keys("amber"), "amber", FIRST.digest())
+    kept = Kept(tmp_path / "kept")
+    who = (coordinator, made.keys("amber"), "amber", FIRST.digest(), kept)
     state = tmp_path / "voice"
     state.mkdir()
     first, second = grown("elder"), grown("mallory")
@@ -294,17 +324,14 @@ async def test_a_trainer_signs_one_version_of_a_number_and_no_second_one(at_work
     assert [each for each, _ in coordinator.admitted] == [first.digest()]
 
 
-async def test_a_proposal_with_this_sites_key_exchanged_is_not_signed(at_work):
-    """What is sealed to it from then on, somebody else could open."""
+@pytest.mark.parametrize("key", ["signing_key", "sealing_key"])
+async def test_a_proposal_with_this_sites_key_exchanged_is_not_signed(at_work, tmp_path, key):
+    """What is sealed to it, somebody else could open; and what is signed, somebody else write."""
     _, coordinator = at_work
-    members = tuple(
-        msgspec.structs.replace(each, sealing_key=made.keys("mallory").sealing_public)
-        if each.participant == "amber"
-        else each
-        for each in FIRST.members
-    )
-    stolen = Roster(made.FEDERATION, 1, FIRST.coordinator_key, members, FIRST.digest())
+    theirs = getattr(grown("mallory").member("mallory"), key)
+    stolen = changed(FIRST, "amber", **{key: theirs})
     coordinator.proposal_of = Signed(encode(stolen), {})
+    kept = Kept(tmp_path / "kept")
 
-    with pytest.raises(WrongContext, match="another sealing key for amber"):
-        await proposed(coordinator, made.keys("amber"), "amber", FIRST.digest())
+    with pytest.raises(WrongContext, match="other keys for amber"):
+        await proposed(coordinator, made.keys("amber"), "amber", FIRST.digest(), kept)

@@ -113,3 +113,15 @@ def test_no_test_sets_a_variable_that_a_process_would_refuse() -> None:
     }
 
     assert set_here <= NOT_SETTINGS
+
+
+def test_a_password_in_an_address_is_not_printed() -> None:
+    """A process would refuse it; what is pasted into a ticket is read by many."""
+    file = ROOT / "deploy" / "kubernetes" / "overlays" / "one" / "coordinator.toml"
+
+    for words in ((), ("--json",), ("--origin",)):
+        shown = show(file, "--set", "database=postgresql://me:hunter2@host/name", *words)
+
+        assert shown.exit_code == 0, shown.output
+        assert "hunter2" not in shown.output
+        assert "postgresql://me:***@host/name" in shown.output

@@ -25,6 +25,7 @@ OURS = {
     "privacy.policy_line",
     "veilsum",
     "veilsum.process",
+    "veilsum.screen",
 }
 """Besides the commands themselves, which are words, types and options."""
 

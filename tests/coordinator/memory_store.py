@@ -117,6 +117,14 @@ class MemoryStore:
             if self._documents.setdefault((kind, name), body) != body:
                 raise ConflictingContribution(f"{kind} {name} is kept with another body")
 
+    def put_documents(self, found):
+        with self._lock:
+            for kind, name, body in found:
+                if self._documents.get((kind, name), body) != body:
+                    raise ConflictingContribution(f"{kind} {name} is kept with another body")
+            for kind, name, body in found:
+                self.put_document(kind, name, body)
+
     def document(self, kind, name):
         try:
             return self._documents[kind, name]
@@ -223,6 +231,11 @@ class MemoryStore:
             if issued is not None:
                 self.record_certificate(issued)
             return revision
+
+    def forget_invitations(self, tokens):
+        with self._lock:
+            for token in tokens:
+                self._invitations.pop(token, None)
 
     def record_certificate(self, issued):
         with self._lock:

@@ -14,6 +14,7 @@ from coordinator.replicas.leased_objects import LeasedObjects
 from privacy import canonical
 from privacy.errors import (
     ConfigError,
+    FolderHeld,
     InsecureKeyFile,
     LeaseLost,
     MissingDependency,
@@ -89,6 +90,32 @@ def test_an_auditor_that_cannot_be_one_stops_the_start(folder, auditor, why):
         build(msgspec.structs.replace(settings, scheme=scheme), Failpoints())
 
 
+@pytest.mark.parametrize(
+    ("organisation", "roles", "why"),
+    [
+        ("x", (Role.OPERATOR, Role.AGGREGATOR), "desk would be operator and aggregator"),
+        ("hospital-a", (Role.OPERATOR,), "hospital-a is an opener and of hospital-a, as is"),
+        (fakes.AUDITOR, (Role.OPERATOR,), f"{fakes.AUDITOR} is an auditor and of"),
+    ],
+)
+def test_an_operator_that_opens_audits_or_adds_stops_the_start(folder, organisation, roles, why):
+    """By the same check no such roster is closed or proposed."""
+    roster = canonical.decode((folder / "roster.json").read_bytes(), Roster)
+    theirs = {each.participant: each.organisation for each in roster.members}
+    desk = _named(
+        roster.member(fakes.AUDITOR),
+        "desk",
+        organisation=theirs.get(organisation, organisation),
+        roles=roles,
+    )
+    members = sorted((*roster.members, desk), key=lambda each: each.participant)
+    grown = msgspec.structs.replace(roster, members=tuple(members))
+    (folder / "roster.json").write_bytes(canonical.encode(grown))
+
+    with pytest.raises(ConfigError, match=f"roster: {why}"):
+        build(fakes.make_settings(folder), Failpoints())
+
+
 def test_a_coordinator_with_an_auditor_is_built(folder):
     built = build(fakes.make_settings(folder, auditor=fakes.AUDITOR), Failpoints())
 
@@ -142,7 +169,7 @@ def test_a_second_coordinator_on_one_state_folder_is_refused(folder):
     """Before it opens the database: both would step the same rounds."""
     built = build(fakes.make_settings(folder), Failpoints())
 
-    with pytest.raises(ConfigError, match="another process runs from this folder"):
+    with pytest.raises(FolderHeld, match="another process runs from this folder"):
         build(fakes.make_settings(folder), Failpoints())
 
     built.service.tick()
@@ -299,7 +326,7 @@ def test_engines_add_under_the_lease_as_well(folder, postgres_url, monkeypatch):
     given = []
     monkeypatch.setattr("coordinator.build.engine_of", lambda _, objects: given.append(objects))
     settings = msgspec.structs.replace(fakes.make_settings(folder), database=postgres_url)
-    leases = open_leases(settings)
+    leases = open_leases(settings, Failpoints())
     lease = Lease(leases, "one", 5.0)
     lease.take()
 
@@ -319,7 +346,7 @@ def test_a_term_that_is_over_builds_nothing(folder, postgres_url):
         database=postgres_url,
         objects=str(folder / "objects"),
     )
-    leases = open_leases(settings)
+    leases = open_leases(settings, Failpoints())
     lease = Lease(leases, "one", 5.0)
     lease.take()
     built = build(settings, Failpoints(), Term(lease, -1))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import grpc.aio
 import msgspec
 import pytest
 from grpc._cython import cygrpc
@@ -13,18 +14,23 @@ from grpc_health.v1._async import HealthServicer
 
 from coordinator import server
 from coordinator.build import Built
-from coordinator.server import _listen, _scrub, _server, _settle
+from coordinator.server import Process, _forget, _listen, _open, _scrub, _server, _settle
+from coordinator.stop import Stop
+from coordinator.wire.health import Health
 from participant.wire import channel
 from privacy.errors import (
+    AddressTaken,
     ChainUnavailable,
     ConfigError,
     InsecureKeyFile,
     InvariantBroken,
+    LeaseLost,
     SchemaMismatch,
     StoreUnavailable,
     Unavailable,
     WrongContext,
 )
+from privacy.failpoints import Failpoints
 from tests import fakes
 from tests.loopback import make_federation
 
@@ -60,12 +66,42 @@ async def test_a_busy_port_stops_the_start(listening):
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
 
-        with pytest.raises(ConfigError, match=f"{address} is in use"):
+        with pytest.raises(AddressTaken, match=f"{address} is in use"):
             listen(at(listening, address))
 
 
+async def test_a_busy_joining_port_stops_the_start_before_a_member_is_answered(listening):
+    """Nobody is let in by a process that cannot stay; it leaves both ports free."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        there = msgspec.structs.replace(
+            listening.listen, joining=f"127.0.0.1:{other.getsockname()[1]}"
+        )
+        settings = SimpleNamespace(listen=there)
+        built = Built(listening, fakes.Federation().service, None, -1)
+        process = Process(listening, Failpoints(), None, Stop(), Health(), "127.0.0.1:0")
+        answered = []
+        process.answer = answered.append
+        members = _server(built, HealthServicer())
+
+        with pytest.raises(AddressTaken, match=r"listen\.joining: .* is in use"):
+            await _open(process, settings, members, grpc.aio.server())
+
+        await members.stop(None)
+
+        assert answered == []
+
+
+async def test_keys_that_do_not_belong_together_are_no_taken_port(listening, folder):
+    """The one is over once the other process is; the other is never over by itself."""
+    other = make_federation()
+    (folder / "server.key").write_bytes(other.server.key_pem)
+
+    with pytest.raises(ConfigError, match="do not belong together"):
+        listen(listening)
+
+
 async def test_an_address_of_another_machine_stops_the_start(listening):
-    with pytest.raises(ConfigError, match="not this machine's"):
+    with pytest.raises(AddressTaken, match="not this machine's"):
         listen(at(listening, "192.0.2.1:4433"))
 
 
@@ -122,6 +158,22 @@ async def test_whatever_one_look_at_what_is_stored_meets_rounds_go_on(folder, mo
 
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(_scrub(Built(None, service, None, -1)), 0.5)
+
+    assert looks.looks > 3
+
+
+async def test_what_is_over_is_forgotten_while_this_one_leads_and_errors_stop_nothing(
+    folder, monkeypatch
+):
+    """Invitations and certificates: hour by hour, by the task that is cancelled with the term."""
+    monkeypatch.setattr(server, "PASS_SECONDS", 0.0)
+    monkeypatch.setattr(server, "SCRUB_RETRY_SECONDS", 0.0)
+    looks = Looks(LeaseLost("gone"), SchemaMismatch("damaged"), LookupError("a bug"))
+    built = Built(None, None, None, -1)
+    built.__dict__["office"] = SimpleNamespace(forgetting=looks)
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(_forget(built), 0.5)
 
     assert looks.looks > 3
 

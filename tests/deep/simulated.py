@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -34,10 +35,11 @@ from participant.wire.channel import open_channel
 from participant.wire.coordinator import Coordinator
 from participant.wire.send import Sender
 from participant.wire.tls import SiteCertificate
+from participant.wire.whole import Whole, digests_of
 from privacy import canonical
 from privacy import plan as plans
 from privacy.documents import Signed
-from privacy.errors import PeerUnreachable, StoreUnavailable, Unavailable
+from privacy.errors import PeerUnreachable, Standby, StoreUnavailable, Unavailable
 from privacy.failpoints import Failpoints
 from privacy.identifiers import COORDINATOR
 from privacy.merkle import tree_root
@@ -141,7 +143,7 @@ class Member:
                 await self._send(contents, chunks)
             except StoreUnavailable:
                 return
-            except PeerUnreachable:
+            except (PeerUnreachable, Standby):
                 await asyncio.sleep(0.05)
 
     async def offset(self, number: int) -> int:
@@ -330,8 +332,8 @@ class Rounds:
 
     async def _seal(self, plan: Plan, sealer: str, total: str) -> None:
         envelope = fakes.signed_by(sealer, self._envelope(plan, sealer, total))
-        chunks = _model(plan.arithmetic.dimension)
-        await self.members[sealer].coordinator.put_model(envelope, chunks)
+        model = _upload(plan.arithmetic.dimension)
+        await self.members[sealer].coordinator.put_model(envelope, model)
 
     def _envelope(self, plan: Plan, sealer: str, total: str) -> SealedModel:
         dimension, roster = plan.arithmetic.dimension, self.federation.roster
@@ -423,6 +425,13 @@ def _without_none(table: Mapping[str, object]) -> dict[str, object]:
 def _model_size(dimension: int) -> tuple[int, int]:
     count = -(-dimension // _MODEL_VALUES)
     return count, 8 * dimension + CHUNK_OVERHEAD * count
+
+
+def _upload(dimension: int) -> Whole[bytes]:
+    def chunks(first: int) -> Iterator[bytes]:
+        return islice(_model(dimension), first, None)
+
+    return Whole(lambda: digests_of(_model(dimension)), chunks)
 
 
 def _model(dimension: int) -> Iterator[bytes]:

@@ -7,9 +7,9 @@ import pytest
 from coordinator import config as coordinator_config
 from coordinator.keys import load_signing_key
 from participant import config as site_config
-from participant import policy
 from participant.auditing import config as auditor_config
 from participant.joining.init import init
+from participant.policy import plans as policy
 from participant.seat import config as seat_config
 from privacy import canonical
 from privacy.plan import NORM_BOUND_RELEASE, SCORE_RELEASES, SHARES

@@ -137,7 +137,7 @@ def test_what_the_page_says_first_begins_a_federation_that_compose_serves(
     places = {
         **stores(postgres_server, postgres_url, s3_address, s3_access),
         COORDINATOR: str(tmp_path / "coordinator"),
-        "/secrets/objects.pem": str(tmp_path / "coordinator" / "root.pem"),
+        "/secrets/objects.pem": str(tmp_path / "coordinator" / "trusted.pem"),
         "127.0.0.1:8081": health,
         "coordinator:8443": f"coordinator:{own_port()}",
     }

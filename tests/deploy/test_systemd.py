@@ -100,3 +100,11 @@ def test_there_is_a_unit_for_each_kind_of_member() -> None:
     assert {unit.stem.removeprefix("veilsum-") for unit in UNITS} == {
         *("aggregator", "auditor", "coordinator", "participant"),
     }
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_a_unit_without_its_file_fails(unit) -> None:
+    """A condition that does not hold is no failure: `systemctl start` would say nothing at all."""
+    (asserted,) = settings_of(unit)["AssertPathExists"]
+
+    assert f"--config {asserted}\n" in unit.read_text()

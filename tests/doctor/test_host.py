@@ -9,8 +9,9 @@ import pytest
 from coordinator.adapters.sql.store import open_store
 from coordinator.config import S3Access
 from veilsum.doctor.chain import check_chain
-from veilsum.doctor.finding import Level
-from veilsum.doctor.host import check_port
+from veilsum.doctor.finding import Finding, Level
+from veilsum.doctor.host import check_port, check_root_key
+from veilsum.doctor.report import report_of, status_of
 from veilsum.doctor.stores import check_database, check_objects
 
 from .servers import served
@@ -115,3 +116,30 @@ def test_a_chain_that_does_not_answer_is_a_warning():
     found = check_chain("http://127.0.0.1:9", 31337, "", 1.0)
 
     assert found.level is Level.WARNING
+
+
+def test_the_roots_key_is_missed_nowhere_and_warned_of_where_it_was_made(tmp_path):
+    """Whoever takes the machine would have the whole federation's authority with it."""
+    assert check_root_key(tmp_path / "root.key") == []
+    (tmp_path / "root.key").write_bytes(b"")
+
+    (found,) = check_root_key(tmp_path / "root.key")
+
+    assert found.level is Level.WARNING
+    assert "move it" in found.fix
+
+
+@pytest.mark.parametrize(
+    ("levels", "status"),
+    [
+        ((), 0),
+        ((Level.OK,), 0),
+        ((Level.OK, Level.WARNING), 10),
+        ((Level.WARNING, Level.PROBLEM), 1),
+    ],
+)
+def test_what_can_wait_ends_with_another_status_than_what_cannot(levels, status):
+    """A monitor calls nobody at night for a certificate that lives for three more weeks."""
+    findings = [Finding("check", "it", "found", each, "mend it", "somebody") for each in levels]
+
+    assert status_of(report_of("it", findings)) == status

@@ -99,7 +99,7 @@ RUNS = (
     Run("site of seats", "shares", "site-b", ("certify.before_sign", "reveal.after_chunk",
         "reveal.before_record", "reveal.after_record", "reveal.after_open"), 5),
     Run("opener", "ckks", "site-a",
-        only("opener", lambda name: name != "keying.before_vouch"), 10),
+        only("opener", lambda name: name != "keying.before_vouch"), 11),
     Run("auditor", "ckks", AUDITOR, PLACES["auditor"], 4, audited=True),
     Run("seat", "shares", "seat-2", PLACES["seat"], 10),
 )  # fmt: skip

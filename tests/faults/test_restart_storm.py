@@ -60,7 +60,7 @@ class Client:
             began = time.monotonic()
             try:
                 if not joined:
-                    await found(self.coordinator, keys, self.name, made.roster.digest())
+                    await found(self.coordinator, keys, self.name, made.roster.digest(), home)
                     joined = True
                 seen = (await self.coordinator.watch(seen, (), WATCH_SECONDS)).revision
                 self.answered.append(time.monotonic())

@@ -3,8 +3,9 @@
 A heading `## 4. Invite` is a step; the table of the page `README.md` says whose it is, and where.
 In a step count, from above:
 
-- a block `console`: after `$ ` what is typed, below it what is seen; `console stays` is left running;
-- a block `text`: what the command says meanwhile that was left running; after `^C`, as it is stopped;
+- a block `console`: after `$ ` what is typed, below it what is seen; `console stays` is left
+  running;
+- a block `text`: what the command that was left running says since; after `^C`, as it is stopped;
 - a block below a line that ends in ``Write `FILE`:`` is that file, in ``Set in `FILE`:`` settings.
 
 `…` stands for what is left out, alone on a line or within one.
@@ -106,7 +107,7 @@ def _acts(text: str) -> Iterator[Act]:
             yield from _typed(body, stays=word == "stays")
         elif kind == "text":
             lines = tuple(body.splitlines())
-            stopped = lines[0] == STOP
+            stopped = lines[:1] == (STOP,)
             yield Said(lines[stopped:], stopped)
         else:
             raise AssertionError(f"nobody says what this is for:\n{body}")

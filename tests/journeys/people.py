@@ -5,7 +5,6 @@ the answer that a page shows is typed. What people tell each other, by letter or
 link and four words.
 """
 
-import contextlib
 import os
 import pty
 import re
@@ -13,31 +12,35 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 
-from tests.journeys.pages import LEFT_OUT, Act, Said, Typed, Written
+from tests.journeys.pages import LEFT_OUT, Act, Said, Step, Typed, Written
+from tests.ports import own_port
+from tests.source_tree import ROOT
 
 SECONDS = 60.0
 """How long anything may take."""
 
-FIRST_SITE = "hospital-a"
+SITES = ("hospital-a", "hospital-b", "hospital-c")
+FIRST_SITE = SITES[0]
 """The hospital of the pages; the others read their own name in its place."""
 
-_LINK = re.compile(r"veilsum://\S+")
+LINK = re.compile(r"veilsum://\S+")
 _INVITED = re.compile(r"coordinator invite (\S+)")
 _SPOKEN = re.compile(r"by phone:\s+(.*)")
 _HEARD = re.compile(r"four words from ([\w-]+)")
-_ANSWER = re.compile(r": (yes)$")
+ANSWER = re.compile(r": (yes)$")
 _MASKS = (
-    (re.compile(r"#v1\.\S+"), LEFT_OUT),
-    (re.compile(r"(?<=words )\s*\S.*|(?<=by phone:).*"), LEFT_OUT),
-    (re.compile(r"\b[0-9a-f]{16,}\b"), LEFT_OUT),
-    (re.compile(r"\d+(\.\d+)?"), "0"),
+    (re.compile(r"#v1\.\S+"), "<secrets>"),
+    (re.compile(r"(?<=words )\s*\S.*|(?<=by phone:).*"), "<words>"),
+    (re.compile(r"([a-z]+ ){3}[a-z]+(?= +\d{4}-\d\d)"), "<words>"),
+    (re.compile(r"\b[0-9a-f]{16,}\b"), "<digest>"),
+    (re.compile(r"\d+(\.\d+)?"), "<number>"),
 )
 
 
@@ -55,8 +58,7 @@ class Running:
 
     def end(self, number: signal.Signals) -> int:
         """Send a signal to all of it, and return its status."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, number)
+        os.killpg(self.process.pid, number)
         return self.process.wait(SECONDS)
 
 
@@ -86,10 +88,15 @@ class People:
         else:
             self._listen(place, act)
 
+    def wait_for_all(self) -> dict[str, int]:
+        """Return with which status each ended that was left running last at its place."""
+        return {place: each.process.wait(SECONDS) for place, each in self.left_running.items()}
+
     def close(self) -> None:
         """End whatever still runs, and hang up."""
         for running in self._started:
-            running.end(signal.SIGKILL)
+            if running.process.poll() is None:
+                running.end(signal.SIGKILL)
         for terminal in self._terminals:
             os.close(terminal)
 
@@ -117,7 +124,7 @@ class People:
     def _listen(self, place: str, act: Said) -> None:
         running = self.left_running[place]
         if act.stopped:
-            running.end(signal.SIGINT)
+            running.end(signal.SIGINT)  # as a terminal does at Ctrl-C, to all that it started
         self._look(place, running, act, whole=False)
 
     def _start(self, place: str, command: str, answers: str) -> Running:
@@ -149,7 +156,7 @@ class People:
 
     def _post(self, running: Running) -> None:
         """Send a link to whom it is for."""
-        invited, link = _INVITED.search(running.command), _LINK.search(running.said())
+        invited, link = _INVITED.search(running.command), LINK.search(running.said())
         if invited and link:
             self.links[invited[1]] = link[0]
 
@@ -158,13 +165,21 @@ class People:
     def _look(self, place: str, running: Running, act: Typed | Said, *, whole: bool) -> None:
         """Compare a screen with the page; what is left running is waited for."""
         deadline = time.monotonic() + SECONDS
-        while not holds(_alike(act.shown, place), seen := self._seen(running, place), whole=whole):
-            waits = running.process.poll() is None and time.monotonic() < deadline
-            promised, found = "\n".join(act.shown), "\n".join(seen)
-            assert waits, f"{place}: {running.command}\n-- promised\n{promised}\n-- seen\n{found}"
+        while True:
+            ended = running.process.poll() is not None or time.monotonic() > deadline
+            seen = self._seen(running, place)
+            if self.compare(act, seen, whole=whole, place=place):
+                break
+            assert not ended, "\n".join([running.command, *act.shown, "-- but seen is:", *seen])
             time.sleep(0.05)
         if spoken := _SPOKEN.search(running.said()):
             self.words[place] = " ".join(spoken[1].replace("·", " ").split())
+
+    def compare(self, act: Typed | Said, seen: Sequence[str], *, whole: bool, place: str) -> bool:
+        """Return whether a screen shows what the page promises."""
+        # what is typed is echoed by the terminal, and does not stand on the screen
+        promised = [ANSWER.sub(":", line) for line in _alike(act.shown, place)]
+        return holds(promised, seen, whole=whole)
 
     def _seen(self, running: Running, place: str) -> list[str]:
         """Return a screen with the page's words in the place of this reader's own."""
@@ -174,14 +189,29 @@ class People:
         return _alike(said.splitlines(), place)
 
 
-@contextlib.contextmanager
-def people(folder: Path, chosen: Mapping[str, str]) -> Iterator[People]:
-    """Give people in empty folders; what they leave running ends with them."""
-    made = People(folder, chosen)
-    try:
-        yield made
-    finally:
-        made.close()
+def places(step: Step) -> Sequence[str]:
+    """Return where a step is done, one place after the other."""
+    return SITES if step.where == "each hospital" else (step.where,)
+
+
+def chosen() -> dict[str, str]:
+    """Return what a reader on one machine chooses where the first page leaves the choice."""
+    port = _two_ports()
+    return {
+        "veilsum.example.org:8443": f"localhost:{port}",
+        "veilsum.example.org:8444": f"localhost:{port + 1}",
+        "veilsum.example.org": "localhost",
+        "192.0.2.10": "127.0.0.1",
+        "/usr/src/veilsum": str(ROOT),
+    }
+
+
+def _two_ports() -> int:
+    """Return a free port whose next one is free, too: `init` takes that one for joining."""
+    ports = [own_port()]
+    while ports[-1] - 1 not in ports:
+        ports.append(own_port())
+    return ports[-1] - 1
 
 
 def holds(promised: Sequence[str], seen: Sequence[str], *, whole: bool) -> bool:
@@ -208,7 +238,7 @@ def _flat(lines: Sequence[str]) -> str:
 
 def _answers(act: Typed) -> str:
     """Return what the page shows a person to answer."""
-    return "".join(f"{found[1]}\n" for found in map(_ANSWER.search, act.shown) if found)
+    return "".join(f"{found[1]}\n" for found in map(ANSWER.search, act.shown) if found)
 
 
 def _named(line: str, place: str) -> str:

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from privacy.errors import ConfigError
+from privacy.errors import AddressTaken
 from veilsum.metrics.book import Book
 from veilsum.metrics.catalogue import CHUNK_COMMIT_SECONDS, UPLOAD_RECEIVED
 from veilsum.metrics.door import metrics_door
@@ -57,7 +57,7 @@ def test_an_address_in_use_is_said_before_anything_begins():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
-        with pytest.raises(ConfigError, match=f"127.0.0.1:{port}"), serving(Book(), str(port)):
+        with pytest.raises(AddressTaken, match=f"127.0.0.1:{port}"), serving(Book(), str(port)):
             pass
 
 
@@ -67,7 +67,7 @@ def test_without_an_address_nothing_is_loaded():
         "import sys, coordinator.server, participant.run, participant.auditing.run\n"
         "from veilsum.metrics.door import metrics_door\n"
         "from veilsum.metrics.book import Book\n"
-        "from veilsum.traces.tracing import traces\n"
+        "from veilsum.traces.door import traces\n"
         "with metrics_door(Book(), None), traces(None, 'x'): pass\n"
         "print([m for m in sys.modules if m.startswith(('prometheus_client', 'opentelemetry'))])"
     )

@@ -19,6 +19,7 @@ from participant.session import Standing
 from participant.training.workshop import ckks_revealer
 from participant.view import KeyState
 from participant.wire.coordinator import SealedParts
+from participant.wire.whole import Whole
 from privacy.documents import Signed
 from privacy.errors import NotYet, PeerUnreachable, VeilsumError
 from privacy.failpoints import Failpoints
@@ -109,8 +110,8 @@ class Showing:
     async def release(self, number: int) -> Signed:
         return _have(self.releases, number)
 
-    async def put_model(self, envelope: Signed, chunks: Any) -> None:
-        self.put.append((envelope, tuple(chunks)))
+    async def put_model(self, envelope: Signed, model: Whole[bytes]) -> None:
+        self.put.append((envelope, tuple(model.chunks(0))))
 
     async def sign_release(self, release: Signed) -> None:
         self.signed_releases.append(release)

@@ -1,6 +1,7 @@
 """A member whose certificates live for seconds, and an authority that renews them at once."""
 
 import os
+import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,8 @@ from participant.config import CoordinatorAddress
 from participant.keys import SiteKeys
 from participant.wire.connections import Connections
 from participant.wire.rotation import Rotation
+from privacy.enrolment import Renewal
+from privacy.signing import public_bytes
 from tests.loopback import FEDERATION, SITE, Federation, new_keys, utc_now
 
 
@@ -34,11 +37,12 @@ class Issuing:
     name: str = SITE
     fails: list[Exception] = field(default_factory=list)
 
-    async def renew_certificate(self, request: bytes) -> bytes:
-        """Return a certificate, or fail as the test wants."""
+    async def renew_certificate(self, renewal: Renewal, proof: bytes) -> bytes:
+        """Return a certificate to who proves itself by its key, or fail as the test wants."""
         if self.fails:
             raise self.fails.pop(0)
-        return self.certify(request)
+        renewal.check(public_bytes(self.keys.signing), proof, time.time())
+        return self.certify(renewal.request.encode())
 
     def certify(self, request: bytes) -> bytes:
         """Return a certificate for whoever asks under this member's name."""

@@ -30,6 +30,7 @@ from privacy.documents import Signed
 from privacy.errors import (
     ChainUnavailable,
     ConfigError,
+    FolderHeld,
     IllegalEvent,
     InsecureKeyFile,
     InternalError,
@@ -540,7 +541,7 @@ def test_two_agents_do_not_run_from_one_folder(tmp_path, shown):
     """Each would erase what the other one sends, and answer for what it never opened."""
     first = agent(tmp_path, shown)
 
-    with pytest.raises(ConfigError, match="another process runs from this folder"):
+    with pytest.raises(FolderHeld, match="another process runs from this folder"):
         agent(tmp_path, shown)
 
     ends(first)

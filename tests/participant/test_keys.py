@@ -1,6 +1,8 @@
 """A site's keys stay on the site, whole, and for its owner's eyes only."""
 
+import errno
 import os
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -236,3 +238,36 @@ def test_a_renewed_pair_that_is_damaged_or_mixed_is_refused_with_the_way_out(fol
     keep_renewed(folder, Renewed("", renewed.certificate_pem, new_keys().tls_pem), pass_by)
     with pytest.raises(ConfigError, match="for another key; delete it"):
         load_renewed(folder)
+
+
+def test_a_folder_of_somebody_elses_is_refused_with_what_to_do(tmp_path, monkeypatch):
+    """Not even that it is there can be seen by who may not look into the one above."""
+    stat = Path.stat
+
+    def denied(path, **named):
+        if path.name == "keys":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return stat(path, **named)
+
+    monkeypatch.setattr(Path, "stat", denied)
+
+    with pytest.raises(ConfigError, match="Permission denied; run this as the user"):
+        load_keys(tmp_path / "keys")
+
+
+def test_root_is_sent_to_the_owner_of_the_keys_and_never_told_to_take_them(tmp_path, monkeypatch):
+    """`chown` would take them from the process that works with them."""
+    make_keys(tmp_path / "keys", os.urandom)
+    stat = Path.stat
+
+    def somebodys(path, **named):
+        about = stat(path, **named)
+        return os.stat_result((*about[:4], 4321, *about[5:]))
+
+    monkeypatch.setattr(Path, "stat", somebodys)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+    with pytest.raises(InsecureKeyFile, match=r"runuser -u '#4321' -- veilsum") as refused:
+        load_keys(tmp_path / "keys")
+
+    assert "chown" not in str(refused.value)

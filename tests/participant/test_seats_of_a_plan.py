@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from participant import policy as module
+from participant.policy import plans as module
 from privacy.errors import PolicyRefusal, WrongIdentity
 from privacy.roster import Role
 from tests.participant import shared_round as made

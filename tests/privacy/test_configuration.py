@@ -234,3 +234,15 @@ def test_every_setting_has_one_variable(kind: type[msgspec.Struct]) -> None:
 
     assert len({variable_of(name) for name in names}) == len(names)
     assert not [name for name in names if "__" in name or name != name.lower()]
+
+
+def test_a_variable_of_another_kind_of_process_is_passed_over():
+    """One environment is that of several processes, and a coordinator's operator has both files."""
+    shared = Over({"VEILSUM_ELSEWHERE__ADDRESS": "a:1"}, (), lambda key: key == "elsewhere.address")
+
+    assert decode(GOOD, Example, "site.toml", shared) == decode(GOOD, Example, "site.toml")
+
+
+def test_who_is_refused_a_variable_is_told_how_to_run_without_it():
+    with pytest.raises(ConfigError, match=r"env -u VEILSUM_ELSEWHERE veilsum"):
+        decode(GOOD, Example, "site.toml", Over({"VEILSUM_ELSEWHERE": "1"}))

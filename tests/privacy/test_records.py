@@ -58,6 +58,8 @@ def test_every_record_has_a_purpose_of_its_own() -> None:
         Purpose.LEDGER_APPROVAL,
         Purpose.EVIDENCE,
         Purpose.BACKUP,
+        Purpose.ENROL,
+        Purpose.RENEW,
     }
 
 

@@ -7,9 +7,26 @@ import pytest
 from msgspec.structs import replace
 
 from privacy.canonical import encode
-from privacy.errors import InvalidSignature, MalformedMessage, WrongContext, WrongIdentity
+from privacy.errors import (
+    InvalidSignature,
+    MalformedMessage,
+    RosterRefused,
+    WrongContext,
+    WrongIdentity,
+)
 from privacy.identifiers import COORDINATOR
-from privacy.roster import Role, Roster, SignedRoster, admit, decode_roster, is_founded
+from privacy.roster import (
+    Role,
+    Roster,
+    SignedRoster,
+    admit,
+    check_next,
+    check_operators,
+    check_sealing_key,
+    decode_roster,
+    is_founded,
+    organisations_of,
+)
 from privacy.signing import Purpose, sign
 from tests.privacy.example_round import (
     NAMES,
@@ -331,3 +348,152 @@ def test_trainers_are_those_that_train() -> None:
     mixed = roster(members=with_member(member("watch", Role.AUDITOR)))
 
     assert [each.participant for each in mixed.trainers()] == list(NAMES)
+
+
+# -- operators ---------------------------------------------------------------------------
+
+
+def operator(organisation: str = "The office", *roles: Role) -> Any:
+    """A member that operates, and has other roles too."""
+    made = replace(member("desk"), roles=(Role.OPERATOR, *roles))
+    return replace(made, organisation=organisation)
+
+
+@pytest.mark.parametrize("role", [Role.TRAINER, Role.AGGREGATOR, Role.AUDITOR])
+def test_an_operator_has_no_part_in_rounds(role: Role) -> None:
+    """The message says who, and what to do instead."""
+    check_operators(with_member(operator()))
+
+    with pytest.raises(RosterRefused, match=f"desk would be operator and {role}.*enrol two"):
+        check_operators(with_member(operator("The office", role)))
+
+
+def test_an_operators_organisation_opens_nothing_and_may_train() -> None:
+    """Through the coordinator it has every ciphertext; an opener has the key."""
+    trainer = FIRST.trainers()[0]
+    members = with_member(operator(trainer.organisation))
+
+    check_operators(members)
+    check_operators(members, [FIRST.trainers()[1].participant])
+    with pytest.raises(RosterRefused, match=f"{trainer.participant} is an opener"):
+        check_operators(members, [trainer.participant])
+
+
+def test_an_operators_organisation_audits_nothing_and_may_hold_a_seat() -> None:
+    """An auditor would vouch for itself; of seats it takes two to open anything."""
+    outsider = replace(member("outsider"), organisation="The office")
+
+    check_operators(with_member(operator(), replace(outsider, roles=(Role.AGGREGATOR,))))
+    with pytest.raises(RosterRefused, match="outsider is an auditor"):
+        check_operators(with_member(operator(), replace(outsider, roles=(Role.AUDITOR,))))
+
+
+# -- what an entry may say -------------------------------------------------------------------
+
+PRIME = 2**255 - 19
+CURVE = -121665 * pow(121666, -1, PRIME) % PRIME
+
+
+def times_8(x: int, y: int) -> tuple[int, int]:
+    """Eight times a point of edwards25519. Source: RFC 8032, section 5.1.4."""
+    for _ in range(3):
+        shared = CURVE * x * x * y * y
+        x, y = (
+            2 * x * y * pow(1 + shared, -1, PRIME) % PRIME,
+            (y * y + x * x) * pow(1 - shared, -1, PRIME) % PRIME,
+        )
+    return x, y
+
+
+def x_of(y: int) -> int:
+    """An x of a point with this y. Source: RFC 8032, section 5.1.3."""
+    square = (y * y - 1) * pow(CURVE * y * y + 1, -1, PRIME) % PRIME
+    x = pow(square, (PRIME + 3) // 8, PRIME)
+    return x if x * x % PRIME == square else x * pow(2, (PRIME - 1) // 4, PRIME) % PRIME
+
+
+SMALL = [
+    bytes.fromhex(each)
+    for each in (
+        "00" * 32,
+        "01" + "00" * 31,
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ec" + "ff" * 30 + "7f",
+        "ed" + "ff" * 30 + "7f",
+        "ee" + "ff" * 30 + "7f",
+    )
+]
+"""Source: libsodium, crypto_core/ed25519/ref10, `ge25519_has_small_order`."""
+
+
+@pytest.mark.parametrize("sign_bit", [0, 0x80])
+@pytest.mark.parametrize("key", SMALL)
+def test_a_signing_key_of_small_order_is_nobodys(key: bytes, sign_bit: int) -> None:
+    """Under the identity any message has a signature that anybody writes down."""
+    y = int.from_bytes(key, "little") % PRIME
+    assert times_8(x_of(y), y) == (0, 1)
+    small = key[:-1] + bytes([key[-1] | sign_bit])
+
+    with pytest.raises(MalformedMessage, match="small order"):
+        replace(FIRST, members=with_changed("amber", signing_key=small))
+    with pytest.raises(MalformedMessage, match="small order"):
+        replace(FIRST, coordinator_key=small)
+
+
+def with_bytes(old: str, new: str) -> bytes:
+    """The first version's bytes with something else in them: what a peer may send."""
+    body = encode(FIRST).decode()
+    assert old in body
+    return body.replace(old, new, 1).encode()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"amber hospital"', r'"amber\u001b[8m"'),
+        ('"amber hospital"', '""'),
+        ('"amber hospital"', '"amber hospital "'),
+        ('"amber hospital"', '"\u0430mber hospital"'),
+        ('["trainer"]', '["trainer","trainer"]'),
+    ],
+    ids=["escape", "empty", "space", "look-alike", "role-twice"],
+)
+def test_an_entry_that_people_cannot_compare_is_no_entry(old: str, new: str) -> None:
+    """It is refused where it is read, before anything of it is on a screen."""
+    assert decode_roster(encode(FIRST)) == FIRST
+
+    with pytest.raises(MalformedMessage):
+        decode_roster(with_bytes(old, new))
+
+
+def test_one_organisation_is_counted_once_however_it_is_written() -> None:
+    """What cohorts, openers, seats and auditors are counted by."""
+    members = with_changed("birch", organisation="AMBER Hospital.")
+
+    assert len(organisations_of(members)) == len(NAMES) - 1
+    assert members[0].is_of(members[1])
+
+
+def test_an_operator_of_an_organisation_that_audits_is_found_however_it_is_written() -> None:
+    """A dot makes nobody independent."""
+    office = replace(member("desk", Role.OPERATOR), organisation="The Office")
+    watch = replace(member("watch", Role.AUDITOR), organisation="the-office")
+
+    with pytest.raises(RosterRefused, match="watch is an auditor"):
+        check_operators((office, watch))
+
+
+def test_a_later_version_is_no_beginning() -> None:
+    """What is compared, and signed by all, is called version 0 in what is signed."""
+    seven = replace(FIRST, version=7, previous="ab" * 32)
+
+    with pytest.raises(WrongContext, match="version 7 where version 0"):
+        check_next(None, SignedRoster(seven, {}), seven.digest())
+    check_next(None, SignedRoster(FIRST, {}), FIRST.digest())
+
+
+def test_a_sealing_key_that_is_none_is_found_by_sealing_to_it() -> None:
+    """Its length says nothing: one of ff bytes holds no key of ML-KEM."""
+    with pytest.raises(MalformedMessage, match="sealing key of amber is none"):
+        check_sealing_key(replace(member("amber"), sealing_key=b"\xff" * 1216))

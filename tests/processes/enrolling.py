@@ -24,8 +24,9 @@ from coordinator.adapters.authority import (
 )
 from coordinator.keys import make_signing_key
 from participant.config import CoordinatorAddress
-from participant.joining.init import ENTRY, REQUEST, init
+from participant.joining.init import REQUEST, init
 from participant.joining.link import Link
+from participant.joining.own import ENTRY
 from participant.keys import load_keys
 from participant.wire.channel import open_channel
 from participant.wire.connect import connect
@@ -36,6 +37,7 @@ from privacy.roster import Role, Roster, decode_roster
 from privacy.signing import Purpose, sign
 from privacy.vectors import dimension, model_digest
 from tests.ports import own_port
+from veilsum.federation.beginning import TRUSTED
 from veilsum.federation.children import Children, children
 from veilsum.federation.observe import events
 from veilsum.v1 import enrolment_pb2, enrolment_pb2_grpc, operator_pb2, operator_pb2_grpc
@@ -145,6 +147,11 @@ class Office:
 
         return asyncio.run(call())
 
+    def operate(self, *words: str, who: str = OPERATOR, status: int = 0) -> Any:
+        """Run one of an operator's commands, as it types it."""
+        config = str(self.folder / who / "operator.toml")
+        return self.veilsum("coordinator", *words, "--config", config, status=status)
+
     # -- members --------------------------------------------------------------------
 
     def veilsum(self, *words: str, status: int = 0, stdin: str = "") -> Any:
@@ -243,9 +250,7 @@ class Office:
             decode_roster(asyncio.run(self._shown()).versions[0].body),
             load_keys(state / "keys"),
         )
-        where = CoordinatorAddress(
-            self.address, self.folder / "authority" / "root.pem", state / "certificate.pem"
-        )
+        where = CoordinatorAddress(self.address, self.folder / TRUSTED, state / "certificate.pem")
 
         async def signed() -> None:
             coordinator = connect(where, keys)
@@ -268,7 +273,7 @@ class Office:
     def _certificate(self) -> SiteCertificate:
         home = self.folder / OPERATOR
         return SiteCertificate(
-            (self.folder / "authority" / "root.pem").read_bytes(),
+            (self.folder / TRUSTED).read_bytes(),
             (home / "certificate.pem").read_bytes(),
             load_keys(home / "keys").tls_pem,
         )
@@ -299,6 +304,7 @@ def _write_files(made: Office, openers: Sequence[str], wanted: int) -> None:
     issuing = make_issuing(root, now=now, life=20 * DAY)
     authority_files.save(folder / "authority", root, issuing, None)
     server = certify_coordinator(issuing, [HOST], now=now, life=DAY)
+    _write(folder / TRUSTED, issuing.certificate_pem)
     _write(folder / "server.pem", server.certificate_pem)
     _write(folder / "server.key", server.key_pem)
     make_signing_key(folder / "signing.key")
@@ -307,6 +313,18 @@ def _write_files(made: Office, openers: Sequence[str], wanted: int) -> None:
     request = (home / REQUEST).read_bytes()
     certificate = certify_participant(issuing, request, OPERATOR, now=now, life=DAY)
     _write(home / "certificate.pem", certificate)
+    operator = {
+        "federation": NAME,
+        "participant": OPERATOR,
+        "state": str(home),
+        "coordinator": {
+            "address": made.address,
+            "authority": str(folder / TRUSTED),
+            "certificate": str(home / "certificate.pem"),
+            "joining": made.joining,
+        },
+    }
+    _write(home / "operator.toml", tomlkit.dumps(operator).encode())
     _write(folder / "coordinator.toml", tomlkit.dumps(_settings(made, openers, wanted)).encode())
 
 
@@ -322,7 +340,7 @@ def _settings(made: Office, openers: Sequence[str], wanted: int) -> dict[str, An
             "joining": made.joining,
             "certificate": str(home / "server.pem"),
             "key": str(home / "server.key"),
-            "authority": str(home / "authority" / "root.pem"),
+            "authority": str(home / TRUSTED),
         },
         "enrolment": {
             "authority": str(home / "authority" / "authority.pem"),

@@ -2,61 +2,91 @@
 
 import stat
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 
 import pytest
 
+from coordinator.adapters.sql.store import open_store
+from coordinator.ports import Issued
 from participant.auditing import config as auditing
-from participant.joining.init import ENTRY
+from participant.keys import load_renewed
 from participant.seat import config as seat
-from privacy import canonical
-from privacy.roster import Member, Roster
+from privacy.identifiers import sha256_hex
 
 from .enrolling import office
 
 SITES = ("site-a", "site-b", "site-c")
 
 
-def with_member(now, folder, name):
-    """The version that follows, with one member more, by the entry that it enrolled with."""
-    entry = canonical.decode((folder / name / ENTRY).read_bytes(), Member)
-    members = tuple(sorted([*now.members, entry], key=lambda each: each.participant))
-    return Roster(now.federation, now.version + 1, now.coordinator_key, members, now.digest())
-
-
-def done(made, name, task):
-    return [each for each in made.events(name, "done") if each["task"] == task]
-
-
 @pytest.mark.slow
-def test_a_federation_that_enrolled_by_links_grows_while_its_agents_run(tmp_path):
-    """From nothing to rounds; then a fourth site by two of three voices, without a restart."""
-    with office(tmp_path, wanted=60) as made:
+def test_a_federation_that_enrolled_by_links_grows_and_shrinks_while_its_agents_run(tmp_path):
+    """By the commands that people type: a fourth site by two of three voices, then shut out."""
+    with office(tmp_path, wanted=200) as made:
         made.join(*SITES)
-        fingerprint = made.found()
-        made.join("site-d")
-        for name in (*SITES, "site-d"):
-            assert made.confirm(name, fingerprint)["confirmed"]
-            made.fill_in(name, SITES)
-        for name in SITES:
+        fingerprint = made.operate("found")["fingerprint"]
+        for name in confirmed(made, SITES, fingerprint):
             made.start_site(name)
+        made.join("site-d")
+        confirmed(made, ("site-d",), fingerprint)
         made.wait_for("a round", lambda: len(made.events("site-a", "model_adopted")) > 0, 90)
 
-        second = made.propose(with_member(made.roster(), tmp_path, "site-d"))
+        second = made.operate("propose", "--add", "site-d")["fingerprint"]
         for name in ("site-a", "site-b"):
             config = str(made.config(name))
-            status = made.veilsum("participant", "status", "--config", config)
-            assert status["next"].startswith("veilsum participant admit")
             said = made.veilsum("participant", "admit", "--config", config, "--fingerprint", second)
             assert said["signed"]
         made.start_site("site-d")
-        made.wait_for("site-d's part", lambda: bool(done(made, "site-d", "Contribute")), 90)
+        made.wait_for("site-d to count", lambda: bool(counted(made, "site-d")), 90)
+        made.operate("revoke", "site-d", "--reason", "a stolen laptop")
+        [revoked] = made.events("coordinator", "member_revoked")
+        thief = made.family.running.pop("site-d")
+        made.wait_for("its open call to end", lambda: bool(ended(made, "site-d")), 6)
+        made.wait_for("a round without it", lambda: since(made, "site-a", revoked) > 0, 60)
 
+        thief.terminate()
+        thief.wait(10)
         for name in SITES:
             [changed] = made.events(name, "roster_changed")
             assert changed["roster"] == second
             assert len(made.events(name, "joined")) == 1
             assert made.events(name, "declined") == []
-        assert "aborted" not in (tmp_path / "logs" / "coordinator.log").read_text()
+        # what was on its way when the operator said so may have arrived
+        assert time_of(counted(made, "site-d")[-1]) - time_of(revoked) < timedelta(seconds=1)
+        [shut_out] = [each for each in made.operate("members")["members"] if each["revoked"]]
+        assert (shut_out["participant"], shut_out["revoked"]) == ("site-d", "a stolen laptop")
+
+
+def confirmed(made, names, fingerprint):
+    """Confirm the roster at each of these sites, and fill in the rest of its file."""
+    with ThreadPoolExecutor() as people:
+        said = people.map(lambda name: made.confirm(name, fingerprint), names)
+        assert all(each["confirmed"] for each in said)
+    for name in names:
+        made.fill_in(name, SITES)
+    return names
+
+
+def counted(made, who):
+    """The contributions of a member that the coordinator has counted."""
+    found = made.events("coordinator", "contribution_accepted")
+    return [each for each in found if each["participant"] == who]
+
+
+def ended(made, who):
+    """The calls of a member that were ended, or refused, since it was shut out."""
+    found = made.events("coordinator", "call_refused")
+    return [e for e in found if (e["participant"], e["code"]) == (who, "certificate_revoked")]
+
+
+def since(made, who, event):
+    """How many models a site has adopted since an event."""
+    found = made.events(who, "model_adopted")
+    return len([each for each in found if time_of(each) > time_of(event)])
+
+
+def time_of(event):
+    return datetime.fromisoformat(event["timestamp"])
 
 
 @pytest.mark.slow
@@ -119,3 +149,55 @@ def test_every_kind_of_member_is_left_with_a_file_that_says_what_is_missing(tmp_
             lines = path.read_text().replace("# schemes", "schemes")
             path.write_text(lines.replace("# smallest_cohort", "smallest_cohort"))
             assert read(path).policy.roster == fingerprint
+
+
+@pytest.mark.slow
+def test_a_second_operator_joins_by_a_link_and_does_what_the_first_one_does(tmp_path):
+    """Its folder, its file, its signature on version 0; and its certificate is renewed by use."""
+    with office(tmp_path, certificate_seconds=600) as made:
+        made.join("desk-b", role="operator", kind="operator")
+        given = (tmp_path / "desk-b" / "certificate.pem").read_bytes()
+        made.join(*SITES)
+        fingerprint = made.operate("found")["fingerprint"]
+
+        signed = made.operate("found", who="desk-b")
+        shown = made.confirm("site-a", fingerprint)
+        link = made.operate("invite", "site-d", who="desk-b")["link"]
+        made.operate("revoke", "site-c", "--reason", "left", who="desk-b")
+
+        members = {each["participant"]: each for each in shown["members"]}
+        assert signed["fingerprint"] == fingerprint
+        assert members["desk-b"]["roles"] == ["operator"]
+        assert (members["desk-b"]["signed"], members["desk"]["signed"]) == (True, True)
+        assert link.endswith(".site-d")
+        [revoked] = made.events("coordinator", "member_revoked")
+        assert (revoked["participant"], revoked["by"]) == ("site-c", "desk-b")
+        # 600 s are less than what a command wants to be left of a certificate
+        issued = made.events("coordinator", "certificate_issued")
+        assert len([each for each in issued if each["participant"] == "desk-b"]) > 1
+        assert load_renewed(tmp_path / "desk-b" / "keys").given == sha256_hex(given)
+        assert stat.S_IMODE((tmp_path / "desk-b" / "keys").stat().st_mode) == 0o700
+
+
+@pytest.mark.slow
+def test_a_coordinator_that_leads_forgets_what_is_over(tmp_path):
+    """Without being asked: of certificates that ended long ago the newest stays."""
+    old = [Issued(f"{at}a", "site-z", "d4" * 32, float(at), at + 1.0) for at in range(1, 4)]
+    database = f"sqlite:///{tmp_path / 'coordinator.sqlite'}"
+    with office(tmp_path) as made:
+        made.kill()
+        store = open_store(database)
+        for each in old:
+            store.record_certificate(each)
+        store.close()
+
+        made.start()
+
+        def left():
+            store = open_store(database)
+            try:
+                return store.certificates("site-z")
+            finally:
+                store.close()
+
+        made.wait_for("it to forget", lambda: left() == old[-1:])

@@ -202,3 +202,18 @@ def test_what_init_makes_is_its_owners_alone_and_never_made_twice(coordinator):
     assert "exists" in again.stderr
     assert {path: path.read_bytes() for path in keys} == before
     assert {oct(path.stat().st_mode & 0o077) for path in keys} == {"0o0"}
+
+
+@pytest.mark.slow
+def test_a_coordinator_killed_while_it_invites_has_made_no_link(coordinator):
+    """The operator asks again, and one link works."""
+    coordinator.serve("enrolment.before_invite:1=kill")
+    coordinator.ask("invite", "hospital-a", status=5)
+    died = coordinator.family.running.pop("coordinator")
+    assert died.wait(SECONDS) == -signal.SIGKILL
+    coordinator.serve()
+
+    link = coordinator.invite("hospital-a")
+
+    assert link.endswith(".hospital-a")
+    assert len(coordinator.ask("invitations")["invitations"]) == 1

@@ -10,8 +10,9 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as service
 
 from privacy.errors import ConfigError, NotYet, RootMismatch
+from veilsum.traces.door import traces
 from veilsum.traces.settings import Telemetry
-from veilsum.traces.tracing import NoTraces, traces
+from veilsum.traces.tracing import NoTraces
 
 
 class Collector(service.TraceServiceServicer):

@@ -10,7 +10,13 @@ from .demo import VERDICTS, demo
 from .doctor import VERDICTS as FINDINGS
 from .doctor import doctor
 from .explain import explain
-from .members import aggregator_app, auditor_app, coordinator_app, participant_app
+from .members import (
+    aggregator_app,
+    auditor_app,
+    coordinator_app,
+    operator_app,
+    participant_app,
+)
 from .surface import Answer, Root, command
 
 app = typer.Typer(
@@ -38,6 +44,7 @@ command(app, "doctor", verdicts=FINDINGS)(doctor)
 command(app, "explain")(explain)
 app.add_typer(config_app, name="config")
 app.add_typer(coordinator_app, name="coordinator")
+app.add_typer(operator_app, name="operator")
 app.add_typer(participant_app, name="participant")
 app.add_typer(auditor_app, name="auditor")
 app.add_typer(aggregator_app, name="aggregator")

@@ -8,7 +8,7 @@ from .config_file import ConfigFile
 from .surface import Answer, Sets, over
 
 if TYPE_CHECKING:
-    from participant.approvals import Asked, Standing
+    from participant.policy.approvals import Asked, Standing
 
 
 def approve_plan(
@@ -24,8 +24,8 @@ def approve_plan(
     """Approve a plan that waits, if policy.approve_plans is true; the agent may run meanwhile."""
     import time  # noqa: PLC0415
 
-    from participant.approving import decide, standing  # noqa: PLC0415
     from participant.config import read  # noqa: PLC0415
+    from participant.policy.approving import decide, standing  # noqa: PLC0415
 
     settings = read(config, over(sets))
     if listed or not plan:

@@ -47,6 +47,13 @@ def coordinator_restore(
             help="What a site remembers of rounds, by `participant rounds`; repeat it for each."
         ),
     ] = None,
+    revoked: Annotated[
+        list[str] | None,
+        typer.Option(help="A member that was revoked since the backup was made; repeat it."),
+    ] = None,
+    none_revoked: Annotated[
+        bool, typer.Option("--none-revoked", help="Nobody was revoked since the backup was made.")
+    ] = False,
     sets: Sets = None,
 ) -> Answer:
     """Put a backup into an empty database and object store, all of it or nothing."""
@@ -54,13 +61,16 @@ def coordinator_restore(
     from coordinator.upkeep.backup import restore  # noqa: PLC0415
     from veilsum.progress import meter  # noqa: PLC0415
 
+    since = _revoked_since(revoked, none=none_revoked)
     with meter("restoring", "objects") as watcher:
-        made = restore(read(config, over(sets)), source, rounds or (), watcher)
+        made = restore(read(config, over(sets)), source, rounds or (), watcher, since)
     words = [f"as of {made.made}: {made.rounds} rounds, {made.objects} objects"]
     words += [
         f"round {number} is released, as sites remember it" for number in made.relearnt.released
     ]
     words += [f"round {number} is over without a model" for number in made.relearnt.forgotten]
+    words += [f"{name} is shut out" for name in made.revoked]
+    words.append(f"revoked before the backup was made: {', '.join(made.known_revoked) or 'none'}")
     notes = [f"not there, because it was damaged or gone: {name}" for name in made.missing]
     if not rounds:
         notes.append(
@@ -68,6 +78,14 @@ def coordinator_restore(
             "this coordinator begins"
         )
     return Answer(made, "\n".join(words), notes=notes)
+
+
+def _revoked_since(names: list[str] | None, *, none: bool) -> list[str] | None:
+    from privacy.errors import ConfigError  # noqa: PLC0415
+
+    if names and none:
+        raise ConfigError("--revoked and --none-revoked: give one of them")
+    return names or ([] if none else None)
 
 
 def participant_rounds(

@@ -82,23 +82,27 @@ def _by_name(config: "Path") -> Kind:
 
 def _settings(config: "Path", kind: Kind, over: "Over") -> "list[Setting]":
     from privacy.configuration import explain  # noqa: PLC0415
-    from privacy.errors import ConfigError  # noqa: PLC0415
-    from veilsum.files import read_file  # noqa: PLC0415
+    from veilsum.files import read_text  # noqa: PLC0415
 
-    try:
-        text = read_file(config).decode()
-    except UnicodeDecodeError:
-        raise ConfigError(f"{config}: not text in UTF-8") from None
-    return explain(text, type_of(kind), str(config), over)
+    return explain(read_text(config), type_of(kind), str(config), over)
 
 
 def _said(setting: "Setting") -> dict[str, Any]:
     origin = {"kind": setting.origin.kind, "where": setting.origin.where}
-    return {"name": setting.name, "value": setting.value, "origin": origin}
+    return {"name": setting.name, "value": _shown(setting.value), "origin": origin}
+
+
+def _shown(value: Any) -> Any:  # noqa: ANN401 - TOML's
+    """Return a value without the password in an address, which no process would start with."""
+    import re  # noqa: PLC0415
+
+    if isinstance(value, str):
+        return re.sub(r"(?<=://)([^/?#:@]*):[^/?#]*@", r"\1:***@", value)
+    return [_shown(each) for each in value] if isinstance(value, list) else value
 
 
 def _lines(settings: "list[Setting]", *, origin: bool) -> list[str]:
-    rows = [(f"{each.name} = {_toml(each.value)}", str(each.origin)) for each in settings]
+    rows = [(f"{each.name} = {_toml(_shown(each.value))}", str(each.origin)) for each in settings]
     if not origin:
         return [value for value, _ in rows]
     width = max(len(value) for value, _ in rows)

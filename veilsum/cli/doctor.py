@@ -9,7 +9,8 @@ from .surface import Answer, Sets, over
 
 VERDICTS = {
     0: "Nothing is to be done.",
-    1: "Something is to be looked at, or to be mended; each finding has its fix.",
+    1: "Something is to be mended: a process does not work, or will not; each finding has its fix.",
+    10: "Something is to be looked at, and all works today; each finding has its fix.",
 }
 
 
@@ -47,7 +48,7 @@ def doctor(
     """Look at everything that a process needs; say what is wrong, who mends it, and how."""
     from veilsum.doctor.bundle import write_bundle  # noqa: PLC0415
     from veilsum.doctor.edges import Edges  # noqa: PLC0415
-    from veilsum.doctor.report import lines  # noqa: PLC0415
+    from veilsum.doctor.report import lines, status_of  # noqa: PLC0415
     from veilsum.doctor.run import look_after, look_before, target_of  # noqa: PLC0415
 
     if config is not None and not (preflight or proxy or authority):
@@ -59,4 +60,4 @@ def doctor(
     if bundle is not None:
         write_bundle(bundle, report, config, log)
     written = tuple(str(path) for path in (ticket, bundle) if path is not None)
-    return Answer(report, lines(report), status=0 if report.well else 1, notes=written)
+    return Answer(report, lines(report), status=status_of(report), notes=written)

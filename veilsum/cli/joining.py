@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from veilsum.screen import on_screen
+
 from .config_file import ConfigFile
 from .surface import Answer, AsJson, command
 
 if TYPE_CHECKING:
     from participant.joining.admitting import Proposal
-    from participant.joining.confirm import Line, Shown
+    from participant.joining.confirm import Shown
     from participant.joining.enrol import Enrolled
     from participant.joining.place import Place
     from participant.joining.status import Status
@@ -21,7 +23,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LinkText = Annotated[str, typer.Argument(metavar="LINK", help="What the operator has sent.")]
+_LinkText = Annotated[
+    str,
+    typer.Argument(
+        metavar="LINK",
+        help="What the operator has sent; - reads it from stdin, and without it you are asked.",
+    ),
+]
+_LinkFile = Annotated[
+    Path | None, typer.Option(help="A file with the link, so that it is in no list of processes.")
+]
 _Organisation = Annotated[str, typer.Option(help="Who runs this member; other members compare it.")]
 _State = Annotated[
     Path | None,
@@ -47,6 +58,9 @@ _InsteadOf = Annotated[
 
 _MINUTE_SECONDS = 60.0
 
+_LONGEST = 4096
+"""Of what is read from stdin; no link has as many characters."""
+
 
 def add_joining(app: typer.Typer, word: str) -> None:
     """Give the commands of one kind of member what joins it: `word` is that kind's."""
@@ -55,38 +69,63 @@ def add_joining(app: typer.Typer, word: str) -> None:
         command(app, "admit")(_admit)
     else:
         command(app, "join")(_join_outsider(word))
+    if word == "operator":
+        return  # it has no policy, and runs nothing: `found` signs version 0 for it
     command(app, "confirm")(_confirm(word))
     command(app, "status")(_status(word))
 
 
 def _join_site(
-    link: _LinkText,
+    link: _LinkText = "",
     organisation: _Organisation = "",
     state: _State = None,
     config: _Config = None,
     proxy: _Proxy = "",
     *,
+    link_file: _LinkFile = None,
     trains: _Trains = True,
     chain: _Chain = False,
 ) -> Answer:
     """Join with a link: make keys here, show four words, wait for approval, keep a certificate."""
     role = "trainer" if trains else "participant"
-    where = (state, config)
-    return _join("participant", role, link, organisation, *where, proxy, chain=chain)
+    text, where = _link_of(link, link_file), (state, config)
+    return _join("participant", role, text, organisation, *where, proxy, chain=chain)
 
 
 def _join_outsider(word: str) -> Callable[..., Answer]:
     def join(
-        link: _LinkText,
+        link: _LinkText = "",
         organisation: _Organisation = "",
         state: _State = None,
         config: _Config = None,
         proxy: _Proxy = "",
+        link_file: _LinkFile = None,
     ) -> Answer:
         """Join with a link: make keys here, show four words, wait for approval."""
-        return _join(word, word, link, organisation, state, config, proxy, chain=False)
+        text = _link_of(link, link_file)
+        return _join(word, word, text, organisation, state, config, proxy, chain=False)
 
     return join
+
+
+def _link_of(link: str, file: Path | None) -> str:
+    """Return the text of a link; a process's arguments are for all of a machine's users to see."""
+    from privacy.errors import ConfigError  # noqa: PLC0415
+    from veilsum.files import read_text  # noqa: PLC0415
+
+    if link and file is not None:
+        raise ConfigError("LINK and --link-file: give one of them")
+    if file is not None:
+        return read_text(file)
+    if link == "-":
+        return sys.stdin.read(_LONGEST)
+    if link:
+        return link
+    if not sys.stdin.isatty():
+        raise ConfigError("nobody is there to ask for the link; give it by --link-file, or as -")
+    asks = "The link that the operator has sent (it is not shown)"
+    typed: str = typer.prompt(asks, hide_input=True, err=True)
+    return typed
 
 
 def _join(
@@ -109,11 +148,13 @@ def _join(
     from participant.joining.place import check_proxy  # noqa: PLC0415
     from participant.joining.skeleton import name_of, write_skeleton  # noqa: PLC0415
     from privacy.roster import Role  # noqa: PLC0415
+    from veilsum.files import hold  # noqa: PLC0415
     from veilsum.process import start_log  # noqa: PLC0415
 
     start_log()
     link = parse(text)
     home = state or Path(link.participant)
+    hold(home)  # two that join from one folder would undo each other's work
     if proxy:
         check_proxy(proxy)
     through = proxy or None
@@ -138,25 +179,42 @@ def _join(
 
 
 def _joined(word: str, enrolled: "Enrolled", path: Path, *, wrote: bool) -> Answer:
-    member, next_step = enrolled.member, f"veilsum {word} confirm --config {path}"
+    member = enrolled.member
+    next_step, when = _after(word, path)
     by = f" by {enrolled.decided_by}" if enrolled.decided_by else ""
     words = [
         f"approved{by}: {member.participant} of {member.organisation}, in {enrolled.federation}",
-        f"  certificate until {enrolled.ends:%Y-%m-%d %H:%M}Z; it renews itself while this runs",
+        f"  certificate until {enrolled.ends:%Y-%m-%d %H:%M}Z; {_renewed(word)}",
         f"  {'wrote' if wrote else 'left as it was:'} {path}",
-        f"next: {next_step}, when the operator says that all have joined",
+        f"  its words, for trainers that admit it later: {_apart(enrolled.words)}",
+        f"next: {next_step}, {when}",
     ]
     said = {
         "participant": member.participant,
         "federation": enrolled.federation,
         "roles": member.roles,
         "approved_by": enrolled.decided_by,
+        "words": enrolled.words,
         "certificate_ends": enrolled.ends,
         "config": str(path),
         "config_written": wrote,
         "next": next_step,
     }
     return Answer(said, "\n".join(words))
+
+
+def _after(word: str, path: Path) -> tuple[str, str]:
+    """Return what whoever has joined does next, and when."""
+    if word == "operator":
+        found = f"veilsum coordinator found --config {path}"
+        return found, "once version 0 is closed; joined later: nothing, once trainers admit you"
+    return f"veilsum {word} confirm --config {path}", "when the operator says that all have joined"
+
+
+def _renewed(word: str) -> str:
+    if word == "operator":
+        return "the next command renews it, up to 7 days after"
+    return "it renews itself while this runs"
 
 
 class _Screen:
@@ -173,8 +231,7 @@ class _Screen:
 
     def words(self, words: str) -> None:
         """Show the four words, apart from all else."""
-        shown = " · ".join(words.split())
-        typer.echo(f"\n  Read these words to the operator by phone:  {shown}\n", err=True)
+        typer.echo(f"\n  Read these words to the operator by phone:  {_apart(words)}\n", err=True)
         typer.echo("waiting for approval; ctrl-C stops, and the same command goes on", err=True)
 
     def waiting(self) -> None:
@@ -186,7 +243,7 @@ class _Screen:
         """Say once why nobody answers."""
         if reason != self._cut:
             self.end()
-            typer.echo(f"cut off, trying again: {reason}", err=True)
+            typer.echo(f"cut off, trying again: {on_screen(reason)}", err=True)
         self._cut = reason
         self._line("waiting for the coordinator")
 
@@ -214,13 +271,15 @@ def _confirm(word: str) -> Callable[..., Answer]:
     ) -> Answer:
         """Show the roster; once it is compared by phone, write its fingerprint into the file."""
         from participant.joining.confirm import shown  # noqa: PLC0415
+        from participant.joining.own import read_entry  # noqa: PLC0415
 
         async def look(place: "Place", keys: "SiteKeys", coordinator: "Coordinator") -> "Shown":
-            return await shown(coordinator, keys, place.participant, place.federation)
+            mine = read_entry(place.state)
+            return await shown(coordinator, keys, place.participant, place.federation, mine)
 
         place, found = _with_coordinator(config, look)
         if not as_json:
-            typer.echo(_roster_text(found))
+            typer.echo(on_screen(_roster_text(found)))
         return _compared(word, config, place, found, fingerprint, as_json=as_json)
 
     return confirm
@@ -250,6 +309,8 @@ def _compared(
         "founded": found.founded,
         "included": found.included,
         "members": found.members,
+        "organisations": found.organisations,
+        "coordinator_key": found.coordinator_key,
         "confirmed": confirmed,
         "next": next_step,
     }
@@ -257,28 +318,24 @@ def _compared(
 
 
 def _roster_text(found: "Shown") -> str:
-    lines = [f"roster of {found.federation}, version {found.version}", *_table(found.members)]
+    from participant.joining.confirm import table  # noqa: PLC0415
+
+    lines = [f"roster of {found.federation}, version {found.version}", *table(found.members)]
     lines += [
-        f"trainers of {found.organisations()} organisations",
+        f"trainers of {found.organisations} organisations",
+        f"coordinator's key  {found.coordinator_key}",
         f"fingerprint  {found.fingerprint}",
-        f"words        {' · '.join(found.words().split())}",
+        f"words        {_apart(found.words())}",
     ]
     if not found.included:
         lines.append("this member is not in it yet: the trainers have to admit it")
     lines.append("Call the other members, at numbers that you have from elsewhere: each must see")
-    lines.append("the same words, and know each organisation in the list.")
+    lines.append("all of the same words, and know each organisation in the list.")
     return "\n".join(lines)
 
 
-def _table(members: "tuple[Line, ...]") -> list[str]:
-    rows = [("member", "organisation", "roles", "keys")]
-    rows += [(m.participant, m.organisation, ", ".join(m.roles), m.keys) for m in members]
-    widths = [max(len(row[at]) for row in rows) for at in range(4)]
-    return [
-        "  "
-        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+def _apart(words: str) -> str:
+    return " · ".join(words.split())
 
 
 def _admit(
@@ -290,18 +347,20 @@ def _admit(
 ) -> Answer:
     """Show what a proposed version of the roster changes; sign it, once it is agreed to."""
     from participant.joining.admitting import admit, proposed  # noqa: PLC0415
+    from participant.kept import FOLDER, Kept  # noqa: PLC0415
 
     agreed = bool(fingerprint)
 
     async def look(
         place: "Place", keys: "SiteKeys", coordinator: "Coordinator"
     ) -> "tuple[Proposal | None, bool]":
-        found = await proposed(coordinator, keys, place.participant, place.fingerprint())
+        who = (keys, place.participant, place.fingerprint())
+        found = await proposed(coordinator, *who, Kept(place.state / FOLDER))
         if found is None:
             return None, False
         _check_fingerprint(fingerprint, found.fingerprint)
         if not as_json:
-            typer.echo(_proposal_text(found))
+            typer.echo(on_screen(_proposal_text(found)))
         wants = agreed or (not as_json and _agrees("this is what the members have agreed on"))
         if wants:
             await admit(coordinator, keys, place.state, found, instead_of or None)
@@ -322,6 +381,7 @@ def _admitted(place: "Place", found: "Proposal", *, signed: bool) -> Answer:
         "added": found.added,
         "removed": found.removed,
         "changed": found.changed,
+        "calls": found.calls(),
         "signed_by": signers,
         "needed": found.needed,
     }
@@ -332,20 +392,29 @@ def _admitted(place: "Place", found: "Proposal", *, signed: bool) -> Answer:
 
 
 def _proposal_text(found: "Proposal") -> str:
+    from privacy.organisation import shown  # noqa: PLC0415
+
     lines = [f"version {found.roster.version} of the roster is proposed; it would"]
     for member in found.added:
         roles = ", ".join(member.roles)
-        what = f"{member.participant}  {member.organisation}  {roles}  {member.keys}"
+        paid = f"  paid at {member.payout_address}" if member.payout_address else ""
+        what = f"{member.participant}  {shown(member.organisation)}  {roles}  {member.keys}{paid}"
         lines.append(f"  + add     {what}")
     lines += [f"  - remove  {name}" for name in found.removed]
     for each in found.changed:
         lines.append(f"  ~ change  {each.who}: {each.what}: {each.before} -> {each.after}")
     if len(lines) == 1:
         lines.append("  change nothing")
+    if found.asked:
+        lines.append(
+            "Call each of these, at a number that you have from elsewhere, before you sign:"
+        )
+        lines.append("it must read you these words, which `join` and `status` show it.")
+    lines += [f"  {each.participant}: {_apart(each.words)}" for each in found.calls()]
     signers = ", ".join(found.signed) or "nobody"
     lines += [
         f"fingerprint  {found.fingerprint}",
-        f"words        {' · '.join(found.words().split())}",
+        f"words        {_apart(found.words())}",
         f"signed by    {signers}; it counts with {found.needed} trainers",
     ]
     return "\n".join(lines)
@@ -392,6 +461,8 @@ def _status_text(found: "Status", keys_run: str) -> str:
         sent = f"round {found.sent}" if found.sent else "none yet"
         adopted = f"round {found.released}" if found.released else "none yet"
         lines.append(f"last sent    {sent}; last model adopted: {adopted}")
+    if found.words:
+        lines.append(f"words        {_apart(found.words)}; trainers compare them before they admit")
     return "\n".join([*lines, f"next step    {found.next}"])
 
 

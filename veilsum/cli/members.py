@@ -26,9 +26,13 @@ command(participant_app, "rounds")(participant_rounds)
 command(participant_app, "approve-plan")(approve_plan)
 auditor_app = typer.Typer(no_args_is_help=True, help="Run an auditor.")
 aggregator_app = typer.Typer(no_args_is_help=True, help="Run a seat.")
+operator_app = typer.Typer(
+    no_args_is_help=True, help="Become an operator; what one does is `veilsum coordinator`."
+)
 add_joining(participant_app, "participant")
 add_joining(auditor_app, "auditor")
 add_joining(aggregator_app, "aggregator")
+add_joining(operator_app, "operator")
 
 
 @command(coordinator_app, "serve")

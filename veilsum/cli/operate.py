@@ -1,11 +1,14 @@
 """`veilsum coordinator init`, `invite`, `approve` and what else an operator does."""
 
 import re
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
+
+from veilsum.screen import in_line
 
 from .config_file import ConfigFile
 from .surface import Answer, Sets, command, over
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
     from privacy.roster import Roster
 
 T = TypeVar("T")
+
+_LONGEST_SECONDS: Final = 30 * 86_400
+_LONGEST_REASON: Final = 500
+_WORDS: Final = 4
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The member.")]
 _Reason = Annotated[str, typer.Option(help="What the member is told.")]
@@ -53,6 +60,10 @@ def _init(
     joining: Annotated[
         str, typer.Option(help="HOST:PORT for who has no certificate yet; by default PORT + 1.")
     ] = "",
+    alternative: Annotated[
+        list[str] | None,
+        typer.Option(help="HOST:PORT of a coordinator that stands by; repeat it for each."),
+    ] = None,
     operator: Annotated[str, typer.Option(help="The operator's name in the roster.")] = "operator",
     bind: Annotated[
         str, typer.Option(help="The address of this machine to answer at; by default all.")
@@ -92,6 +103,7 @@ def _init(
         database_password,
         _own(authority_certificate, authority_key),
         passphrase,
+        tuple(alternative or ()),
     )
     made = begin(folder, wanted)
     said = {
@@ -122,10 +134,12 @@ def _invite(
     sets: Sets = None,
 ) -> Answer:
     """Print one link, by which one member joins, once."""
+    wanted = role or ["trainer"]
+    _check_member(name, wanted)
     settings, seconds = _read(config, sets), _seconds(ttl)
 
     async def invite(operator: "Operator") -> "Invited":
-        return await operator.invite(name, role or ["trainer"], seconds)
+        return await operator.invite(name, wanted, seconds)
 
     made = _ask(settings, invite)
     link = _link(made, name)
@@ -158,6 +172,7 @@ def _invitations(config: ConfigFile, sets: Sets = None) -> Answer:
 
 def _approve(name: _Name, config: ConfigFile, words: _Words = "", sets: Sets = None) -> Answer:
     """Enrol a member, once its four words are compared by telephone."""
+    words = _spaced(words)
     settings = _read(config, sets)
     heard = words or _asked_words(settings, name)
 
@@ -172,6 +187,8 @@ def _refuse(
     name: _Name, config: ConfigFile, reason: _Reason, words: _Words = "", sets: Sets = None
 ) -> Answer:
     """Refuse a member's request; its link is worth nothing from now on."""
+    words = _spaced(words)
+    _check_reason(reason)
     settings = _read(config, sets)
 
     async def refuse(operator: "Operator") -> None:
@@ -184,23 +201,39 @@ def _refuse(
 
 def _found(config: ConfigFile, sets: Sets = None) -> Answer:
     """Close version 0 of the roster, and sign it as operator; members compare and sign it next."""
-    from privacy.words import words_of  # noqa: PLC0415
+    from privacy.words import ROSTER_WORDS, words_of  # noqa: PLC0415
 
-    async def found(operator: "Operator") -> "Roster":
-        return await operator.found()
+    def agrees(roster: "Roster") -> bool:
+        typer.echo(_founding_text(roster), err=True)
+        if not sys.stdin.isatty():
+            return True  # a script: each member compares before it signs, whatever is signed here
+        return typer.confirm("Are these the members that you have approved?", err=True)
 
-    roster = _ask(_read(config, sets), found)
+    async def found(operator: "Operator") -> "tuple[Roster, bool]":
+        return await operator.found(agrees)
+
+    roster, signed = _ask(_read(config, sets), found)
     fingerprint = roster.digest()
-    words = words_of(fingerprint)
+    words = words_of(fingerprint, ROSTER_WORDS)
     members = [each.participant for each in roster.members]
-    said = {"fingerprint": fingerprint, "words": words, "members": members}
+    said = {"fingerprint": fingerprint, "words": words, "members": members, "signed": signed}
     lines = (
         f"fingerprint  {fingerprint}",
         f"words        {words}",
         f"members      {', '.join(members)}",
-        "each of them compares it, and runs: veilsum participant confirm",
+        "each of them compares it, and runs: veilsum participant confirm"
+        if signed
+        else "not signed: revoke who does not belong there, and run this again",
     )
     return Answer(said, "\n".join(lines))
+
+
+def _founding_text(roster: "Roster") -> str:
+    from participant.joining.confirm import line_of, table  # noqa: PLC0415
+
+    key = roster.coordinator_key.hex()[:16]
+    head = f"version 0 of the roster of {roster.federation}; coordinator's key {key}"
+    return "\n".join([head, *table([line_of(each) for each in roster.members])])
 
 
 def _propose(
@@ -217,7 +250,7 @@ def _propose(
 ) -> Answer:
     """Put another version of the roster before the trainers, more than half of whom must sign."""
     from privacy.errors import ConfigError  # noqa: PLC0415
-    from privacy.words import words_of  # noqa: PLC0415
+    from privacy.words import ROSTER_WORDS, words_of  # noqa: PLC0415
 
     if not (add or remove or roles):
         raise ConfigError("--add, --remove or --roles: say what the next version changes")
@@ -228,11 +261,12 @@ def _propose(
         return roster, await operator.propose(roster)
 
     roster, fingerprint = _ask(_read(config, sets), propose)
-    said = {"version": roster.version, "fingerprint": fingerprint, "words": words_of(fingerprint)}
+    words = words_of(fingerprint, ROSTER_WORDS)
+    said = {"version": roster.version, "fingerprint": fingerprint, "words": words}
     lines = (
         f"version      {roster.version}",
         f"fingerprint  {fingerprint}",
-        f"words        {said['words']}",
+        f"words        {words}",
         "more than half of the trainers compare it, and run: veilsum participant admit",
     )
     return Answer(said, "\n".join(lines))
@@ -270,6 +304,7 @@ def _members(config: ConfigFile, sets: Sets = None) -> Answer:
 
 def _revoke(name: _Name, config: ConfigFile, reason: _Reason, sets: Sets = None) -> Answer:
     """Shut a member out at once, on open streams too; only a new invitation lets it in again."""
+    _check_reason(reason)
 
     async def revoke(operator: "Operator") -> None:
         await operator.revoke(name, reason)
@@ -282,14 +317,33 @@ def _revoke(name: _Name, config: ConfigFile, reason: _Reason, sets: Sets = None)
 
 def _recertify(
     config: ConfigFile,
-    operator: Annotated[Path, typer.Option(help="The operator's own file, operator.toml.")],
+    operator: Annotated[
+        Path | None, typer.Option(help="The operator's own file, operator.toml.")
+    ] = None,
+    *,
+    server: Annotated[
+        bool, typer.Option("--server", help="The coordinator itself, for its key and its names.")
+    ] = False,
     sets: Sets = None,
 ) -> Answer:
-    """Certify an operator again, on the coordinator's machine; `--config` is coordinator.toml."""
-    from veilsum.federation.beginning import recertify  # noqa: PLC0415
+    """Certify an operator or the server again, where the coordinator is: --config is its file."""
+    from privacy.errors import ConfigError  # noqa: PLC0415
+    from veilsum.federation.beginning import recertify, recertify_server  # noqa: PLC0415
 
-    path = recertify(config, operator, over(sets))
-    return Answer({"certificate": str(path)}, str(path))
+    if server == (operator is not None):
+        raise ConfigError("--operator FILE or --server: say whom to certify, one of the two")
+    if operator is None:
+        path, ends = recertify_server(config, over(sets))
+        note = f"until {ends:%Y-%m-%d %H:%M}Z; start `veilsum coordinator serve` again to show it"
+        return Answer({"certificate": str(path), "ends": ends}, str(path), notes=(note,))
+    made = recertify(config, operator, over(sets))
+    said, notes = {"certificate": str(made.path), "overrides": made.overrides}, []
+    if made.overrides is not None:
+        notes.append(
+            f"{made.overrides.participant} was shut out by {made.overrides.by} "
+            f"({made.overrides.reason}); this certificate goes over that"
+        )
+    return Answer(said, str(made.path), notes=notes)
 
 
 # -- what is asked -------------------------------------------------------------------------
@@ -351,7 +405,43 @@ def _seconds(ttl: str) -> int:
     found = _TTL.fullmatch(ttl)
     if found is None:
         raise ConfigError(f"--ttl {ttl!r}: a number and s, m, h or d, such as 24h")
-    return int(found[1]) * _UNITS[found[2]]
+    seconds = int(found[1]) * _UNITS[found[2]]
+    if seconds > _LONGEST_SECONDS:
+        raise ConfigError(f"--ttl {ttl}: a link works for {_LONGEST_SECONDS // 86_400}d at most")
+    return seconds
+
+
+def _check_member(name: str, roles: list[str]) -> None:
+    """Return if a member could be invited so; what is mistyped here never leaves this machine."""
+    from privacy.errors import ConfigError, MalformedMessage  # noqa: PLC0415
+    from privacy.identifiers import check_name  # noqa: PLC0415
+    from privacy.roster import Role  # noqa: PLC0415
+
+    try:
+        check_name(name)
+    except MalformedMessage as error:
+        raise ConfigError(f"NAME: {error}") from None
+    known = [str(each) for each in Role]
+    for role in roles:
+        if role not in known or roles.count(role) > 1:
+            raise ConfigError(f"--role {role}: once each of {', '.join(known)}")
+
+
+def _check_reason(reason: str) -> None:
+    from privacy.errors import ConfigError  # noqa: PLC0415
+
+    if not reason.strip() or not reason.isprintable() or len(reason) > _LONGEST_REASON:
+        raise ConfigError(f"--reason: one line of at most {_LONGEST_REASON} characters")
+
+
+def _spaced(words: str) -> str:
+    """Return words as they are compared; a screen shows them with a dot between every two."""
+    from privacy.errors import ConfigError  # noqa: PLC0415
+
+    found = words.replace("·", " ").split()
+    if found and len(found) != _WORDS:
+        raise ConfigError(f"--words: {_WORDS} words in one pair of quotes, not {len(found)}")
+    return " ".join(found)
 
 
 def _roles(text: str) -> tuple[str, tuple[str, ...]]:
@@ -365,7 +455,7 @@ def _roles(text: str) -> tuple[str, tuple[str, ...]]:
 
 def _next_port(address: str) -> str:
     host, _, port = address.rpartition(":")
-    return f"{host}:{int(port) + 1}" if port.isdecimal() else address
+    return f"{host}:{int(port) + 1}" if port.isdecimal() and port.isascii() else address
 
 
 def _own(chain: Path | None, key: Path | None) -> tuple[Path, Path] | None:
@@ -399,5 +489,5 @@ def _cell(name: str, value: object) -> str:
     if name.endswith("_seconds"):
         return _time(int(str(value))) if value else "-"
     if isinstance(value, list):
-        return ",".join(map(str, value))
-    return str(value) or "-"
+        return in_line(",".join(map(str, value)))
+    return in_line(str(value)) or "-"

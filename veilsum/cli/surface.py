@@ -22,6 +22,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from veilsum.process import exit_status, write_error
+from veilsum.screen import on_screen
 
 if TYPE_CHECKING:
     from privacy.configuration import Over
@@ -168,7 +169,22 @@ def over(sets: list[str] | None) -> "Over":
     """Return what goes over a file of settings: this process's environment, then `--set`."""
     from privacy.configuration import Over  # noqa: PLC0415
 
-    return Over(dict(os.environ), tuple(sets or ()))
+    return Over(dict(os.environ), tuple(sets or ()), _is_set_elsewhere)
+
+
+def _is_set_elsewhere(key: str) -> bool:
+    """Return whether a name is a setting of some process of Veilsum that is installed here."""
+    from contextlib import suppress  # noqa: PLC0415
+
+    from privacy.configuration import is_setting  # noqa: PLC0415
+
+    from .config import Kind, type_of  # noqa: PLC0415
+
+    for kind in Kind:
+        with suppress(ImportError):
+            if is_setting(key, type_of(kind)):
+                return True
+    return False
 
 
 def _ending(function: Callable[P, Answer | None], without_verdict: int | None) -> Callable[P, None]:
@@ -218,7 +234,7 @@ def _foreseen(
 
 def _print(answer: Answer, *, as_json: bool) -> None:
     for note in answer.notes:
-        typer.echo(note, err=True)
+        typer.echo(on_screen(note), err=True)
     if as_json:
         import msgspec  # noqa: PLC0415
 
@@ -228,7 +244,7 @@ def _print(answer: Answer, *, as_json: bool) -> None:
     elif callable(answer.words):
         answer.words()
     elif answer.words:
-        typer.echo(answer.words)
+        typer.echo(on_screen(answer.words))
     if answer.status:
         raise SystemExit(answer.status)
 

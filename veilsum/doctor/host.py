@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
+from coordinator.adapters.authority_files import ROOT_KEY
 from coordinator.adapters.sql.database import open_as_it_is
 from coordinator.adapters.sql.store import SqlStore
 from coordinator.config import Settings
@@ -12,7 +13,7 @@ from privacy.errors import VeilsumError
 
 from .chain import check_chain
 from .edges import Edges
-from .finding import SITE, Finding, Level, refused, warning
+from .finding import OPERATOR, SITE, Finding, Level, refused, warning
 from .machine import check_certificate, check_disk, check_secret
 from .member import check_founded
 from .needs import needs_of_settings
@@ -20,8 +21,9 @@ from .packages import check_packages
 from .stores import check_database, check_objects
 from .way import parse_address
 
-_RENEW: Final = "issue the server's certificate again, and start the coordinator again"
+_RENEW: Final = "run `veilsum coordinator recertify --server`, and start the coordinator again"
 _AUTHORITY: Final = "make a new authority while the old one still counts; members join again"
+_AWAY: Final = "move it to a medium that no network reaches, and delete it here"
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  asked about, not listened on
 
 
@@ -33,6 +35,7 @@ def examine_coordinator(settings: Settings, edges: Edges, seconds: float) -> lis
     """
     findings = [check_packages(), *map(check_secret, _secrets(settings))]
     findings += _certificates(settings, edges)
+    findings += _root_keys(settings)
     findings += _disks(settings, edges)
     database = check_database(settings)
     findings += [database, check_objects(settings)]
@@ -56,6 +59,20 @@ def _secrets(settings: Settings) -> list[Path]:
     if settings.settlement is not None:
         paths += [settings.settlement.keystore, settings.settlement.passphrase]
     return [path for path in paths if path is not None]
+
+
+def _root_keys(settings: Settings) -> list[Finding]:
+    if settings.enrolment is None:
+        return []
+    return check_root_key(settings.enrolment.authority_key.parent / ROOT_KEY)
+
+
+def check_root_key(path: Path) -> list[Finding]:
+    """Return a warning if the root's key still lies where `init` has made it."""
+    if not path.exists():
+        return []
+    found = "the root's key is on the coordinator's machine, and nothing here needs it"
+    return [warning("authority", str(path), found, _AWAY, OPERATOR)]
 
 
 def _certificates(settings: Settings, edges: Edges) -> list[Finding]:

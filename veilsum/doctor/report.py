@@ -34,6 +34,14 @@ def report_of(about: str, findings: Sequence[Finding]) -> Report:
     return Report(about, is_well(findings), tuple(findings))
 
 
+def status_of(report: Report) -> int:
+    """Return the exit status: 0 if nothing is to be done, 10 if it can wait, and 1."""
+    levels = {each.level for each in report.findings}
+    if Level.PROBLEM in levels:
+        return 1
+    return 10 if Level.WARNING in levels else 0
+
+
 def lines(report: Report) -> str:
     """Return a report for people: each finding, and below it what to do about it."""
     rows = [row for finding in report.findings for row in _rows(finding)]

@@ -16,7 +16,8 @@ from coordinator.adapters.authority import (
     save_authority,
 )
 from coordinator.keys import make_signing_key
-from participant.joining.init import ENTRY, REQUEST
+from participant.joining.init import REQUEST
+from participant.joining.own import ENTRY
 from privacy import canonical
 from privacy.plan import SHARES
 from privacy.roster import Member, Roster

@@ -21,7 +21,7 @@ def metrics_door(book: Book, address: str | None) -> Iterator[None]:
     """Serve a book's numbers at an address; without one, load and open nothing.
 
     Raises:
-        ConfigError: the address is in use, or not this machine's.
+        AddressTaken: the address is in use, or not this machine's.
     """
     book.watch(lambda: [(BUILD_INFO, (RELEASE,), 1.0)])
     if address is None:

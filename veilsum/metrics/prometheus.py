@@ -13,7 +13,7 @@ from prometheus_client.core import (
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from privacy.errors import ConfigError
+from privacy.errors import AddressTaken
 
 from .book import Book, Distribution
 from .catalogue import Kind, Metric
@@ -75,13 +75,13 @@ def serving(book: Book, address: str) -> Iterator[int]:
     """Answer at `address`, in the clear, with what the book holds; give the port.
 
     Raises:
-        ConfigError: the address is in use, or not this machine's.
+        AddressTaken: the address is in use, or not this machine's.
     """
     host, port = host_and_port(address)
     try:
         server, thread = start_http_server(port, host, registry_of(book))
     except OSError as error:
-        raise ConfigError(f"metrics: {host}:{port}: {error.strerror}") from None
+        raise AddressTaken(f"metrics: {host}:{port}: {error.strerror}") from None
     try:
         yield int(server.server_port)
     finally:

@@ -1,10 +1,8 @@
 """Spans: what was done, from when until when, for which round. Never what was in it."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
-
-from .settings import Telemetry
 
 Attributes = Mapping[str, str | int]
 """Names and numbers that are public in the federation: round, phase, participant, method, code."""
@@ -38,23 +36,3 @@ class NoTraces:
 
     def close(self) -> None:
         """Send nothing."""
-
-
-@contextmanager
-def traces(telemetry: Telemetry | None, process: str) -> Iterator[Tracer]:
-    """Give what notes spans of a process, by its name; without a collector, load nothing.
-
-    Raises:
-        MissingDependency: the packages of the extra `telemetry` are not there.
-        ConfigError: the authority's file cannot be read.
-    """
-    if telemetry is None:
-        yield NoTraces()
-        return
-    from .otlp import open_otlp  # noqa: PLC0415 - only where it is configured
-
-    tracer = open_otlp(telemetry, process)
-    try:
-        yield tracer
-    finally:
-        tracer.close()

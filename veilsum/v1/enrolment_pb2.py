@@ -26,7 +26,7 @@ from veilsum.v1 import document_pb2 as veilsum_dot_v1_dot_document__pb2
 from veilsum.v1 import options_pb2 as veilsum_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aveilsum/v1/enrolment.proto\x12\nveilsum.v1\x1a\x19veilsum/v1/document.proto\x1a\x18veilsum/v1/options.proto\"(\n\x10GetRosterRequest\x12\x14\n\x0c\x66rom_version\x18\x01 \x01(\r\"P\n\x11GetRosterResponse\x12,\n\x08versions\x18\x01 \x03(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"7\n\x11SignRosterRequest\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x14\n\x12SignRosterResponse\"\x14\n\x12GetProposalRequest\"A\n\x13GetProposalResponse\x12*\n\x06roster\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\"=\n\x13SignProposalRequest\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x16\n\x14SignProposalResponse\"6\n\x17RenewCertificateRequest\x12\x1b\n\x13\x63\x65rtificate_request\x18\x01 \x01(\x0c\"/\n\x18RenewCertificateResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x32\xce\x03\n\x10\x45nrolmentService\x12O\n\tGetRoster\x12\x1c.veilsum.v1.GetRosterRequest\x1a\x1d.veilsum.v1.GetRosterResponse\"\x05\xea\xe0\x18\x01\x01\x12R\n\nSignRoster\x12\x1d.veilsum.v1.SignRosterRequest\x1a\x1e.veilsum.v1.SignRosterResponse\"\x05\xea\xe0\x18\x01\x01\x12U\n\x0bGetProposal\x12\x1e.veilsum.v1.GetProposalRequest\x1a\x1f.veilsum.v1.GetProposalResponse\"\x05\xea\xe0\x18\x01\x02\x12X\n\x0cSignProposal\x12\x1f.veilsum.v1.SignProposalRequest\x1a .veilsum.v1.SignProposalResponse\"\x05\xea\xe0\x18\x01\x03\x12\x64\n\x10RenewCertificate\x12#.veilsum.v1.RenewCertificateRequest\x1a$.veilsum.v1.RenewCertificateResponse\"\x05\xea\xe0\x18\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aveilsum/v1/enrolment.proto\x12\nveilsum.v1\x1a\x19veilsum/v1/document.proto\x1a\x18veilsum/v1/options.proto\"(\n\x10GetRosterRequest\x12\x14\n\x0c\x66rom_version\x18\x01 \x01(\r\"P\n\x11GetRosterResponse\x12,\n\x08versions\x18\x01 \x03(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12\r\n\x05\x63ount\x18\x02 \x01(\r\"7\n\x11SignRosterRequest\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x14\n\x12SignRosterResponse\"(\n\x12GetProposalRequest\x12\x12\n\nfrom_proof\x18\x01 \x01(\r\"~\n\x13GetProposalResponse\x12*\n\x06roster\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12&\n\x06proofs\x18\x02 \x03(\x0b\x32\x16.veilsum.v1.EntryProof\x12\x13\n\x0bproof_count\x18\x03 \x01(\r\"*\n\nEntryProof\x12\r\n\x05\x61sked\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\"=\n\x13SignProposalRequest\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x16\n\x14SignProposalResponse\"Y\n\x17RenewCertificateRequest\x12\x1b\n\x13\x63\x65rtificate_request\x18\x01 \x01(\x0c\x12\x12\n\nat_seconds\x18\x02 \x01(\x03\x12\r\n\x05proof\x18\x03 \x01(\x0c\"/\n\x18RenewCertificateResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x32\xce\x03\n\x10\x45nrolmentService\x12O\n\tGetRoster\x12\x1c.veilsum.v1.GetRosterRequest\x1a\x1d.veilsum.v1.GetRosterResponse\"\x05\xea\xe0\x18\x01\x01\x12R\n\nSignRoster\x12\x1d.veilsum.v1.SignRosterRequest\x1a\x1e.veilsum.v1.SignRosterResponse\"\x05\xea\xe0\x18\x01\x01\x12U\n\x0bGetProposal\x12\x1e.veilsum.v1.GetProposalRequest\x1a\x1f.veilsum.v1.GetProposalResponse\"\x05\xea\xe0\x18\x01\x02\x12X\n\x0cSignProposal\x12\x1f.veilsum.v1.SignProposalRequest\x1a .veilsum.v1.SignProposalResponse\"\x05\xea\xe0\x18\x01\x03\x12\x64\n\x10RenewCertificate\x12#.veilsum.v1.RenewCertificateRequest\x1a$.veilsum.v1.RenewCertificateResponse\"\x05\xea\xe0\x18\x01\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,17 +52,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNROSTERRESPONSE']._serialized_start=276
   _globals['_SIGNROSTERRESPONSE']._serialized_end=296
   _globals['_GETPROPOSALREQUEST']._serialized_start=298
-  _globals['_GETPROPOSALREQUEST']._serialized_end=318
-  _globals['_GETPROPOSALRESPONSE']._serialized_start=320
-  _globals['_GETPROPOSALRESPONSE']._serialized_end=385
-  _globals['_SIGNPROPOSALREQUEST']._serialized_start=387
-  _globals['_SIGNPROPOSALREQUEST']._serialized_end=448
-  _globals['_SIGNPROPOSALRESPONSE']._serialized_start=450
-  _globals['_SIGNPROPOSALRESPONSE']._serialized_end=472
-  _globals['_RENEWCERTIFICATEREQUEST']._serialized_start=474
-  _globals['_RENEWCERTIFICATEREQUEST']._serialized_end=528
-  _globals['_RENEWCERTIFICATERESPONSE']._serialized_start=530
-  _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=577
-  _globals['_ENROLMENTSERVICE']._serialized_start=580
-  _globals['_ENROLMENTSERVICE']._serialized_end=1042
+  _globals['_GETPROPOSALREQUEST']._serialized_end=338
+  _globals['_GETPROPOSALRESPONSE']._serialized_start=340
+  _globals['_GETPROPOSALRESPONSE']._serialized_end=466
+  _globals['_ENTRYPROOF']._serialized_start=468
+  _globals['_ENTRYPROOF']._serialized_end=510
+  _globals['_SIGNPROPOSALREQUEST']._serialized_start=512
+  _globals['_SIGNPROPOSALREQUEST']._serialized_end=573
+  _globals['_SIGNPROPOSALRESPONSE']._serialized_start=575
+  _globals['_SIGNPROPOSALRESPONSE']._serialized_end=597
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_start=599
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_end=688
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_start=690
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=737
+  _globals['_ENROLMENTSERVICE']._serialized_start=740
+  _globals['_ENROLMENTSERVICE']._serialized_end=1202
 # @@protoc_insertion_point(module_scope)

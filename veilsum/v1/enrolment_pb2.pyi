@@ -107,12 +107,17 @@ Global___SignRosterResponse: _TypeAlias = SignRosterResponse  # noqa: Y015
 class GetProposalRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    FROM_PROOF_FIELD_NUMBER: _builtins.int
+    from_proof: _builtins.int
+    """0 for the roster; n for the proofs from the n-th on."""
     def __init__(
         self,
+        *,
+        from_proof: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_proof", b"from_proof"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -123,22 +128,60 @@ class GetProposalResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ROSTER_FIELD_NUMBER: _builtins.int
+    PROOFS_FIELD_NUMBER: _builtins.int
+    PROOF_COUNT_FIELD_NUMBER: _builtins.int
+    proof_count: _builtins.int
+    """How many proofs there are."""
     @_builtins.property
     def roster(self) -> _document_pb2.SignedDocument:
-        """The roster with the signatures it has; absent where nothing is proposed."""
+        """The roster with the signatures it has; absent where nothing is proposed, and beside proofs."""
+
+    @_builtins.property
+    def proofs(self) -> _containers.RepeatedCompositeFieldContainer[Global___EntryProof]:
+        """One for each entry that the version before has not, or has with other keys, organisation or
+        payout address; by participant, at most 1 MiB in all, or one.
+        """
 
     def __init__(
         self,
         *,
         roster: _document_pb2.SignedDocument | None = ...,
+        proofs: _abc.Iterable[Global___EntryProof] | None = ...,
+        proof_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["roster", b"roster"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["roster", b"roster"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["proof_count", b"proof_count", "proofs", b"proofs", "roster", b"roster"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetProposalResponse: _TypeAlias = GetProposalResponse  # noqa: Y015
+
+@_typing.final
+class EntryProof(_message.Message):
+    """What a member has asked for itself; trainers compare its words by telephone with the member."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASKED_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    asked: _builtins.bytes
+    """Canonical: authority, invitation, entry and certificate request, as the member signed them."""
+    proof: _builtins.bytes
+    """Ed25519, 64 bytes, by the entry's signing key."""
+    def __init__(
+        self,
+        *,
+        asked: _builtins.bytes = ...,
+        proof: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "proof", b"proof"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EntryProof: _TypeAlias = EntryProof  # noqa: Y015
 
 @_typing.final
 class SignProposalRequest(_message.Message):
@@ -184,16 +227,24 @@ class RenewCertificateRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CERTIFICATE_REQUEST_FIELD_NUMBER: _builtins.int
+    AT_SECONDS_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
     certificate_request: _builtins.bytes
     """PEM: the certificate request, for a P-256 key."""
+    at_seconds: _builtins.int
+    """Seconds since 1970, by the member's clock; at most five minutes off."""
+    proof: _builtins.bytes
+    """Ed25519, 64 bytes, by the member's signing key over participant, request, time and authority."""
     def __init__(
         self,
         *,
         certificate_request: _builtins.bytes = ...,
+        at_seconds: _builtins.int = ...,
+        proof: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_request", b"certificate_request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_seconds", b"at_seconds", "certificate_request", b"certificate_request", "proof", b"proof"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -61,7 +61,7 @@ class GetAuthorityResponse(_message.Message):
 
     AUTHORITY_FIELD_NUMBER: _builtins.int
     authority: _builtins.bytes
-    """PEM: the root that sites trust. At most 16 KiB."""
+    """PEM: the authority that issues, which sites trust. At most 16 KiB."""
     def __init__(
         self,
         *,

@@ -26,7 +26,7 @@ from veilsum.v1 import document_pb2 as veilsum_dot_v1_dot_document__pb2
 from veilsum.v1 import options_pb2 as veilsum_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16veilsum/v1/model.proto\x12\nveilsum.v1\x1a\x19veilsum/v1/document.proto\x1a\x18veilsum/v1/options.proto\"`\n\x15PutSealedModelRequest\x12.\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocumentH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"(\n\x16PutSealedModelResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\r\":\n\x15GetSealedModelRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x12\n\nfrom_chunk\x18\x02 \x01(\r\"\x8e\x01\n\x16GetSealedModelResponse\x12.\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocumentH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12+\n\x05wraps\x18\x03 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocumentH\x00\x42\x06\n\x04part\"<\n\x0fPutWrapsRequest\x12)\n\x05wraps\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\"\x12\n\x10PutWrapsResponse\"A\n\x12SignReleaseRequest\x12+\n\x07release\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\"\x15\n\x13SignReleaseResponse\"\"\n\x11GetReleaseRequest\x12\r\n\x05round\x18\x01 \x01(\r\"A\n\x12GetReleaseResponse\x12+\n\x07release\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument2\xcd\x03\n\x0cModelService\x12\x62\n\x0ePutSealedModel\x12!.veilsum.v1.PutSealedModelRequest\x1a\".veilsum.v1.PutSealedModelResponse\"\x05\xea\xe0\x18\x01\x04(\x01\x30\x01\x12`\n\x0eGetSealedModel\x12!.veilsum.v1.GetSealedModelRequest\x1a\".veilsum.v1.GetSealedModelResponse\"\x05\xea\xe0\x18\x01\x02\x30\x01\x12L\n\x08PutWraps\x12\x1b.veilsum.v1.PutWrapsRequest\x1a\x1c.veilsum.v1.PutWrapsResponse\"\x05\xea\xe0\x18\x01\x03\x12U\n\x0bSignRelease\x12\x1e.veilsum.v1.SignReleaseRequest\x1a\x1f.veilsum.v1.SignReleaseResponse\"\x05\xea\xe0\x18\x01\x04\x12R\n\nGetRelease\x12\x1d.veilsum.v1.GetReleaseRequest\x1a\x1e.veilsum.v1.GetReleaseResponse\"\x05\xea\xe0\x18\x01\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16veilsum/v1/model.proto\x12\nveilsum.v1\x1a\x19veilsum/v1/document.proto\x1a\x18veilsum/v1/options.proto\"s\n\x15PutSealedModelRequest\x12.\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocumentH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12\x11\n\x07\x64igests\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04part\"9\n\x16PutSealedModelResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\r\x12\x0f\n\x07resumes\x18\x02 \x01(\x08\":\n\x15GetSealedModelRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x12\n\nfrom_chunk\x18\x02 \x01(\r\"\x8e\x01\n\x16GetSealedModelResponse\x12.\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocumentH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12+\n\x05wraps\x18\x03 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocumentH\x00\x42\x06\n\x04part\"<\n\x0fPutWrapsRequest\x12)\n\x05wraps\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\"\x12\n\x10PutWrapsResponse\"A\n\x12SignReleaseRequest\x12+\n\x07release\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\"\x15\n\x13SignReleaseResponse\"\"\n\x11GetReleaseRequest\x12\r\n\x05round\x18\x01 \x01(\r\"A\n\x12GetReleaseResponse\x12+\n\x07release\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument2\xcd\x03\n\x0cModelService\x12\x62\n\x0ePutSealedModel\x12!.veilsum.v1.PutSealedModelRequest\x1a\".veilsum.v1.PutSealedModelResponse\"\x05\xea\xe0\x18\x01\x04(\x01\x30\x01\x12`\n\x0eGetSealedModel\x12!.veilsum.v1.GetSealedModelRequest\x1a\".veilsum.v1.GetSealedModelResponse\"\x05\xea\xe0\x18\x01\x02\x30\x01\x12L\n\x08PutWraps\x12\x1b.veilsum.v1.PutWrapsRequest\x1a\x1c.veilsum.v1.PutWrapsResponse\"\x05\xea\xe0\x18\x01\x03\x12U\n\x0bSignRelease\x12\x1e.veilsum.v1.SignReleaseRequest\x1a\x1f.veilsum.v1.SignReleaseResponse\"\x05\xea\xe0\x18\x01\x04\x12R\n\nGetRelease\x12\x1d.veilsum.v1.GetReleaseRequest\x1a\x1e.veilsum.v1.GetReleaseResponse\"\x05\xea\xe0\x18\x01\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,25 +44,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELSERVICE'].methods_by_name['GetRelease']._loaded_options = None
   _globals['_MODELSERVICE'].methods_by_name['GetRelease']._serialized_options = b'\352\340\030\001\002'
   _globals['_PUTSEALEDMODELREQUEST']._serialized_start=91
-  _globals['_PUTSEALEDMODELREQUEST']._serialized_end=187
-  _globals['_PUTSEALEDMODELRESPONSE']._serialized_start=189
-  _globals['_PUTSEALEDMODELRESPONSE']._serialized_end=229
-  _globals['_GETSEALEDMODELREQUEST']._serialized_start=231
-  _globals['_GETSEALEDMODELREQUEST']._serialized_end=289
-  _globals['_GETSEALEDMODELRESPONSE']._serialized_start=292
-  _globals['_GETSEALEDMODELRESPONSE']._serialized_end=434
-  _globals['_PUTWRAPSREQUEST']._serialized_start=436
-  _globals['_PUTWRAPSREQUEST']._serialized_end=496
-  _globals['_PUTWRAPSRESPONSE']._serialized_start=498
-  _globals['_PUTWRAPSRESPONSE']._serialized_end=516
-  _globals['_SIGNRELEASEREQUEST']._serialized_start=518
-  _globals['_SIGNRELEASEREQUEST']._serialized_end=583
-  _globals['_SIGNRELEASERESPONSE']._serialized_start=585
-  _globals['_SIGNRELEASERESPONSE']._serialized_end=606
-  _globals['_GETRELEASEREQUEST']._serialized_start=608
-  _globals['_GETRELEASEREQUEST']._serialized_end=642
-  _globals['_GETRELEASERESPONSE']._serialized_start=644
-  _globals['_GETRELEASERESPONSE']._serialized_end=709
-  _globals['_MODELSERVICE']._serialized_start=712
-  _globals['_MODELSERVICE']._serialized_end=1173
+  _globals['_PUTSEALEDMODELREQUEST']._serialized_end=206
+  _globals['_PUTSEALEDMODELRESPONSE']._serialized_start=208
+  _globals['_PUTSEALEDMODELRESPONSE']._serialized_end=265
+  _globals['_GETSEALEDMODELREQUEST']._serialized_start=267
+  _globals['_GETSEALEDMODELREQUEST']._serialized_end=325
+  _globals['_GETSEALEDMODELRESPONSE']._serialized_start=328
+  _globals['_GETSEALEDMODELRESPONSE']._serialized_end=470
+  _globals['_PUTWRAPSREQUEST']._serialized_start=472
+  _globals['_PUTWRAPSREQUEST']._serialized_end=532
+  _globals['_PUTWRAPSRESPONSE']._serialized_start=534
+  _globals['_PUTWRAPSRESPONSE']._serialized_end=552
+  _globals['_SIGNRELEASEREQUEST']._serialized_start=554
+  _globals['_SIGNRELEASEREQUEST']._serialized_end=619
+  _globals['_SIGNRELEASERESPONSE']._serialized_start=621
+  _globals['_SIGNRELEASERESPONSE']._serialized_end=642
+  _globals['_GETRELEASEREQUEST']._serialized_start=644
+  _globals['_GETRELEASEREQUEST']._serialized_end=678
+  _globals['_GETRELEASERESPONSE']._serialized_start=680
+  _globals['_GETRELEASERESPONSE']._serialized_end=745
+  _globals['_MODELSERVICE']._serialized_start=748
+  _globals['_MODELSERVICE']._serialized_end=1209
 # @@protoc_insertion_point(module_scope)

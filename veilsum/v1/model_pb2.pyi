@@ -23,8 +23,13 @@ class PutSealedModelRequest(_message.Message):
 
     ENVELOPE_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
+    DIGESTS_FIELD_NUMBER: _builtins.int
     chunk: _builtins.bytes
     """AES-256-GCM, at most 1 MiB."""
+    digests: _builtins.bytes
+    """SHA-256 of each chunk in its order, 32 bytes each, in as many messages of at most 1 MiB as
+    they need: between envelope and chunks, to a coordinator that has said `resumes`.
+    """
     @_builtins.property
     def envelope(self) -> _document_pb2.SignedDocument:
         """Signed by the sealer; first."""
@@ -34,12 +39,13 @@ class PutSealedModelRequest(_message.Message):
         *,
         envelope: _document_pb2.SignedDocument | None = ...,
         chunk: _builtins.bytes = ...,
+        digests: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "envelope", b"envelope", "part", b"part"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "digests", b"digests", "envelope", b"envelope", "part", b"part"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "envelope", b"envelope", "part", b"part"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "digests", b"digests", "envelope", b"envelope", "part", b"part"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["envelope", "chunk"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["envelope", "chunk", "digests"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
@@ -50,16 +56,20 @@ class PutSealedModelResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CHUNKS_FIELD_NUMBER: _builtins.int
+    RESUMES_FIELD_NUMBER: _builtins.int
     chunks: _builtins.int
-    """Chunks that are durable."""
+    """Chunks that are durable. After the last of the digests: the first chunk to send."""
+    resumes: _builtins.bool
+    """Of the envelope: digests may follow it."""
     def __init__(
         self,
         *,
         chunks: _builtins.int = ...,
+        resumes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "resumes", b"resumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

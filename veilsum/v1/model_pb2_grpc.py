@@ -68,7 +68,8 @@ class ModelServiceServicer:
 
     def PutSealedModel(self, request_iterator, context):
         """The sealed model of a round, from the opener whose turn it is.
-        Each part is answered when it is durable; the whole counts when the stream ends well.
+        Each part is answered when it is durable; the whole counts when the stream ends well. Sent
+        again with the digests of its chunks, it goes on where it stopped.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

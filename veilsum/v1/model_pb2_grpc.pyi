@@ -35,7 +35,8 @@ class ModelServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ModelServiceAsyncStub: ...
     PutSealedModel: _grpc.StreamStreamMultiCallable[_model_pb2.PutSealedModelRequest, _model_pb2.PutSealedModelResponse]
     """The sealed model of a round, from the opener whose turn it is.
-    Each part is answered when it is durable; the whole counts when the stream ends well.
+    Each part is answered when it is durable; the whole counts when the stream ends well. Sent
+    again with the digests of its chunks, it goes on where it stopped.
     """
     GetSealedModel: _grpc.UnaryStreamMultiCallable[_model_pb2.GetSealedModelRequest, _model_pb2.GetSealedModelResponse]
     """The sealed model of a round: envelope first, then wraps made later, then chunks."""
@@ -53,7 +54,8 @@ class ModelServiceAsyncStub(ModelServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     PutSealedModel: _aio.StreamStreamMultiCallable[_model_pb2.PutSealedModelRequest, _model_pb2.PutSealedModelResponse]  # type: ignore[assignment]
     """The sealed model of a round, from the opener whose turn it is.
-    Each part is answered when it is durable; the whole counts when the stream ends well.
+    Each part is answered when it is durable; the whole counts when the stream ends well. Sent
+    again with the digests of its chunks, it goes on where it stopped.
     """
     GetSealedModel: _aio.UnaryStreamMultiCallable[_model_pb2.GetSealedModelRequest, _model_pb2.GetSealedModelResponse]  # type: ignore[assignment]
     """The sealed model of a round: envelope first, then wraps made later, then chunks."""
@@ -74,7 +76,8 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_model_pb2.PutSealedModelResponse], _abc.AsyncIterator[_model_pb2.PutSealedModelResponse]]:
         """The sealed model of a round, from the opener whose turn it is.
-        Each part is answered when it is durable; the whole counts when the stream ends well.
+        Each part is answered when it is durable; the whole counts when the stream ends well. Sent
+        again with the digests of its chunks, it goes on where it stopped.
         """
 
     @_abc_1.abstractmethod

@@ -82,12 +82,17 @@ Global___InviteResponse: _TypeAlias = InviteResponse  # noqa: Y015
 class ListInvitationsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    AFTER_FIELD_NUMBER: _builtins.int
+    after: _builtins.str
+    """What the page before has said as `next`; empty for the first page."""
     def __init__(
         self,
+        *,
+        after: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -98,16 +103,22 @@ class ListInvitationsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INVITATIONS_FIELD_NUMBER: _builtins.int
+    NEXT_FIELD_NUMBER: _builtins.int
+    next: _builtins.str
+    """Where the next page begins; empty on the last."""
     @_builtins.property
-    def invitations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Invitation]: ...
+    def invitations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Invitation]:
+        """By participant, oldest first; at most 32."""
+
     def __init__(
         self,
         *,
         invitations: _abc.Iterable[Global___Invitation] | None = ...,
+        next: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["invitations", b"invitations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invitations", b"invitations", "next", b"next"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -124,7 +135,8 @@ class Invitation(_message.Message):
     WORDS_FIELD_NUMBER: _builtins.int
     ORGANISATION_FIELD_NUMBER: _builtins.int
     DECIDED_BY_FIELD_NUMBER: _builtins.int
-    ENTRY_FIELD_NUMBER: _builtins.int
+    ASKED_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
     participant: _builtins.str
     state: _builtins.str
     """One of: open, asked, approved, refused, ended."""
@@ -135,8 +147,12 @@ class Invitation(_message.Message):
     """Where somebody asked: the organisation that it names."""
     decided_by: _builtins.str
     """Where decided: by whom."""
-    entry: _builtins.bytes
-    """Where approved: the member's entry, canonical, of which the next roster is made."""
+    asked: _builtins.bytes
+    """Where somebody asked: what it has asked and signed, canonical. The operator computes the words
+    of this itself; of its entry the next roster is made.
+    """
+    proof: _builtins.bytes
+    """Ed25519, 64 bytes, over that, by the entry's signing key."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -149,11 +165,12 @@ class Invitation(_message.Message):
         words: _builtins.str = ...,
         organisation: _builtins.str = ...,
         decided_by: _builtins.str = ...,
-        entry: _builtins.bytes = ...,
+        asked: _builtins.bytes = ...,
+        proof: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_by", b"decided_by", "ends_at_seconds", b"ends_at_seconds", "entry", b"entry", "organisation", b"organisation", "participant", b"participant", "roles", b"roles", "state", b"state", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "decided_by", b"decided_by", "ends_at_seconds", b"ends_at_seconds", "organisation", b"organisation", "participant", b"participant", "proof", b"proof", "roles", b"roles", "state", b"state", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

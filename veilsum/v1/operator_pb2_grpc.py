@@ -84,7 +84,7 @@ class OperatorServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListInvitations(self, request, context):
-        """Every invitation that is open, asked for, or decided.
+        """Every invitation that is open, asked for, or decided: a page of them at a time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,7 @@ class OperatorServiceStub:
     Invite: _grpc.UnaryUnaryMultiCallable[_operator_pb2.InviteRequest, _operator_pb2.InviteResponse]
     """Makes an invitation. Its token is in this answer, and nowhere else."""
     ListInvitations: _grpc.UnaryUnaryMultiCallable[_operator_pb2.ListInvitationsRequest, _operator_pb2.ListInvitationsResponse]
-    """Every invitation that is open, asked for, or decided."""
+    """Every invitation that is open, asked for, or decided: a page of them at a time."""
     Decide: _grpc.UnaryUnaryMultiCallable[_operator_pb2.DecideRequest, _operator_pb2.DecideResponse]
     """Decides on a request for enrolment, as it was seen: with these words."""
     CloseFounding: _grpc.UnaryUnaryMultiCallable[_operator_pb2.CloseFoundingRequest, _operator_pb2.CloseFoundingResponse]
@@ -56,7 +56,7 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     Invite: _aio.UnaryUnaryMultiCallable[_operator_pb2.InviteRequest, _operator_pb2.InviteResponse]  # type: ignore[assignment]
     """Makes an invitation. Its token is in this answer, and nowhere else."""
     ListInvitations: _aio.UnaryUnaryMultiCallable[_operator_pb2.ListInvitationsRequest, _operator_pb2.ListInvitationsResponse]  # type: ignore[assignment]
-    """Every invitation that is open, asked for, or decided."""
+    """Every invitation that is open, asked for, or decided: a page of them at a time."""
     Decide: _aio.UnaryUnaryMultiCallable[_operator_pb2.DecideRequest, _operator_pb2.DecideResponse]  # type: ignore[assignment]
     """Decides on a request for enrolment, as it was seen: with these words."""
     CloseFounding: _aio.UnaryUnaryMultiCallable[_operator_pb2.CloseFoundingRequest, _operator_pb2.CloseFoundingResponse]  # type: ignore[assignment]
@@ -85,7 +85,7 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operator_pb2.ListInvitationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operator_pb2.ListInvitationsResponse, _abc.Awaitable[_operator_pb2.ListInvitationsResponse]]:
-        """Every invitation that is open, asked for, or decided."""
+        """Every invitation that is open, asked for, or decided: a page of them at a time."""
 
     @_abc_1.abstractmethod
     def Decide(

@@ -255,6 +255,11 @@ class PutSeatSumRequest(_message.Message):
 
     STATEMENT_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
+    DIGESTS_FIELD_NUMBER: _builtins.int
+    digests: _builtins.bytes
+    """SHA-256 of each chunk in that order, 32 bytes each, in as many messages of at most 1 MiB as
+    they need: between statement and chunks, to a coordinator that has said `resumes`.
+    """
     @_builtins.property
     def statement(self) -> _document_pb2.SignedDocument:
         """Signed by the seat; first."""
@@ -268,12 +273,13 @@ class PutSeatSumRequest(_message.Message):
         *,
         statement: _document_pb2.SignedDocument | None = ...,
         chunk: Global___SealedChunk | None = ...,
+        digests: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "part", b"part", "statement", b"statement"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "digests", b"digests", "part", b"part", "statement", b"statement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "part", b"part", "statement", b"statement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "digests", b"digests", "part", b"part", "statement", b"statement"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["statement", "chunk"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["statement", "chunk", "digests"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
@@ -284,16 +290,22 @@ class PutSeatSumResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CHUNKS_FIELD_NUMBER: _builtins.int
+    RESUMES_FIELD_NUMBER: _builtins.int
     chunks: _builtins.int
-    """Chunks that are durable, of both sums together."""
+    """Chunks that are durable, of both sums together. After the last of the digests: how many of
+    them not to send.
+    """
+    resumes: _builtins.bool
+    """Of the statement: digests may follow it."""
     def __init__(
         self,
         *,
         chunks: _builtins.int = ...,
+        resumes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "resumes", b"resumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

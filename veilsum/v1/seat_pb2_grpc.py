@@ -122,7 +122,8 @@ class SeatServiceServicer:
 
     def PutSeatSum(self, request_iterator, context):
         """The sums of the caller's components, sealed to trainers: the signed statement first.
-        Each part is answered when it is durable; the whole counts when the stream ends well.
+        Each part is answered when it is durable; the whole counts when the stream ends well. Sent
+        again with the digests of its chunks, it goes on where it stopped.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,7 +45,8 @@ class SeatServiceStub:
     """The caller's signature on the cohort: a part of its certificate."""
     PutSeatSum: _grpc.StreamStreamMultiCallable[_seat_pb2.PutSeatSumRequest, _seat_pb2.PutSeatSumResponse]
     """The sums of the caller's components, sealed to trainers: the signed statement first.
-    Each part is answered when it is durable; the whole counts when the stream ends well.
+    Each part is answered when it is durable; the whole counts when the stream ends well. Sent
+    again with the digests of its chunks, it goes on where it stopped.
     """
     GetSeatSums: _grpc.UnaryStreamMultiCallable[_seat_pb2.GetSeatSumsRequest, _seat_pb2.GetSeatSumsResponse]
     """The signed statements of the round's seats, as many as there are, one in a message."""
@@ -75,7 +76,8 @@ class SeatServiceAsyncStub(SeatServiceStub):
     """The caller's signature on the cohort: a part of its certificate."""
     PutSeatSum: _aio.StreamStreamMultiCallable[_seat_pb2.PutSeatSumRequest, _seat_pb2.PutSeatSumResponse]  # type: ignore[assignment]
     """The sums of the caller's components, sealed to trainers: the signed statement first.
-    Each part is answered when it is durable; the whole counts when the stream ends well.
+    Each part is answered when it is durable; the whole counts when the stream ends well. Sent
+    again with the digests of its chunks, it goes on where it stopped.
     """
     GetSeatSums: _aio.UnaryStreamMultiCallable[_seat_pb2.GetSeatSumsRequest, _seat_pb2.GetSeatSumsResponse]  # type: ignore[assignment]
     """The signed statements of the round's seats, as many as there are, one in a message."""
@@ -132,7 +134,8 @@ class SeatServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_seat_pb2.PutSeatSumResponse], _abc.AsyncIterator[_seat_pb2.PutSeatSumResponse]]:
         """The sums of the caller's components, sealed to trainers: the signed statement first.
-        Each part is answered when it is durable; the whole counts when the stream ends well.
+        Each part is answered when it is durable; the whole counts when the stream ends well. Sent
+        again with the digests of its chunks, it goes on where it stopped.
         """
 
     @_abc_1.abstractmethod

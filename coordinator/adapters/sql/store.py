@@ -157,14 +157,14 @@ class SqlStore:
     def put_document(self, kind: str, name: str, body: bytes) -> None:
         """Keep a document, once; the same body again changes nothing."""
         with self._writing() as connection:
-            held = _document(connection, kind, name)
-            if held is None:
-                row = {"kind": kind, "name": name, "body": body}
-                connection.execute(insert(documents), with_checksum(documents, row))
-            elif held != body:
-                raise ConflictingContribution(
-                    f"{kind} {name} is kept with another body; what was said first stands"
-                )
+            _put_document(connection, kind, name, body)
+
+    @_whole
+    def put_documents(self, found: Sequence[tuple[str, str, bytes]]) -> None:
+        """Keep documents, each a kind, a name and a body, all of them or none."""
+        with self._writing() as connection:
+            for kind, name, body in found:
+                _put_document(connection, kind, name, body)
 
     @_whole
     def document(self, kind: str, name: str) -> bytes:
@@ -358,6 +358,13 @@ class SqlStore:
             return revision
 
     @_whole
+    def forget_invitations(self, tokens: Collection[str]) -> None:
+        """Forget the invitations under these digests of tokens; what is not there is well, too."""
+        with self._writing() as connection:
+            for token in tokens:
+                connection.execute(delete(invitations).where(invitations.c.token == token))
+
+    @_whole
     def record_certificate(self, issued: Issued) -> None:
         """Record a certificate, before it is given out; once more changes nothing."""
         with self._writing() as connection:
@@ -465,6 +472,17 @@ def _save(
     if ordered:
         connection.execute(insert(effects), ordered)
     return revision
+
+
+def _put_document(connection: Connection, kind: str, name: str, body: bytes) -> None:
+    held = _document(connection, kind, name)
+    if held is None:
+        row = {"kind": kind, "name": name, "body": body}
+        connection.execute(insert(documents), with_checksum(documents, row))
+    elif held != body:
+        raise ConflictingContribution(
+            f"{kind} {name} is kept with another body; what was said first stands"
+        )
 
 
 def _found(connection: Connection, table: Table, query: Select[Any]) -> RowMapping | None:

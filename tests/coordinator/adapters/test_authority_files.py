@@ -31,7 +31,7 @@ def saved(tmp_path, root, passphrase=None, **names):
     return tmp_path / "authority" / files.CHAIN, tmp_path / "authority" / files.KEY
 
 
-def own(tmp_path, key, *, constrained=False, ca=True, leaf_first=True):
+def own(tmp_path, key, *, constrained=False, ca=True, leaf_first=True, below=0):
     """Write a chain as a bank's own public-key system has it: an intermediate below a root."""
     above = ec.generate_private_key(ec.SECP384R1())
 
@@ -41,7 +41,8 @@ def own(tmp_path, key, *, constrained=False, ca=True, leaf_first=True):
         builder = x509.CertificateBuilder(x509.Name(by), x509.Name(name), public)
         builder = builder.serial_number(x509.random_serial_number())
         builder = builder.not_valid_before(NOW - LIFE).not_valid_after(NOW + LIFE)
-        basic = x509.BasicConstraints(ca=authority, path_length=None)
+        length = below if authority and subject == "issuing" else None
+        basic = x509.BasicConstraints(ca=authority, path_length=length)
         builder = builder.add_extension(basic, critical=True)
         if constrained and subject == "issuing":
             hosts = [x509.UniformResourceIdentifier("elsewhere")]
@@ -64,8 +65,10 @@ def test_what_is_saved_is_loaded_and_closed_to_others(tmp_path, root):
 
     loaded = files.load(FEDERATION, chain, key)
 
-    assert loaded.root_pem == root.certificate_pem
-    assert loaded.fingerprint == root.fingerprint
+    issuing, top = x509.load_pem_x509_certificates(chain.read_bytes())
+    assert (loaded.certificate, loaded.above_pem) == (issuing, root.certificate_pem)
+    assert loaded.fingerprint == issuing.fingerprint(SHA256()).hex()
+    issuing.verify_directly_issued_by(top)
     modes = {stat.S_IMODE(path.stat().st_mode) for path in chain.parent.iterdir()}
     assert modes == {0o600}
 
@@ -81,9 +84,9 @@ def test_an_authority_is_never_overwritten(tmp_path, root):
 
 
 def test_a_key_that_a_passphrase_closes_is_opened_by_its_file_alone(tmp_path, root):
-    chain, key = saved(tmp_path, root, b"correct horse")
+    chain, key = saved(tmp_path, root, b"correct horse battery staple")
     word, other = tmp_path / "word", tmp_path / "other"
-    for path, body in ((word, b"correct horse\n"), (other, b"wrong")):
+    for path, body in ((word, b"correct horse battery staple\n"), (other, b"wrong")):
         path.write_bytes(body)
         path.chmod(0o600)
 
@@ -94,6 +97,17 @@ def test_a_key_that_a_passphrase_closes_is_opened_by_its_file_alone(tmp_path, ro
         files.load(FEDERATION, chain, key, other)
     assert b"ENCRYPTED" in key.read_bytes()
     assert b"ENCRYPTED" in (key.parent / files.ROOT_KEY).read_bytes()
+
+
+@pytest.mark.parametrize(("length", "taken"), [(21, False), (22, True)])
+def test_a_passphrase_that_could_be_guessed_is_refused(tmp_path, root, length, taken):
+    """PBKDF2 with 2,048 rounds, as PEM has it, adds eleven bits to what it has itself."""
+    if taken:
+        assert saved(tmp_path, root, b"x" * length)
+        return
+    with pytest.raises(ConfigError, match="openssl rand"):
+        saved(tmp_path, root, b"x" * length)
+    assert not (tmp_path / "authority").exists()
 
 
 def test_a_passphrase_for_a_key_that_has_none_is_refused(tmp_path, root):
@@ -141,15 +155,15 @@ def test_an_organisations_own_authority_issues_and_is_said_to_be_unconstrained(t
         authority = files.load(FEDERATION, chain, private)
 
     server = certify_coordinator(authority, ["veilsum.example.org"], now=NOW, life=LIFE / 2)
-    leaf, between = x509.load_pem_x509_certificates(server.certificate_pem)
-    [top] = x509.load_pem_x509_certificates(authority.root_pem)
-    leaf.verify_directly_issued_by(between)
-    between.verify_directly_issued_by(top)
+    [leaf] = x509.load_pem_x509_certificates(server.certificate_pem)
+    leaf.verify_directly_issued_by(authority.certificate)
     assert [each["event"] for each in said] == ["authority_unconstrained"]
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"ca": False}, {"leaf_first": False}, {"constrained": True}], ids=str
+    "wrong",
+    [{"ca": False}, {"leaf_first": False}, {"constrained": True}, {"below": 1}, {"below": None}],
+    ids=str,
 )
 def test_what_is_no_authority_of_this_federation_is_refused(tmp_path, wrong):
     chain, key = own(tmp_path, ec.generate_private_key(ec.SECP256R1()), **wrong)
@@ -183,7 +197,8 @@ def is_believed(server, authority, name, folder):
     pair.write_bytes(server.key_pem + server.certificate_pem)
     ours, theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     ours.load_cert_chain(pair)
-    theirs.load_verify_locations(cadata=authority.root_pem.decode())
+    theirs.load_verify_locations(cadata=authority.certificate_pem.decode())
+    theirs.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     answering = ours.wrap_bio(up, down, server_side=True)
     asking = theirs.wrap_bio(down, up, server_hostname=name)

@@ -46,6 +46,7 @@ class Site:
 
     name: str
     role: str = "trainer"
+    house: str = ""
 
     def __post_init__(self) -> None:
         self.keys: SiteKeys = generate_keys(os.urandom)
@@ -53,7 +54,8 @@ class Site:
 
     @property
     def entry(self) -> Member:
-        return entry(self.keys, self.name, f"House of {self.name}", "", (self.role,))
+        house = self.house or f"House of {self.name}"
+        return entry(self.keys, self.name, house, "", (self.role,))
 
     def asked(self, desk: "Desk", token: bytes) -> Asked:
         fingerprint = desk.authority.fingerprint
@@ -100,6 +102,13 @@ class Desk:
         if place == self.dies_at:
             self.dies_at = ""
             raise Killed(place)
+
+    def renew(self, site: Site, begins_at: float = NOW, name: str = "") -> str:
+        """Renew as a member does that calls with a certificate which began then."""
+        said, proof = site.renewal(self, self.clock.at)
+        return self.enrolment.renew(
+            name or site.name, said.request, said.at_seconds, proof, begins_at
+        )
 
     def again(self) -> "Desk":
         return Desk(self.store, self.clock, self.authority, self.operator)

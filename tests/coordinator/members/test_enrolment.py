@@ -3,10 +3,12 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from cryptography import x509
 from structlog.testing import capture_logs
 
+from coordinator.members import enrolment
 from coordinator.members.enrolment import approved
 from privacy import canonical
 from privacy.enrolment import RENEWABLE_SECONDS
@@ -17,6 +19,7 @@ from privacy.errors import (
     InvitationRefused,
     MalformedMessage,
     NotYet,
+    RosterRefused,
     StoreUnavailable,
     VeilsumError,
     WrongIdentity,
@@ -49,7 +52,7 @@ def test_a_link_leads_to_a_certificate_by_way_of_the_operators_word(desk):
     assert asked.words == site.asked(desk, token).words()
     assert (answer.decision, answer.decided_by) == ("approved", "operator")
     assert made[0].public_key() == site.keys.tls.public_key()
-    assert len(made) == 2
+    assert len(made) == 1  # who issued it is what the member trusts already
     assert approved(desk.store) == [site.entry]
 
 
@@ -90,7 +93,7 @@ def test_an_invitation_that_has_ended_is_refused_and_the_attempt_is_logged(desk)
         desk.request(Site(NAME), token)
 
     assert (said[0]["event"], said[0]["code"]) == ("enrolment_refused", "invitation_refused")
-    assert [each.state(desk.clock.at) for each in desk.enrolment.all()] == ["ended"]
+    assert [each.state(desk.clock.at) for each in desk.enrolment.page().invitations] == ["ended"]
 
 
 def test_who_asked_in_time_has_the_answer_after_the_end(desk):
@@ -257,6 +260,95 @@ def test_no_invitation_lasts_for_ever(desk, seconds):
         desk.invite(NAME, seconds=seconds)
 
 
+@pytest.mark.parametrize("role", ["trainer", "aggregator", "auditor"])
+def test_who_operates_is_invited_to_nothing_else(desk, role):
+    """It would hold one of the keys that sums are kept from it by."""
+    with pytest.raises(
+        RosterRefused, match=f"hospital-a would be operator and {role}.*two members"
+    ):
+        desk.enrolment.invite("operator", NAME, (role, "operator"), 600)
+
+
+@pytest.mark.parametrize(("role", "first"), [("auditor", "operator"), ("operator", "auditor")])
+def test_no_operator_and_auditor_are_enrolled_of_one_organisation(desk, role, first):
+    """It would audit its own coordinator; whoever of the two comes second is told."""
+    there, other = Site("one", first), Site("two", role, house="House of one")
+    asked = desk.request(there, desk.invite("one", first))
+    desk.approve("one", asked.words)
+
+    with pytest.raises(InvitationRefused, match="an organisation that operates nothing"):
+        desk.request(other, desk.invite("two", role))
+
+    assert [each.participant for each in approved(desk.store)] == ["one"]
+
+
+def test_an_operators_organisation_may_hold_one_seat(desk):
+    """Two are needed to open anything."""
+    there = Site("one", "aggregator", house="House of operator")
+
+    assert desk.request(there, desk.invite("one", "aggregator")).words
+
+
+def test_every_invitation_is_listed_page_by_page_in_order(desk, monkeypatch):
+    """By participant, oldest first, none twice; what is made meanwhile stands in its place."""
+    monkeypatch.setattr(enrolment, "PAGE", 3)
+    for name in ("delta", "amber", "birch", "amber", "amber", "amber", "cedar"):
+        desk.invite(name)
+        desk.clock.at += 1
+
+    pages = [desk.enrolment.page()]
+    while pages[-1].next:
+        desk.invite("aaron")
+        pages.append(desk.enrolment.page(pages[-1].next))
+
+    listed = [(each.participant, each.made_at) for page in pages for each in page.invitations]
+    assert [len(page.invitations) for page in pages] == [3, 3, 1]
+    assert listed == sorted(set(listed))
+    assert len(listed) == 7
+
+
+def test_a_page_that_is_full_and_the_last_leads_nowhere(desk, monkeypatch):
+    monkeypatch.setattr(enrolment, "PAGE", 2)
+    for name in ("amber", "birch"):
+        desk.invite(name)
+
+    assert desk.enrolment.page().next == ""
+
+
+def test_a_page_goes_on_after_one_that_was_forgotten(desk, monkeypatch):
+    monkeypatch.setattr(enrolment, "PAGE", 2)
+    for name in ("amber", "birch", "cedar"):
+        desk.invite(name)
+    first = desk.enrolment.page()
+    desk.store.forget_invitations([each.token for each in desk.store.invitations()[:2]])
+
+    assert [e.participant for e in desk.enrolment.page(first.next).invitations] == ["cedar"]
+
+
+@pytest.mark.parametrize(
+    "after", ["amber", "amber/", "amber/x/y", "amber/\u0661/y", "a/" + "9" * 5000]
+)
+def test_what_no_page_has_said_begins_none(desk, after):
+    with pytest.raises(MalformedMessage, match="begin with the first"):
+        desk.enrolment.page(after)
+
+
+def test_a_coordinator_killed_before_it_invites_has_ended_the_older_link_and_made_none(desk):
+    """The operator has no new link, and asks again."""
+    older = desk.invite(NAME)
+    desk.dies_at = "enrolment.before_invite"
+
+    with pytest.raises(Killed):
+        desk.invite(NAME)
+
+    again = desk.again()
+    states = [each.state(desk.clock.at) for each in again.enrolment.page().invitations]
+    assert states == ["ended"]
+    with pytest.raises(InvitationRefused, match="replaced"):
+        again.request(Site(NAME), older)
+    assert again.request(Site(NAME), again.invite(NAME)).words
+
+
 PLACES = (
     "enrolment.before_ask",
     "enrolment.after_ask",
@@ -275,7 +367,7 @@ def test_a_coordinator_killed_at_any_place_has_enrolled_nobody_by_half(desk, pla
         desk.approve(NAME, desk.request(site, token).words)
 
     again = desk.again()
-    decided = [each for each in again.enrolment.all() if each.decision is not None]
+    decided = [each for each in again.enrolment.page().invitations if each.decision is not None]
     assert len(decided) == len(again.store.certificates()) == (place == PLACES[3])
     words = again.request(site, token).words
     again.approve(NAME, words)
@@ -305,7 +397,7 @@ def test_a_store_that_fails_enrols_nobody(desk, monkeypatch):
 def test_a_member_renews_while_its_certificate_counts(desk):
     site = desk.enrol(NAME)
 
-    made = desk.issuing.renew(NAME, site.request, NOW)
+    made = desk.renew(site)
 
     read = x509.load_pem_x509_certificate(made.encode())
     assert read.not_valid_after_utc == datetime.fromtimestamp(NOW + LIFE, UTC)
@@ -336,17 +428,22 @@ def test_a_renewal_that_was_signed_at_another_time_is_refused(desk, off):
         desk.enrolment.renew_ended(NAME, said.request, said.at_seconds, proof)
 
 
-def test_a_renewal_by_other_keys_or_of_nobody_is_refused(desk):
-    desk.enrol(NAME)
+def test_a_renewal_by_other_keys_or_of_nobody_is_refused_alike(desk):
+    site = desk.enrol(NAME)
     said, proof = Site(NAME).renewal(desk, NOW)
 
     with capture_logs() as logged:
-        with pytest.raises(InvalidSignature):
-            desk.enrolment.renew_ended(NAME, said.request, said.at_seconds, proof)
-        with pytest.raises(WrongIdentity):
-            desk.enrolment.renew_ended("hospital-z", said.request, said.at_seconds, proof)
+        refused = []
+        for name in (NAME, "hospital-z"):
+            with pytest.raises(InvalidSignature) as refusal:
+                desk.enrolment.renew_ended(name, said.request, said.at_seconds, proof)
+            refused.append(str(refusal.value).replace(name, "it"))
 
+    assert refused[0] == refused[1]  # who is a member is not for strangers
     assert [each["event"] for each in logged] == ["renewal_refused"] * 2
+    desk.clock.at = NOW + LIFE
+    said, proof = site.renewal(desk, desk.clock.at)
+    assert desk.enrolment.renew_ended(NAME, said.request, said.at_seconds, proof)
 
 
 # -- shut out -------------------------------------------------------------------------------
@@ -360,11 +457,11 @@ def test_who_is_shut_out_is_renewed_in_no_way(desk):
 
     said, proof = site.renewal(desk, desk.clock.at)
     with pytest.raises(CertificateRevoked):
-        desk.issuing.renew(NAME, site.request, NOW - 900)
+        desk.renew(site, NOW - 900)
     with pytest.raises(CertificateRevoked):
         desk.enrolment.renew_ended(NAME, said.request, said.at_seconds, proof)
     with pytest.raises(CertificateRevoked):
-        desk.again().issuing.renew(NAME, site.request, NOW - 900)
+        desk.again().renew(site, NOW - 900)
     assert approved(desk.store) == []
 
 
@@ -376,9 +473,11 @@ def test_a_new_enrolment_lets_in_again_and_the_old_certificate_stays_out(desk):
 
     second = desk.enrol(NAME)
 
-    last = next(each for each in desk.enrolment.all() if each.made_at == int(desk.clock.at))
+    last = next(
+        each for each in desk.enrolment.page().invitations if each.made_at == int(desk.clock.at)
+    )
     desk.revocations.check(NAME, begins(last.certificate))
-    assert desk.issuing.renew(NAME, second.request, begins(last.certificate))
+    assert desk.renew(second, begins(last.certificate))
     with pytest.raises(CertificateRevoked):
         desk.revocations.check(NAME, NOW - 900)
 
@@ -421,6 +520,76 @@ def test_no_certificate_is_given_out_that_is_not_recorded(desk, place):
     desk.dies_at = place
 
     with pytest.raises(Killed):
-        desk.issuing.renew(NAME, site.request, NOW)
+        desk.renew(site)
 
     assert len(desk.store.certificates()) == 1 + (place == "issuing.after_record")
+
+
+def test_nobody_shuts_itself_out_and_somebody_is_left_who_can_let_others_in(desk):
+    """Nobody could approve anybody after that, and only a second operator revokes the first."""
+    with pytest.raises(WrongIdentity, match="nobody shuts itself out"):
+        desk.enrolment.revoke("operator", "operator", "tired")
+    with pytest.raises(WrongIdentity, match="last operator"):
+        desk.enrolment.revoke("somebody", "operator", "tired")
+
+    desk.enrol("operator-b", "operator")
+    desk.enrolment.revoke("operator-b", "operator", "left")
+
+    with pytest.raises(WrongIdentity, match="last operator"):
+        desk.enrolment.revoke("operator", "operator-b", "in revenge")
+    assert desk.revocations.of("operator-b") is None
+
+
+# -- what is asked with -----------------------------------------------------------------------
+
+
+def test_the_words_are_of_all_that_is_asked_and_not_of_the_entry_alone(desk):
+    """Or whoever has the link would ask with the member's entry, which is no secret."""
+    site = Site(NAME)
+    asked = site.asked(desk, desk.invite(NAME))
+
+    others = [
+        msgspec.structs.replace(asked, authority="0" * 64),
+        msgspec.structs.replace(asked, invitation="0" * 64),
+        msgspec.structs.replace(asked, request=Site(NAME).request),
+        msgspec.structs.replace(asked, entry=Site(NAME).entry),
+    ]
+
+    assert len({asked.words(), *(each.words() for each in others)}) == 1 + len(others)
+
+
+def test_a_link_that_was_used_is_used_with_no_other_tls_key(desk):
+    """With the member's entry and signature, even: the certificate is for the key that came."""
+    site = Site(NAME)
+    token = desk.invite(NAME)
+    desk.request(site, token)
+    own, site.request = site.request, Site(NAME).request
+
+    with pytest.raises(InvitationRefused, match="used with other keys"):
+        desk.request(site, token)
+
+    site.request = own
+    assert desk.request(site, token).asked.request == own
+
+
+def test_two_who_asked_with_one_key_are_not_both_approved(desk):
+    """Each was the first to come with it: it is looked for again when the operator decides."""
+    first, second = Site(NAME), Site("hospital-b")
+    second.keys = replace(second.keys, sealing=first.keys.sealing)
+    words = {
+        each.name: desk.request(each, desk.invite(each.name)).words for each in (first, second)
+    }
+    desk.approve(NAME, words[NAME])
+
+    with pytest.raises(InvitationRefused, match="another member has"):
+        desk.approve("hospital-b", words["hospital-b"])
+
+    assert [each.participant for each in approved(desk.store)] == [NAME]
+
+
+def test_who_refuses_what_was_approved_is_told_to_revoke(desk):
+    """The words are shown no more, so nobody could give them; and time is of the essence."""
+    desk.enrol(NAME)
+
+    with pytest.raises(InvitationRefused, match="was approved by operator; revoke it"):
+        desk.enrolment.decide("operator", NAME, False, "", "a mistake")

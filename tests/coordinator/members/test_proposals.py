@@ -10,6 +10,7 @@ from privacy.errors import (
     MalformedMessage,
     NotYet,
     RosterRefused,
+    StoreUnavailable,
     WrongContext,
     WrongIdentity,
 )
@@ -197,6 +198,24 @@ def test_a_coordinator_killed_while_it_closes_goes_on(desk, place):
     assert again.proposals.close_founding("operator") == again.rosters.draft.digest()
 
 
+def test_a_coordinator_killed_before_it_proposes_has_proposed_nothing(desk):
+    """What was proposed before still stands; the operator says it again."""
+    desk.found(*HOSPITALS)
+    now, late = desk.rosters.current(), desk.enrol("hospital-d")
+    older = after(now, without=("hospital-a",))
+    desk.proposals.propose("operator", canonical.encode(older))
+    body = canonical.encode(after(now, late.entry))
+    desk.dies_at = "proposals.before_propose"
+
+    with pytest.raises(Killed):
+        desk.proposals.propose("operator", body)
+
+    again = desk.again()
+    assert again.proposals.proposed().roster == older
+    again.proposals.propose("operator", body)
+    assert canonical.encode(again.proposals.proposed().roster) == body
+
+
 @pytest.mark.parametrize("writes", [0, 1, 2])
 def test_a_coordinator_killed_before_a_version_counts_makes_it_count_when_it_is_back(
     desk, writes, monkeypatch
@@ -236,3 +255,76 @@ def test_keys_that_were_approved_anew_may_take_the_place_of_old_ones(desk):
     desk.proposals.propose("operator", canonical.encode(proposed))
 
     assert desk.proposals.proposed().roster.member("hospital-c") == anew.entry
+
+
+def test_a_version_is_kept_with_its_signatures_or_not_at_all(desk, monkeypatch):
+    """A disk that fills up in between: nothing is left behind, and the same again goes on."""
+    sites = desk.found(*HOSPITALS)
+    first = desk.rosters.current()
+    one, other = after(first, without=("hospital-c",)), after(first, without=("hospital-b",))
+    found = desk.proposals.propose("operator", canonical.encode(one))
+    desk.proposals.sign("hospital-a", found, signature(sites["hospital-a"], one))
+
+    def full(_):
+        raise StoreUnavailable("full")
+
+    monkeypatch.setattr(desk.store, "put_documents", full)
+    with pytest.raises(StoreUnavailable):
+        desk.proposals.sign("hospital-b", found, signature(sites["hospital-b"], one))
+    monkeypatch.undo()
+
+    assert len(desk.rosters.versions()) == 1
+    # what enough trainers have signed counts, whatever is proposed before they ask again
+    with pytest.raises(RosterRefused, match="does not follow"):
+        desk.proposals.propose("operator", canonical.encode(other))
+    assert desk.rosters.current() == one == desk.again().rosters.current()
+
+
+def test_signatures_on_one_version_are_none_on_another_of_its_number(desk):
+    """As a release before has left them behind: they keep no other version from being admitted."""
+    sites = desk.found(*HOSPITALS)
+    first = desk.rosters.current()
+    one, other = after(first, without=("hospital-c",)), after(first, without=("hospital-b",))
+    for name in ("hospital-a", "hospital-b"):
+        desk.store.put_document("roster-signature-1", name, signature(sites[name], one))
+    desk.proposals.propose("operator", canonical.encode(other))
+
+    for name in ("hospital-a", "hospital-c"):
+        desk.proposals.sign(name, other.digest(), signature(sites[name], other))
+
+    assert desk.again().rosters.current() == other
+
+
+def test_somebody_operates_in_every_version(desk):
+    """Or nobody could invite, propose or revoke any more, and no version would ever follow."""
+    desk.found(*HOSPITALS)
+    nobody = after(desk.rosters.current(), without=("operator",))
+
+    with pytest.raises(RosterRefused, match="no operator"):
+        desk.proposals.propose("operator", canonical.encode(nobody))
+
+    kept = after(desk.rosters.current(), without=("hospital-c",))
+    assert desk.proposals.propose("operator", canonical.encode(kept))
+
+
+def test_the_operators_name_is_invited_to_nothing_else(desk):
+    """Approved as a trainer, it would be that alone, in a version 0 that nobody operates."""
+    for name in HOSPITALS:
+        desk.enrol(name)
+
+    with pytest.raises(RosterRefused, match="operates this coordinator"):
+        desk.invite("operator", "trainer")
+
+    assert desk.invite("operator", "operator")
+    assert desk.proposals.close_founding("operator")
+
+
+def test_a_version_0_that_nobody_operates_is_not_closed(desk):
+    """However it came about: an approval that an earlier release has let in, say."""
+    desk.enrolment._check_still_operates = lambda *_: None
+    desk.enrol("operator", "trainer")
+
+    with pytest.raises(RosterRefused, match="no operator"):
+        desk.proposals.close_founding("operator")
+
+    assert not desk.rosters.is_closed()

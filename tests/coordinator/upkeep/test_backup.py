@@ -26,13 +26,20 @@ from coordinator.upkeep.backup import back_up, keep_also, restore
 from privacy import canonical
 from privacy.documents import Signed, only_by, unpack
 from privacy.documents import pack as pack_signed
-from privacy.errors import ConfigError, SchemaMismatch, StoreUnavailable
+from privacy.errors import (
+    CertificateRevoked,
+    ConfigError,
+    InvitationRefused,
+    SchemaMismatch,
+    StoreUnavailable,
+)
 from privacy.failpoints import Failpoints
 from privacy.identifiers import COORDINATOR
 from privacy.plan import pack as pack_plan
 from privacy.remembered import pack
 from privacy.signing import Purpose, public_bytes, sign
 from tests import fakes
+from tests.coordinator.members.desk import Desk, Site
 from tests.fakes import OPENERS, SITES, Federation, make_settings, signing_key
 from veilsum.files import write_new
 
@@ -594,3 +601,72 @@ def test_what_is_no_memory_is_refused(backup, empty, tmp_path):
     """A wrong file is named."""
     with pytest.raises(ConfigError, match=r"rounds: .*not what a member remembers"):
         restore(empty, backup, [write(tmp_path, b"\x80 something else")])
+
+
+# -- who is shut out ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def enrolled(made, tmp_path):
+    """A backup with a member who was certified, and a link that nobody has used."""
+    desk = Desk(store=made.store)
+    site, token = desk.enrol("hospital-z"), desk.invite("hospital-y")
+    back_up(made.settings, tmp_path / "enrolled", _now)
+    return tmp_path / "enrolled", desk, site, token
+
+
+def restored(desk, empty):
+    return Desk(open_store(empty.database), desk.clock, desk.authority, desk.operator)
+
+
+def test_nothing_is_restored_before_it_is_said_who_was_revoked_since(enrolled, empty):
+    """The backup does not know; whoever was would renew, for ever."""
+    backup, desk, site, _ = enrolled
+
+    with pytest.raises(ConfigError, match="--none-revoked"):
+        restore(empty, backup)
+
+    restore(empty, backup, revoked=())
+    assert restored(desk, empty).renew(site)
+
+
+def test_who_was_revoked_since_the_backup_is_shut_out_of_what_comes_back(enrolled, empty):
+    """With its keys, too, and a member who was not is served on."""
+    backup, desk, site, _ = enrolled
+    other = desk.enrol("hospital-y")
+
+    found = restore(empty, backup, revoked=("hospital-z",), now=lambda: desk.clock.at)
+
+    again = restored(desk, empty)
+    assert found.revoked == ("hospital-z",)
+    assert again.revocations.of("hospital-y") is None
+    with pytest.raises(CertificateRevoked, match="restored"):
+        again.renew(site)
+    with pytest.raises(InvitationRefused, match="new folder"):
+        again.request(site, again.invite("hospital-z"))
+    assert again.request(other, again.invite("hospital-y"))
+
+
+def test_links_of_the_time_of_the_backup_are_open_no_longer(enrolled, empty):
+    """One that was used since would be used once more, by whoever has it."""
+    backup, desk, _, token = enrolled
+
+    restore(empty, backup, revoked=(), now=lambda: desk.clock.at)
+
+    with pytest.raises(InvitationRefused, match="replaced"):
+        restored(desk, empty).request(Site("hospital-y"), token)
+    assert desk.request(Site("hospital-y"), token)
+
+
+def test_a_restore_says_which_revocations_the_backup_has(made, empty, tmp_path):
+    """Whoever has to name those since then begins where these end."""
+    desk = Desk(store=made.store)
+    desk.enrol("hospital-z")
+    desk.revocations.revoke("hospital-z", "a stolen laptop", "operator")
+    back_up(made.settings, tmp_path / "revoked", _now)
+
+    with pytest.raises(ConfigError, match="it has: hospital-z"):
+        restore(empty, tmp_path / "revoked")
+    found = restore(empty, tmp_path / "revoked", revoked=())
+
+    assert (found.known_revoked, found.revoked) == (("hospital-z",), ())

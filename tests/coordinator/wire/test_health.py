@@ -19,7 +19,7 @@ from coordinator.wire.health import (
     Health,
     open_door,
 )
-from privacy.errors import ConfigError, StoreUnavailable
+from privacy.errors import AddressTaken, StoreUnavailable
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 SERVICES = (OVERALL, READINESS, LIVENESS)
@@ -164,7 +164,7 @@ async def test_the_door_answers_nothing_but_health(free_port):
 
 
 async def test_a_door_that_cannot_be_opened_stops_the_start():
-    with pytest.raises(ConfigError, match=r"listen\.health: 192\.0\.2\.1:1 is in use or not"):
+    with pytest.raises(AddressTaken, match=r"listen\.health: 192\.0\.2\.1:1 is in use or not"):
         await open_door("192.0.2.1:1", Health())
 
 

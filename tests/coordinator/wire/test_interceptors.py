@@ -8,9 +8,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from coordinator.wire import interceptors
+from coordinator.wire.authorise import OPERATOR
 from coordinator.wire.interceptors import (
     BYTES_OF_A_CALLER,
     CALLS_OF_A_CALLER,
+    LINES_OF_NOBODY,
     MOST_REFUSALS,
     Refusals,
     Shares,
@@ -107,7 +109,7 @@ async def test_a_refusal_names_the_caller_and_is_said_once(certified, monkeypatc
 
 
 def test_a_refusal_is_said_again_when_it_changes():
-    """Another reason, method or caller is news; the one before it, afterwards, is news again."""
+    """Another code, method or caller is news; another text alone is not, whoever chose it."""
     refusals, one, other = Refusals(), MalformedMessage("one"), MalformedMessage("other")
 
     with capture_logs() as said:
@@ -122,7 +124,42 @@ def test_a_refusal_is_said_again_when_it_changes():
         ]:
             refusals.say(who, what, error)
 
-    assert len(said) == 6
+    assert len(said) == 4
+
+
+def test_a_refusal_that_lasts_is_said_once_an_hour_with_its_count():
+    clock = [0.0]
+    refusals = Refusals(lambda: clock[0])
+
+    with capture_logs() as said:
+        for at in range(0, 2 * 3600 + 1, 600):
+            clock[0] = float(at)
+            refusals.say("hospital-a", "GetPlan", MalformedMessage(f"at {at}"))
+
+    assert [each.get("unsaid", 0) for each in said] == [0, 5, 5]
+
+
+def test_callers_without_a_name_share_one_line_a_second():
+    """Anybody may call, and make up what is refused."""
+    clock = [0.0]
+    refusals = Refusals(lambda: clock[0])
+
+    with capture_logs() as said:
+        for at in range(1000):
+            clock[0] = at / 100
+            refusals.say("", f"Get{at}", MalformedMessage(f"{at}"))
+
+    assert len(said) <= LINES_OF_NOBODY + 10
+
+
+def test_what_a_caller_chose_is_one_bounded_line():
+    """No terminal is told anything by it, and no line is made up."""
+    with capture_logs() as said:
+        Refusals().say("", "GetPlan", MalformedMessage("\x1b[2J\n\u202e" + "x" * 4000))
+
+    (line,) = said
+    assert line["reason"].startswith("\\x1b[2J\\n\\u202exxx")
+    assert len(line["reason"]) < 400
 
 
 def test_what_was_said_takes_bounded_memory():
@@ -134,7 +171,7 @@ def test_what_was_said_takes_bounded_memory():
             refusals.say(f"site-{at}", "GetPlan", MalformedMessage("no"))
 
     assert len(said) == MOST_REFUSALS + 2
-    assert len(refusals._last) == MOST_REFUSALS
+    assert len(refusals._said) == MOST_REFUSALS
 
 
 async def test_errors_in_a_stream_become_statuses_too(certified):
@@ -290,6 +327,19 @@ def test_calls_of_one_caller_are_counted_apart_from_others():
         each.end()
     assert not shares._calls
     assert not shares._bytes
+
+
+def test_calls_are_kept_free_for_operators(monkeypatch):
+    """Who ends what is wrong gets in when nobody else does."""
+    monkeypatch.setattr(interceptors, "MOST_CALLS", 2)
+    shares = Shares()
+    for name in ("hospital-a", "hospital-b"):
+        shares.begin(name)
+
+    with pytest.raises(Unavailable, match="of all callers"):
+        shares.begin("hospital-c")
+
+    shares.begin("operator", OPERATOR).end()
 
 
 def test_messages_of_one_caller_take_bounded_memory():

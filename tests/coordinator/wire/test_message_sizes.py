@@ -7,7 +7,7 @@ A stream is bounded message by message.
 import pytest
 from msgspec.structs import replace
 
-from coordinator.members import capacity
+from coordinator.members import capacity, enrolment
 from coordinator.rounds import verify
 from coordinator.rounds.state import LeftOut, Phase, Round, Rules, Stated, Straggler
 from coordinator.server import _OPTIONS, PROTOS
@@ -116,6 +116,22 @@ def watched():
     phases = [Phase.DONE, *[Phase.ABORTED] * 7, Phase.OPEN, Phase.KEYING, Phase.KEYING]
     rounds = {at + 1: current(at + 1, phase) for at, phase in enumerate(phases)}
     return round_pb2.WatchRoundsResponse(rounds=codec.statuses_to_wire(rounds, lambda *_: 1.0))
+
+
+def invited():
+    """Return a page of invitations, each with the longest entry there is."""
+    longest = operator_pb2.Invitation(
+        participant=NAMES[0],
+        roles=ROLES[:1],
+        state="approved",
+        ends_at_seconds=1 << 40,
+        words="w" * 40,
+        organisation="o" * 100,
+        decided_by=NAMES[1],
+        asked=bytes(3 * enrolment._LARGEST_ENTRY),
+        proof=bytes(64),
+    )
+    return [longest] * enrolment.PAGE
 
 
 def verdict():
@@ -287,15 +303,17 @@ LARGEST = {
         ),
     ),
     "EnrolmentService/GetProposal": (
-        enrolment_pb2.GetProposalRequest(),
-        lambda: enrolment_pb2.GetProposalResponse(roster=longest()),
+        enrolment_pb2.GetProposalRequest(from_proof=1 << 20),
+        lambda: enrolment_pb2.GetProposalResponse(roster=longest(), proof_count=1 << 20),
     ),
     "EnrolmentService/SignProposal": (
         enrolment_pb2.SignProposalRequest(fingerprint="f" * 64, signature=bytes(64)),
         enrolment_pb2.SignProposalResponse,
     ),
     "EnrolmentService/RenewCertificate": (
-        enrolment_pb2.RenewCertificateRequest(certificate_request=bytes(8 << 10)),
+        enrolment_pb2.RenewCertificateRequest(
+            certificate_request=bytes(8 << 10), at_seconds=1 << 40, proof=bytes(64)
+        ),
         enrolment_pb2.RenewCertificateResponse(certificate=bytes(16 << 10)),
     ),
     "OperatorService/Invite": (
@@ -303,12 +321,8 @@ LARGEST = {
         operator_pb2.InviteResponse(token=bytes(32), authority_fingerprint=bytes(32)),
     ),
     "OperatorService/ListInvitations": (
-        operator_pb2.ListInvitationsRequest(),
-        lambda: operator_pb2.ListInvitationsResponse(
-            invitations=[
-                operator_pb2.Invitation(participant=each, entry=bytes(1900)) for each in NAMES[:450]
-            ]
-        ),
+        operator_pb2.ListInvitationsRequest(after="p" * 160),
+        lambda: operator_pb2.ListInvitationsResponse(invitations=invited(), next="n" * 160),
     ),
     "OperatorService/Decide": (
         operator_pb2.DecideRequest(participant=NAMES[0], words="w" * 40, reason="r" * 500),

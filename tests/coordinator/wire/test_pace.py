@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordinator.wire.pace import BURST, MOST_ADDRESSES, Pace
+from coordinator.wire.pace import BURST, MOST_ADDRESSES, OF_ALL, Pace
 from privacy.errors import TooManyRequests
 
 PEER = "ipv4:192.0.2.7:50123"
@@ -72,9 +72,25 @@ def test_a_household_has_one_turn_however_many_addresses_it_has(first, second):
 
 
 def test_more_addresses_than_are_remembered_fill_no_memory():
-    pace = Pace(Ticks())
+    ticks = Ticks()
+    pace = Pace(ticks)
 
     for each in range(MOST_ADDRESSES + 100):
+        ticks.at += 1.0
         pace.take(f"ipv4:10.{each >> 16}.{each >> 8 & 255}.{each & 255}:1")
 
-    assert len(pace._left) == MOST_ADDRESSES
+    assert len(pace._of) == MOST_ADDRESSES
+
+
+def test_many_addresses_together_have_a_bound_of_their_own():
+    """Whoever has a /48 has 65,536 networks to ask from."""
+    ticks = Ticks()
+    pace = Pace(ticks)
+    for each in range(OF_ALL * BURST):
+        pace.take(f"ipv6:[2001:db8:{each:x}::1]:50")
+
+    with pytest.raises(TooManyRequests, match="all addresses together"):
+        pace.take("ipv4:192.0.2.9:1")
+
+    ticks.at += 1.0
+    pace.take("ipv4:192.0.2.9:1")

@@ -15,6 +15,7 @@ from coordinator.rounds.state import Phase
 from coordinator.wire import codec
 from participant.wire.coordinator import Coordinator
 from participant.wire.seat_calls import SeatCalls
+from participant.wire.whole import Whole
 from privacy.errors import IllegalEvent, MalformedMessage, NotYet, WrongIdentity
 from privacy.records import digest_of
 from privacy.signing import Purpose, sign
@@ -30,6 +31,7 @@ from tests.coordinator.seated_round import (
 from tests.coordinator.served import channel_of, served
 from tests.fakes import AUDITOR, SITES, signed_by, signing_key
 from tests.loopback import make_federation
+from tests.sent import whole_sums
 from veilsum.v1 import seat_pb2, seat_pb2_grpc
 
 
@@ -152,7 +154,7 @@ async def test_a_round_is_judged_certified_and_summed_over_the_wire(certified):
             await calls(round1, name).sign_cohort(1, digest_of(seated.cohort), signature)
         for seat in SEATS:
             statement = signed_by(seat, seated.statement(seat))
-            await calls(round1, seat).put_sum(statement, in_order(seat))
+            await calls(round1, seat).put_sum(statement, whole_sums(in_order(seat)))
         assert seated.round().phase is Phase.AGGREGATING
         seated.put(phase=Phase.OPENING)
 
@@ -169,7 +171,7 @@ async def test_sums_that_are_sent_twice_count_once(certified):
     async with members(certified, Phase.SUMMING) as round1:
         signed = signed_by(SEATS[0], round1.seated.statement(SEATS[0]))
         for _ in range(2):
-            await calls(round1, SEATS[0]).put_sum(signed, in_order(SEATS[0]))
+            await calls(round1, SEATS[0]).put_sum(signed, whole_sums(in_order(SEATS[0])))
 
         assert len(round1.seated.round().stated) == 1
 
@@ -185,7 +187,7 @@ async def test_sums_that_broke_off_are_sent_again_from_their_beginning(certified
         assert (await call.read()).chunks == 1
         call.cancel()
 
-        await calls(round1, SEATS[0]).put_sum(signed, in_order(SEATS[0]))
+        await calls(round1, SEATS[0]).put_sum(signed, whole_sums(in_order(SEATS[0])))
 
         assert len(round1.seated.round().stated) == 1
 
@@ -212,11 +214,12 @@ async def _to_end(call):
 
 
 async def test_a_chunk_of_another_length_ends_the_stream(certified):
+    unannounced = Whole(lambda: (), lambda _: [(0, bytes(1 << 20))])
     async with members(certified, Phase.SUMMING) as round1:
         signed = signed_by(SEATS[0], round1.seated.statement(SEATS[0]))
 
         with pytest.raises(MalformedMessage, match=f"not {SEALED_BYTES}"):
-            await calls(round1, SEATS[0]).put_sum(signed, [(0, bytes(1 << 20))])
+            await calls(round1, SEATS[0]).put_sum(signed, unannounced)
 
         assert round1.seated.objects.names("rounds/000001/seats") == []
 

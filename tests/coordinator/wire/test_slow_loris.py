@@ -96,4 +96,4 @@ def test_what_a_server_allows_is_bounded():
 
     assert server.MOST_CALLS <= 8192
     assert options["grpc.max_concurrent_streams"] <= 64
-    assert options["grpc.max_connection_idle_ms"] <= 900_000
+    assert options["grpc.max_connection_idle_ms"] <= 300_000

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from participant.policy import check_audit
+from participant.policy.plans import check_audit
 from privacy import canonical
 from privacy.documents import Signed
 from privacy.errors import (

@@ -86,7 +86,9 @@ class Desk:
 
     def words(self, participant: str = "amber") -> str:
         """The words that the operator sees."""
-        found = [each for each in self.enrolment.all() if each.participant == participant]
+        found = [
+            each for each in self.enrolment.page().invitations if each.participant == participant
+        ]
         return found[-1].words
 
     def approve(self, participant: str = "amber", words: str = "") -> None:

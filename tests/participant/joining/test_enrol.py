@@ -11,7 +11,8 @@ from coordinator.adapters.authority import certify_participant
 from participant.joining import enrol as module
 from participant.joining.enrol import check_certificate, enrol
 from participant.joining.init import init
-from participant.keys import load_keys
+from participant.joining.own import own_words
+from participant.keys import certificate_request, load_keys
 from privacy.errors import (
     ConfigError,
     InvitationRefused,
@@ -258,6 +259,40 @@ async def test_a_certificate_for_another_key_or_name_is_not_kept(approved):
 
     with pytest.raises(WrongIdentity, match="another key"):
         check_certificate(theirs, applicant, datetime.now(UTC))
+
+
+async def test_a_certificate_of_this_members_key_under_another_name_is_not_kept(approved):
+    """Right key, right authority: and every call would be another member's."""
+    applicant, _, folder = approved
+    request = certificate_request(applicant.keys, at.FEDERATION, "birch")
+    async with at.desk(folder=folder) as office:
+        theirs = certify_participant(
+            office.issuing, request, "birch", now=datetime.now(UTC), life=at.DAY
+        )
+
+    with pytest.raises(WrongIdentity, match="does not name amber"):
+        check_certificate(theirs, applicant, datetime.now(UTC))
+
+
+async def test_the_words_that_were_approved_can_be_read_again(tmp_path):
+    """Trainers ask for them when they admit this member, and the screen is gone by then."""
+    async with at.desk(folder=tmp_path) as office:
+        screen = Screen(then=office.approve)
+        enrolled = await join(office.link(), tmp_path / "amber", screen)
+
+    assert own_words(tmp_path / "amber") == enrolled.words == office.words()
+
+
+async def test_an_organisation_is_written_in_its_normal_form(tmp_path):
+    """However a terminal hands it over; and the same words again are the same."""
+    async with at.desk(folder=tmp_path) as office:
+        link, state = office.link(), tmp_path / "amber"
+        typed = "  Cafe\u0301   Nord "
+
+        enrolled = await join(link, state, Screen(then=office.approve), organisation=typed)
+        again = await join(link, state, organisation=typed)
+
+    assert enrolled.member.organisation == again.member.organisation == "Caf\u00e9 Nord"
 
 
 @pytest.mark.parametrize("days", [-1, 3])

@@ -4,11 +4,19 @@ import msgspec
 import pytest
 
 from participant.joining import found as module
+from participant.joining.own import ENTRY
 from privacy.canonical import decode, encode
-from privacy.errors import InvalidSignature, MalformedMessage, WrongContext, WrongIdentity
+from privacy.errors import (
+    InvalidSignature,
+    MalformedMessage,
+    RosterRefused,
+    WrongContext,
+    WrongIdentity,
+)
 from privacy.roster import Role, Roster, SignedRoster
 from privacy.signing import Purpose, sign
 from tests.participant import signed_round as made
+from veilsum.files import write_durably
 
 ROSTER = made.roster()
 
@@ -43,14 +51,28 @@ def history(*names, of=ROSTER):
 OTHERS = ("birch", "cedar", "delta", "watch")
 
 
+class Home:
+    """This site's folder, with the entry that it has made for itself."""
+
+    state = None
+
+    def has(self, mine):
+        write_durably(self.state / ENTRY, encode(mine))
+
+
+home = Home()
+
+
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "POLL_SECONDS", 0)
+    monkeypatch.setattr(home, "state", tmp_path)
+    home.has(ROSTER.member("amber"))
 
 
 async def found(office, fingerprint=None, keys=None):
     keys = keys or made.keys("amber")
-    return await module.found(office, keys, "amber", fingerprint or ROSTER.digest())
+    return await module.found(office, keys, "amber", fingerprint or ROSTER.digest(), home.state)
 
 
 async def test_a_member_signs_and_waits_for_the_others():
@@ -79,7 +101,7 @@ async def test_no_roster_is_refused():
 @pytest.mark.parametrize("key", ["signing_key", "sealing_key"])
 async def test_a_roster_with_another_key_for_this_site_is_not_signed(key):
     """The coordinator could read what is sealed to it."""
-    theirs = getattr(module.entry(made.keys("mallory"), "amber", "", "", ()), key)
+    theirs = getattr(module.entry(made.keys("mallory"), "amber", "Amber", "", ()), key)
     members = tuple(
         msgspec.structs.replace(m, **{key: theirs}) if m.participant == "amber" else m
         for m in ROSTER.members
@@ -88,6 +110,22 @@ async def test_a_roster_with_another_key_for_this_site_is_not_signed(key):
     office = Office(history(*OTHERS, of=swapped))
 
     with pytest.raises(WrongContext, match="other keys for amber"):
+        await found(office, swapped.digest())
+    assert office.signed == {}
+
+
+async def test_a_roster_whose_operator_has_a_part_in_rounds_is_not_signed():
+    """Whatever the coordinator's own check says: it is the operator's."""
+    members = tuple(
+        msgspec.structs.replace(m, roles=(*m.roles, Role.OPERATOR))
+        if m.participant == "birch"
+        else m
+        for m in ROSTER.members
+    )
+    swapped = msgspec.structs.replace(ROSTER, members=members)
+    office = Office(history(*OTHERS, of=swapped))
+
+    with pytest.raises(RosterRefused, match="birch would be operator and trainer"):
         await found(office, swapped.digest())
     assert office.signed == {}
 
@@ -128,7 +166,7 @@ async def test_a_site_that_is_not_in_the_roster_is_told():
     """It has nothing to sign."""
     with pytest.raises(WrongIdentity):
         await module.found(
-            Office(history(*OTHERS)), made.keys("mallory"), "mallory", ROSTER.digest()
+            Office(history(*OTHERS)), made.keys("mallory"), "mallory", ROSTER.digest(), home.state
         )
 
 
@@ -192,7 +230,8 @@ async def test_whom_the_founding_waits_for_is_said_once(monkeypatch):
 
 async def admitted(office, fingerprint=None, name="amber"):
     keys = made.keys("amber")
-    return await module.admitted(office, keys, name, fingerprint or ROSTER.digest())
+    history = await module.admitted_history(office, keys, name, fingerprint or ROSTER.digest())
+    return history[-1].roster
 
 
 async def test_what_members_have_admitted_is_read_without_signing():
@@ -252,8 +291,8 @@ async def test_who_joined_later_is_admitted_and_signs_nothing():
     office = Office([*history("amber", *OTHERS), *history("birch", "cedar", "delta", of=later)])
     who = (made.keys("ember"), "ember", ROSTER.digest())
 
-    assert await module.found(office, *who) == later
-    assert await module.admitted_versions(office, *who) == (ROSTER, later)
+    assert await module.found(office, *who, home.state) == later
+    assert [each.roster for each in await module.admitted_history(office, *who)] == [ROSTER, later]
     assert office.signed == {}
 
 
@@ -263,7 +302,7 @@ async def test_who_joined_later_under_another_key_is_told():
     office = Office([*history("amber", *OTHERS), *history("birch", "cedar", "delta", of=later)])
 
     with pytest.raises(WrongContext, match="other keys for ember"):
-        await module.found(office, made.keys("ember"), "ember", ROSTER.digest())
+        await module.found(office, made.keys("ember"), "ember", ROSTER.digest(), home.state)
 
 
 async def test_a_later_version_does_not_excuse_the_first_that_is_to_be_signed():

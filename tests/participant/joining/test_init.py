@@ -57,7 +57,7 @@ def test_keys_are_never_overwritten(tmp_path):
         (("oncology", "../amber", "Amber"), "--participant", "1 to 63 of a-z, 0-9 and hyphen"),
         (("oncology", "-amber", "Amber"), "--participant", "begins with a letter or digit"),
         (("oncology", "coordinator", "Amber"), "--participant", "no member may be called"),
-        (("oncology", "amber", " "), "--organisation", "empty"),
+        (("oncology", "amber", " "), "--organisation", "1 to 100 characters"),
     ],
 )
 def test_a_name_that_is_none_is_refused_before_anything_is_made(tmp_path, names, option, rule):

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from participant.joining.join import join
-from participant.policy import check_auditor
+from participant.policy.plans import check_auditor
 from privacy import canonical
 from privacy.errors import PeerUnreachable, PolicyRefusal, WrongContext
 from privacy.roster import SignedRoster

@@ -19,6 +19,15 @@ def test_a_link_is_read_as_it_was_written(address):
     assert parse(f"  {link.text()}\n") == link
 
 
+@pytest.mark.parametrize("around", ["<{}>", '"{}"', "\u201c{}\u201d", "'{}'.", "\ufeff{}", "({}),"])
+def test_a_link_is_read_as_mail_has_wrapped_it(around):
+    """Lines are cut at 78 characters, and what stands around a link is none of it."""
+    text = LINK.text()
+    wrapped = f"{text[:60]}\r\n   {text[60:100]}\n{text[100:]}"
+
+    assert parse(around.format(wrapped)) == LINK
+
+
 def test_its_form_is_the_published_one():
     """Operators read it, and so do tools that are not ours."""
     assert LINK.text() == (

@@ -125,11 +125,11 @@ async def test_one_chunk_of_the_model_is_read(tmp_path, shelf):
 
 
 async def test_it_works_while_the_site_runs(tmp_path, shelf):
-    """The running site holds its folder; this reads keys and writes nothing."""
+    """The running site holds its folder; this keeps the roster's versions beside its own."""
     hold(tmp_path)
 
     assert await passed_on(tmp_path, shelf, "birch")
-    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+    assert {path.name for path in tmp_path.iterdir()} == {"lock", "kept"}
 
 
 # -- of which model ------------------------------------------------------------------------

@@ -15,7 +15,8 @@ import pytest
 
 from participant.agent import Agent
 from participant.config import SiteConfig
-from participant.joining.found import admitted_versions
+from participant.joining.versions import admitted_versions
+from participant.kept import Kept
 from participant.keys import SiteKeys, generate_keys
 from participant.model.wrap import pass_on
 from participant.opening import agree
@@ -215,7 +216,8 @@ async def test_wraps_that_a_coordinator_forges_are_passed_over(certified, federa
     """It keeps what it likes beside the envelope; the newcomer opens the model, or nothing."""
     async with connected(federation, certified, NEWCOMER) as coordinator:
         fingerprint = federation.roster.digest()
-        versions = await admitted_versions(coordinator, keys(NEWCOMER), NEWCOMER, fingerprint)
+        who = (keys(NEWCOMER), NEWCOMER, fingerprint)
+        versions = await admitted_versions(coordinator, *who, Kept(tmp_path / "kept"))
     envelope = canonical.decode(federation.service.models.envelope(1).body, agree.SealedModel)
     body = canonical.encode(fakes.wraps(envelope, versions[-1], "hospital-a", NEWCOMER))
     by_coordinator = sign(fakes.signing_key(fakes.COORDINATOR), Purpose.WRAPS, body)

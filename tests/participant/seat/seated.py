@@ -22,6 +22,7 @@ from participant.sending.sign import shared_contribution
 from participant.view import RoundView, View
 from participant.wire.letters import Letter
 from participant.wire.seat_calls import Part
+from participant.wire.whole import Whole
 from privacy import canonical
 from privacy.arithmetic import Arithmetic, ModulusRange
 from privacy.certificate import is_complete
@@ -272,10 +273,10 @@ class Line:
         assert cohort == digest_of(self.desk.cohort_record())
         self.desk.certificate[self.me] = signature
 
-    async def put_sum(self, statement: Signed, chunks: Any) -> None:
+    async def put_sum(self, statement: Signed, sums: Whole[tuple[int, bytes]]) -> None:
         kept: list[tuple[int, bytes]] = []
         cut = self.desk.cut.pop(0) if self.desk.cut else None
-        for at, chunk in enumerate(chunks):
+        for at, chunk in enumerate(sums.chunks(0)):
             if at == cut:
                 raise PeerUnreachable("the upload broke")
             kept.append(chunk)

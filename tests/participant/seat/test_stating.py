@@ -12,6 +12,7 @@ from participant.opening.sealed_words import key_context, words_context
 from participant.seat.judging import judge
 from participant.seat.outbox import SumOutbox
 from participant.seat.stating import state
+from participant.wire.whole import Whole
 from privacy import canonical
 from privacy.documents import check_signer
 from privacy.errors import (
@@ -184,9 +185,13 @@ async def test_killed_in_the_upload_it_sends_the_same_bytes(tmp_path, desk):
     kept = []
     whole = work.Line.put_sum
 
-    async def keep(line, statement, chunks):
+    async def keep(line, statement, sums):
         kept.append(statement)
-        await whole(line, statement, (kept.append(chunk) or chunk for chunk in chunks))
+        noted = Whole(
+            sums.digests,
+            lambda first: (kept.append(chunk) or chunk for chunk in sums.chunks(first)),
+        )
+        await whole(line, statement, noted)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(work.Line, "put_sum", keep)
@@ -316,8 +321,8 @@ async def test_memory_does_not_grow_with_the_model(tmp_path):
             tracemalloc.stop()
             at_work.memory.close()
 
-    async def drop(line, statement, chunks):
-        for _ in chunks:
+    async def drop(line, statement, sums):
+        for _ in sums.chunks(0):
             pass
 
     await peak(PER_CHUNK)  # what is loaded once

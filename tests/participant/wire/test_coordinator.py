@@ -12,6 +12,7 @@ from privacy import canonical, errors
 from privacy.errors import MalformedMessage, PeerUnreachable, VeilsumError, WrongContext
 from tests.participant import endpoint
 from tests.participant import signed_round as made
+from tests.sent import whole
 from veilsum.v1 import (
     cohort_pb2,
     cohort_pb2_grpc,
@@ -217,7 +218,7 @@ async def test_a_model_is_put_as_it_is_made():
     streams, said = Streams(), made.signed_by(RECORD, "amber")
 
     async with endpoint.coordinator(*services(streams)) as coordinator:
-        await coordinator.put_model(said, (b"%d" % at for at in range(5)))
+        await coordinator.put_model(said, whole(b"%d" % at for at in range(5)))
 
     assert signed_from_wire(streams.put[0].envelope) == said
     assert [part.chunk for part in streams.put[1:]] == [b"%d" % at for at in range(5)]
@@ -231,7 +232,7 @@ async def test_a_model_that_takes_long_is_put_all_the_same(monkeypatch):
     streams.slow = 0.1
 
     async with endpoint.coordinator(*services(streams)) as coordinator:
-        await coordinator.put_model(made.signed_by(RECORD, "amber"), [bytes(1 << 20)] * 30)
+        await coordinator.put_model(made.signed_by(RECORD, "amber"), whole([bytes(1 << 20)] * 30))
 
     assert len(streams.put) == 31
 
@@ -244,7 +245,7 @@ async def test_a_coordinator_that_refuses_a_model_in_the_middle_is_heard():
     async with endpoint.coordinator(*services(streams)) as coordinator:
         with pytest.raises(MalformedMessage, match="not these chunks"):
             await coordinator.put_model(
-                made.signed_by(RECORD, "amber"), (b"chunk" * 20_000 for _ in range(200))
+                made.signed_by(RECORD, "amber"), whole([b"chunk" * 20_000] * 200)
             )
 
 
@@ -255,7 +256,7 @@ async def test_a_coordinator_that_ends_an_upload_without_a_word_is_not_believed(
 
     async with endpoint.coordinator(*services(streams)) as coordinator:
         with pytest.raises(PeerUnreachable, match="in the middle of an upload"):
-            await coordinator.put_model(made.signed_by(RECORD, "amber"), [b"chunk"])
+            await coordinator.put_model(made.signed_by(RECORD, "amber"), whole([b"chunk"]))
 
 
 async def test_a_coordinator_that_never_answers_a_model_is_not_waited_for(monkeypatch):
@@ -266,7 +267,7 @@ async def test_a_coordinator_that_never_answers_a_model_is_not_waited_for(monkey
 
     async with endpoint.coordinator(*services(streams)) as coordinator:
         with pytest.raises(PeerUnreachable, match="in the middle of an upload"):
-            await coordinator.put_model(made.signed_by(RECORD, "amber"), [b"chunk"])
+            await coordinator.put_model(made.signed_by(RECORD, "amber"), whole([b"chunk"]))
 
 
 async def test_a_model_that_cannot_be_read_is_this_sites_own_error():
@@ -278,7 +279,7 @@ async def test_a_model_that_cannot_be_read_is_this_sites_own_error():
 
     async with endpoint.coordinator(*services(Streams())) as coordinator:
         with pytest.raises(errors.StoreUnavailable, match="is gone"):
-            await coordinator.put_model(made.signed_by(RECORD, "amber"), chunks())
+            await coordinator.put_model(made.signed_by(RECORD, "amber"), whole(chunks()))
 
 
 async def test_a_stream_that_breaks_is_no_shorter_sum():

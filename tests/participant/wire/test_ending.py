@@ -63,9 +63,10 @@ async def test_a_refusal_between_two_parts_comes_with_its_reason():
     """While the next one is read from the disk; the call has ended before it is written."""
     async with refusing() as coordinator:
         put = model_pb2_grpc.ModelServiceStub(coordinator.channel).PutSealedModel
+        first = model_pb2.PutSealedModelRequest()
 
         with pytest.raises(MalformedMessage, match="no such model"):
-            await coordinator.upload(put, model_pb2.PutSealedModelRequest(), slow_chunks())
+            await coordinator.upload(put, first, lambda: iter(()), lambda _: slow_chunks())
 
 
 async def test_an_end_that_nothing_overtook_is_told_as_it_is():

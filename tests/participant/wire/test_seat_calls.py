@@ -7,6 +7,7 @@ from participant.wire.seat_calls import SeatCalls
 from privacy.documents import Signed
 from privacy.errors import IllegalEvent, MalformedMessage, StoreUnavailable
 from tests.participant import endpoint
+from tests.sent import whole_sums
 from veilsum.v1 import seat_pb2, seat_pb2_grpc
 
 SAID = Signed(b'{"said":1}', {"north": b"s" * 64})
@@ -137,7 +138,7 @@ async def test_a_sum_is_its_statement_and_chunks_in_order(served):
     """Each once the one before is durable."""
     calls, got = served
 
-    await calls.put_sum(SAID, iter([(0, b"one"), (0, b"two"), (1, b"three")]))
+    await calls.put_sum(SAID, whole_sums([(0, b"one"), (0, b"two"), (1, b"three")]))
 
     first, *parts = got
     assert signed_from_wire(first.statement) == SAID
@@ -150,7 +151,7 @@ async def test_a_sum_refused_in_the_middle_is_heard(served):
     calls, _ = served
 
     with pytest.raises(IllegalEvent, match="the round is over"):
-        await calls.put_sum(SAID, ((0, b"chunk") for _ in range(20)))
+        await calls.put_sum(SAID, whole_sums([(0, b"chunk")] * 20))
 
 
 async def test_a_sum_that_cannot_be_read_is_this_seats_own_error(served):
@@ -162,7 +163,7 @@ async def test_a_sum_that_cannot_be_read_is_this_seats_own_error(served):
         raise StoreUnavailable("the outbox is gone")
 
     with pytest.raises(StoreUnavailable, match="is gone"):
-        await calls.put_sum(SAID, chunks())
+        await calls.put_sum(SAID, whole_sums(chunks()))
 
 
 async def test_what_others_read_comes_as_values(served):

@@ -7,7 +7,6 @@ it states, of each round, sums that it has stated before.
 
 import asyncio
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from participant.seat.holding import Holding
 from participant.seat.run import serve
 from participant.sending.sign import sign
 from participant.wire.seat_calls import SeatCalls
+from participant.wire.whole import Whole
 from privacy import canonical
 from privacy.documents import Signed
 from privacy.errors import VeilsumError
@@ -85,18 +85,15 @@ def repeat(config: AggregatorConfig) -> None:
     stated: list[Signed] = []
     put, key = SeatCalls.put_sum, load_keys(config.state / "keys").signing
 
-    async def put_sum(
-        self: SeatCalls, statement: Signed, chunks: Iterable[tuple[int, bytes]]
-    ) -> None:
+    async def put_sum(self: SeatCalls, statement: Signed, sums: Whole[tuple[int, bytes]]) -> None:
         if statement not in stated:
             stated.append(statement)
         if len(stated) <= LIES:
-            return await put(self, statement, chunks)
+            return await put(self, statement, sums)
         old, new = (canonical.decode(each.body, SeatSum) for each in (stated[0], statement))
         moved = replace(old, round=new.round, plan=new.plan)
-        bytes_sent = list(chunks)
-        await _try(put(self, stated[0], bytes_sent), "old")
-        return await put(self, sign(moved, config.participant, key), bytes_sent)
+        await _try(put(self, stated[0], sums), "old")
+        return await put(self, sign(moved, config.participant, key), sums)
 
     SeatCalls.put_sum = put_sum  # type: ignore[method-assign]
 

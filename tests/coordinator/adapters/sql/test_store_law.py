@@ -144,6 +144,20 @@ def test_a_document_is_written_once(store):
     assert store.document("plan", "1") == b"body"
 
 
+def test_documents_are_kept_together_or_not_at_all(store):
+    """One that is kept with another body keeps the others out, before it and after it."""
+    store.put_document("plan", "2", b"body")
+
+    with pytest.raises(ConflictingContribution):
+        store.put_documents(
+            [("plan", "1", b"body"), ("plan", "2", b"another body"), ("plan", "3", b"body")]
+        )
+
+    assert store.documents("plan") == [("2", b"body")]
+    store.put_documents([("plan", "1", b"body"), ("plan", "2", b"body")])
+    assert store.documents("plan") == [("1", b"body"), ("2", b"body")]
+
+
 def test_documents_of_a_kind_come_sorted_by_name(store):
     for name in ("hospital-b", "hospital-a1", "hospital-a", "10", "9", "a_b"):
         store.put_document("signature", name, name.encode())
@@ -548,6 +562,15 @@ def test_an_approval_and_its_certificate_are_one_transaction(store):
     assert store.certificates("hospital-b") == []
 
 
+def test_invitations_are_forgotten_by_their_tokens_and_no_others(store):
+    store.save_invitation(TOKEN, None, "hospital-b", b"open")
+    store.save_invitation(OTHER, None, "hospital-a", b"open")
+
+    store.forget_invitations([TOKEN, "e5" * 32])
+
+    assert [each.token for each in store.invitations()] == [OTHER]
+
+
 def test_a_certificate_is_recorded_once_and_listed_oldest_first(store):
     older = replace(ISSUED, serial="a0", issued_at=1.0)
 
@@ -595,6 +618,7 @@ WRITES = {
     "save_step": lambda store: store.save_step(1, 1, b"two", [b"erase"]),
     "finish_effect": lambda store: store.finish_effect(1),
     "put_document": lambda store: store.put_document("plan", "1", b"body"),
+    "put_documents": lambda store: store.put_documents([("plan", "1", b"body")]),
     "begin_upload": lambda store: begin(store, "hospital-b"),
     "record_chunk": lambda store: record(store, 1),
     "commit_upload": lambda store: store.commit_upload(1, "hospital-a"),
@@ -602,6 +626,7 @@ WRITES = {
     "forget_sum": lambda store: store.forget_sum(1),
     "forget_chunks": lambda store: store.forget_chunks(2),
     "save_invitation": lambda store: store.save_invitation(TOKEN, 1, "hospital-a", b"used"),
+    "forget_invitations": lambda store: store.forget_invitations([TOKEN]),
     "record_certificate": lambda store: store.record_certificate(replace(ISSUED, serial="2")),
     "forget_certificates": lambda store: store.forget_certificates(99.0),
     "put_revocation": lambda store: store.put_revocation(replace(REVOKED, at=9.0)),

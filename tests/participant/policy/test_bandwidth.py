@@ -2,9 +2,9 @@
 
 import pytest
 
-from participant.bandwidth import bandwidth
+from participant.policy.bandwidth import bandwidth
 from privacy.errors import ConfigError
-from tests.participant.test_hours import at
+from tests.participant.policy.test_hours import at
 
 
 def rate(*written, when="2026-11-20 12:00"):

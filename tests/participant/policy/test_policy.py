@@ -3,11 +3,12 @@
 import msgspec
 import pytest
 
-from participant import policy as module
 from participant.auditing.config import AuditorPolicy
 from participant.joining.found import entry
+from participant.policy import plans as module
 from privacy.errors import CohortTooSmall, PolicyRefusal, UnsafeParameters, WrongIdentity
 from privacy.local_training import LocalTraining
+from privacy.policy_line import PolicyLine
 from privacy.roster import Role
 from privacy.vectors import model_digest
 from tests.participant import signed_round as made
@@ -277,6 +278,34 @@ def test_a_list_of_no_openers_accepts_none():
     """A site whose file lists nobody takes part in nothing."""
     with pytest.raises(PolicyRefusal, match=r"policy\.openers = \[\]: amber, birch is not"):
         module.check_openers(("amber", "birch"), made.policy(openers=()), made.roster())
+
+
+def with_operator(organisation):
+    desk = made.roster().member("watch")
+    desk = msgspec.structs.replace(
+        desk, participant="desk", organisation=organisation, roles=(Role.OPERATOR,),
+        signing_key=made.keys("desk").signing_public, sealing_key=made.keys("desk").sealing_public,
+    )  # fmt: skip
+    members = sorted((*made.roster().members, desk), key=lambda each: each.participant)
+    return msgspec.structs.replace(made.roster(), members=tuple(members))
+
+
+def test_no_opener_is_of_the_organisation_that_operates_the_coordinator():
+    """It has the ciphertexts already; whatever the coordinator accepts, a site refuses."""
+    opener = made.roster().member("amber")
+
+    module.check_openers(made.OPENERS, made.policy(), with_operator("The office"))
+    with pytest.raises(PolicyRefusal, match="amber is an opener and of"):
+        module.check_openers(made.OPENERS, made.policy(), with_operator(opener.organisation))
+
+
+def test_no_auditor_is_of_the_organisation_that_operates_the_coordinator():
+    """It would audit itself."""
+    watch, by = made.roster().member("watch"), PolicyLine("site.toml", "x", "y")
+
+    module.check_auditor("watch", with_operator("The office"), by)
+    with pytest.raises(PolicyRefusal, match="desk, which is operator"):
+        module.check_auditor("watch", with_operator(watch.organisation), by)
 
 
 # -- mechanism distributed ---------------------------------------------------------------

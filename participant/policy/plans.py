@@ -6,19 +6,19 @@ Every refusal names the line of `site.toml` that refused.
 from fractions import Fraction
 from typing import Protocol
 
+from participant.auditing.config import AuditorPolicy
+from participant.config import Dataset, Policy
 from privacy.accounting import epsilon_of
 from privacy.distributed_sum import DistributedSum
-from privacy.errors import BudgetExhausted, OutsideHours, PolicyRefusal
+from privacy.errors import BudgetExhausted, OutsideHours, PolicyRefusal, RosterRefused
 from privacy.identifiers import Digest
 from privacy.mechanism import events_of
 from privacy.plan import SHARES, Plan, PrivacyPlan
 from privacy.policy_line import PolicyLine, written
 from privacy.records import KeySpecification
-from privacy.roster import Role, Roster
+from privacy.roster import Role, Roster, check_operators, organisations_of
 
 from .approvals import Asked
-from .auditing.config import AuditorPolicy
-from .config import Dataset, Policy
 from .hours import Hours
 from .refusing import HasFile, line, refusal, too_small
 
@@ -159,7 +159,7 @@ def check_cohort(
         CohortTooSmall: fewer organisations than the plan or the policy asks for.
     """
     needed = max(minimum, policy.smallest_cohort)
-    organisations = {roster.member(name).organisation for name in participants}
+    organisations = organisations_of(map(roster.member, participants))
     if len(organisations) < needed:
         raise too_small(
             line(policy, "smallest_cohort"),
@@ -211,23 +211,22 @@ def check_audit(plan: Plan, participant: str, policy: AuditorPolicy, roster: Ros
 def check_auditor(participant: str, roster: Roster, by: PolicyLine) -> None:
     """Return if a member may be handed single contributions, to add them again.
 
-    Who holds a cohort key could open them; who runs the coordinator would audit itself. Of
-    the coordinator the roster says its key only, which is no member's, and not whose organisation
-    it is.
+    Who holds a cohort key could open them; who runs the coordinator would audit itself. Whose
+    the coordinator is, the roster says by its operators, where it has any.
 
     Args:
         by: the line of the one who asks, which refuses.
 
     Raises:
-        PolicyRefusal: no auditor alone, or of an organisation that also trains or adds.
+        PolicyRefusal: no auditor alone, or of an organisation that also trains, adds or operates.
         WrongIdentity: not in the roster.
     """
     auditor = roster.member(participant)
     if auditor.roles != (Role.AUDITOR,):
         raise refusal(by, f"{participant} is no auditor of the roster, or something else too")
     for other in roster.members:
-        adds = Role.TRAINER in other.roles or Role.AGGREGATOR in other.roles
-        if adds and other.organisation == auditor.organisation:
+        takes_part = {Role.TRAINER, Role.AGGREGATOR, Role.OPERATOR} & {*other.roles}
+        if takes_part and other.is_of(auditor):
             raise refusal(
                 by,
                 f"{participant} is no auditor: its organisation, {auditor.organisation}, is also "
@@ -252,7 +251,7 @@ def check_seats(seats: tuple[str, ...], roster: Roster, policy: MembersPolicy) -
             raise refusal(
                 by, f"{member.participant} is no aggregator of the roster, or something else too"
             )
-    if len({member.organisation for member in members}) != len(members):
+    if len(organisations_of(members)) != len(members):
         raise refusal(by, "seats must be of different organisations")
 
 
@@ -268,9 +267,13 @@ def _check_auditor(plan: Plan, policy: Policy, roster: Roster) -> None:
 
 def _check_opener_members(openers: tuple[str, ...], roster: Roster, by: PolicyLine) -> None:
     members = [roster.member(name) for name in openers]
-    organisations = {member.organisation for member in members}
-    if len(organisations) != len(members) or any(Role.TRAINER not in m.roles for m in members):
+    apart = len(organisations_of(members)) == len(members)
+    if not apart or any(Role.TRAINER not in each.roles for each in members):
         raise refusal(by, "openers must be trainers of different organisations")
+    try:
+        check_operators(roster.members, openers)
+    except RosterRefused as error:
+        raise refusal(by, str(error)) from None
 
 
 def _check_model(model: Digest, policy: Policy) -> None:

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from participant import policy as policies
-from participant.approvals import Approvals
-from participant.refusing import line
+from participant.policy import plans as policies
+from participant.policy.approvals import Approvals
+from participant.policy.refusing import line
 from privacy.errors import AwaitingApproval, ConfigError, PolicyRefusal, StoreUnavailable
 from tests.participant import signed_round as made
 from veilsum import files

@@ -5,10 +5,10 @@ import pwd
 from collections.abc import Callable
 from pathlib import Path
 
+from participant.config import SiteConfig
 from privacy.errors import ConfigError
 
 from .approvals import FOLDER, Approvals, Asked, Standing
-from .config import SiteConfig
 
 
 def decide(

@@ -9,11 +9,11 @@ import dataclasses
 import msgspec
 import pytest
 
-from participant import policy as module
-from participant.approvals import Approvals
 from participant.auditing.config import AuditorPolicy
 from participant.config import Policy, limits_of
-from participant.refusing import line
+from participant.policy import plans as module
+from participant.policy.approvals import Approvals
+from participant.policy.refusing import line
 from participant.seat.config import AggregatorPolicy
 from participant.seat.policy import check_aggregator, check_seating
 from privacy.budget import costs_of
@@ -22,7 +22,7 @@ from privacy.mechanism import events_of
 from privacy.policy_line import PolicyLine, written
 from tests.participant import shared_round as shared
 from tests.participant import signed_round as made
-from tests.participant.test_policy import MODEL, check
+from tests.participant.policy.test_policy import MODEL, check
 from tests.source_tree import ROOT, source_files
 
 NEVER_REFUSE = {
@@ -163,7 +163,7 @@ def test_nothing_else_makes_a_refusal():
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "PolicyRefusal"
     ]
 
-    assert built == ["participant/refusing.py"]
+    assert built == ["participant/policy/refusing.py"]
 
 
 def test_an_approval_lifts_no_other_line(tmp_path):

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from participant.hours import hours
+from participant.policy.hours import hours
 from privacy.errors import ConfigError
 
 BERLIN = "Europe/Berlin"
