@@ -37,6 +37,7 @@ _HEARD = re.compile(r"four words from ([\w-]+)")
 ANSWER = re.compile(r": (yes)$")
 _MASKS = (
     (re.compile(r"#v1\.\S+"), "<secrets>"),
+    (re.compile(r"[a-z]+( · [a-z]+)+"), "<words>"),
     (re.compile(r"(?<=words )\s*\S.*|(?<=by phone:).*"), "<words>"),
     (re.compile(r"([a-z]+ ){3}[a-z]+(?= +\d{4}-\d\d)"), "<words>"),
     (re.compile(r"\b[0-9a-f]{16,}\b"), "<digest>"),

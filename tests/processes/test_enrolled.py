@@ -116,7 +116,7 @@ def test_a_site_that_is_cut_off_while_it_joins_goes_on(tmp_path):
 
         assert (said["participant"], said["approved_by"]) == ("site-a", "desk")
         assert thief["code"] == "invitation_refused"
-        assert not (tmp_path / "site-b").exists()
+        assert not (tmp_path / "site-b" / "keys").exists()
         certificate = tmp_path / "site-a" / "certificate.pem"
         assert stat.S_IMODE(certificate.stat().st_mode) == 0o600
 

@@ -128,8 +128,9 @@ def test_a_member_joins_by_one_link_and_one_word_of_the_operator(coordinator):
     coordinator.wait_for_end("hospital-a")
 
     made = (coordinator.folder / "hospital-a" / "certificate.pem").read_bytes()
-    leaf, issuing = x509.load_pem_x509_certificates(made)
-    leaf.verify_directly_issued_by(issuing)
+    anchor = (coordinator.folder / "hospital-a" / "authority.pem").read_bytes()
+    (leaf,) = x509.load_pem_x509_certificates(made)
+    leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(anchor))
     members = coordinator.ask("members")["members"]
     assert [each["participant"] for each in members] == ["hospital-a", "operator"]
     assert members[0]["certified_until_seconds"] == int(leaf.not_valid_after_utc.timestamp())

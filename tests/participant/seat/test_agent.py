@@ -14,7 +14,7 @@ from participant.view import View
 from participant.wire.letters import Mailbox
 from participant.wire.patience import Patience
 from privacy import canonical
-from privacy.errors import ConfigError, PolicyRefusal
+from privacy.errors import FolderHeld, PolicyRefusal
 from privacy.failpoints import Failpoints
 from privacy.plan import SharesTerms
 from privacy.records import SeatSum
@@ -254,7 +254,7 @@ async def test_two_processes_do_not_share_a_folder(tmp_path):
     federation = Federation(tmp_path, work.Desk.of(PLAN))
     first = federation.agent("north")
 
-    with pytest.raises(ConfigError, match="another process"):
+    with pytest.raises(FolderHeld, match="another process"):
         federation.agent("north")
     os.close(first._held)
 
