@@ -226,6 +226,10 @@ class Store(Protocol):
         """Return a round as last saved, or None if it never was."""
         ...
 
+    def load_rounds(self) -> dict[int, StoredRound]:
+        """Return every round as last saved, by number, in order, in one question."""
+        ...
+
     def round_numbers(self) -> list[int]:
         """Return the numbers of all rounds, in order."""
         ...

@@ -39,12 +39,11 @@ class Rounds:
         self.lock = threading.RLock()
         self.revision = 1
         self.alarm = Alarm()
-        self._rounds: dict[int, Round] = {}
-        self._revisions: dict[int, int] = {}
+        stored = self.store.load_rounds()
+        self._rounds = {number: machine.decode(each.state) for number, each in stored.items()}
+        self._revisions = {number: each.revision for number, each in stored.items()}
         self._listeners: list[Callable[[], None]] = []
         self._unsure: set[int] = set()
-        for number in self.store.round_numbers():
-            self._load(number)
 
     def all(self) -> Mapping[int, Round]:
         """Return every round, by number, as of the last one saved; waits for nothing."""

@@ -88,6 +88,10 @@ class MemoryStore:
     def load_round(self, number):
         return self._rounds.get(number)
 
+    def load_rounds(self):
+        with self._lock:
+            return dict(sorted(self._rounds.items()))
+
     def round_numbers(self):
         with self._lock:
             return sorted(self._rounds)

@@ -117,6 +117,14 @@ class SqlStore:
         return None if row is None else StoredRound(row["state"], row["revision"])
 
     @_whole
+    def load_rounds(self) -> dict[int, StoredRound]:
+        """Return every round as last saved, by number, in order, in one question."""
+        with self._reading() as connection:
+            rows = connection.execute(select(rounds).order_by(rounds.c.number)).mappings()
+            whole = [checked(rounds, row) for row in rows]
+        return {row["number"]: StoredRound(row["state"], row["revision"]) for row in whole}
+
+    @_whole
     def round_numbers(self) -> list[int]:
         """Return the numbers of all rounds, in order."""
         with self._reading() as connection:

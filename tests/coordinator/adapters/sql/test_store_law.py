@@ -74,10 +74,11 @@ def test_a_round_is_loaded_as_it_was_last_saved(store):
     first = store.save_step(1, None, b"keying", [])
     second = store.save_step(1, first, b"\x00open\xff", [])
 
-    loaded = store.load_round(1)
+    loaded, every = store.load_round(1), store.load_rounds()
 
     assert (first, second) == (1, 2)
     assert loaded == StoredRound(b"\x00open\xff", 2)
+    assert every == {1: loaded}
     assert store.load_round(2) is None
 
 
