@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -36,12 +37,13 @@ class Issuing:
     issued: int = 0
     name: str = SITE
     fails: list[Exception] = field(default_factory=list)
+    clock: Callable[[], float] = time.time
 
     async def renew_certificate(self, renewal: Renewal, proof: bytes) -> bytes:
         """Return a certificate to who proves itself by its key, or fail as the test wants."""
         if self.fails:
             raise self.fails.pop(0)
-        renewal.check(public_bytes(self.keys.signing), proof, time.time())
+        renewal.check(public_bytes(self.keys.signing), proof, self.clock())
         return self.certify(renewal.request.encode())
 
     def certify(self, request: bytes) -> bytes:

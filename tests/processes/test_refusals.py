@@ -71,7 +71,7 @@ def test_a_policy_that_refuses_the_plan_keeps_the_data_untouched(over: Federatio
     declined = over.log("site-d", "declined")[0]
 
     assert (declined["task"], declined["code"]) == ("Contribute", "policy_refusal")
-    assert str(declined["reason"]).startswith("policy.epsilon_per_round = ")
+    assert str(declined["reason"]).startswith("site.toml: policy.epsilon_per_round = ")
     assert over.spending("site-d", 1) == []
     assert over.cohort(1) == ("site-a", "site-b", "site-c")
 

@@ -15,7 +15,7 @@ from participant.view import RoundView, View
 from participant.wire import patience
 from privacy import canonical
 from privacy.errors import (
-    ConfigError,
+    FolderHeld,
     IllegalEvent,
     MalformedMessage,
     PeerUnreachable,
@@ -157,7 +157,7 @@ async def test_only_one_process_audits_from_a_folder(tmp_path, shown):
     """Two would each sign one sum."""
     first = agent(tmp_path)
 
-    with pytest.raises(ConfigError, match="another process"):
+    with pytest.raises(FolderHeld, match="another process"):
         agent(tmp_path)
     os.close(first._held)
 

@@ -9,6 +9,8 @@ from privacy.documents import Signed
 from privacy.errors import InvalidSignature, WrongContext
 from privacy.growth import seen_in
 from privacy.ledger import Witness
+from privacy.signing import public_bytes
+from tests.fakes import signing_key
 from tests.participant import kept_ledger
 from tests.participant import shared_round as shares
 from tests.participant import signed_round as made
@@ -69,7 +71,9 @@ def test_a_site_reads_its_own_newest_header(header):
 def test_a_key_that_the_site_had_before_counts():
     """Its newest header may be older than its key."""
     newer = made.roster_with()
-    member = msgspec.structs.replace(newer.members[0], signing_key=bytes(32))
+    member = msgspec.structs.replace(
+        newer.members[0], signing_key=public_bytes(signing_key("cedar's next"))
+    )
     newer = msgspec.structs.replace(newer, members=(member, *newer.members[1:]))
     signed = made.signed_by(HEADER, "amber")
 

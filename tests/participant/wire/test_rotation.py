@@ -178,8 +178,8 @@ async def test_a_renewal_that_fails_is_tried_again_and_said_once(certified, tmp_
     """The member works on meanwhile, with the certificate that it has."""
     async with endpoint(certified) as address:
         connections = connections_to(address, certified, tmp_path)
-        issuing = Issuing(certified, 60, fails=[NotYet("its disk is full") for _ in range(3)])
-        clock = Times(monkeypatch)
+        clock, fails = Times(monkeypatch), [NotYet("its disk is full") for _ in range(3)]
+        issuing = Issuing(certified, 60, fails=fails, clock=clock)
         rotation = rotation_of(connections, issuing, tmp_path, clock=clock)
 
         with structlog.testing.capture_logs() as logs:
