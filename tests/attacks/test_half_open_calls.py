@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from coordinator import server
 from coordinator.members.revocations import Revocations
 from coordinator.wire import interceptors
-from coordinator.wire.interceptors import CALLS_OF_AN_ADDRESS, LINES_OF_NOBODY
+from coordinator.wire.interceptors import CALLS_OF_AN_ADDRESS, ERROR_CODE, LINES_OF_NOBODY
 from participant.wire.channel import open_joining_channel
 from tests.coordinator.served import channel_of, served
 from tests.coordinator.wire.test_joining_port import joining
@@ -213,11 +213,14 @@ async def test_what_strangers_send_fills_no_log(certified, opened):
                 for at in range(200)
             ]
             ended = await codes_within(calls, 5)
+            # gRPC resets some by itself, more of them the slower the machine: of those nobody hears.
+            answered = [each for each in calls if ERROR_CODE in dict(await each.trailing_metadata())]
             await asyncio.sleep(1.1)
             await code_of(channel.unary_unary(AUTHORITY)(b"", metadata=((METADATA, "9.9"),)))
 
     lines = [each for each in said if each["event"] == "call_refused"]
     assert len(ended) == 200
     assert 1 < len(lines) <= LINES_OF_NOBODY + 6
-    assert sum(each.get("unsaid", 0) for each in lines) > 100
+    assert len(answered) > 2 * len(lines)  # the control: one line each would be far more
+    assert len(lines) + sum(each.get("unsaid", 0) for each in lines) >= len(answered)
     assert all(len(each["reason"]) <= interceptors.LONGEST_REASON + 1 for each in lines)

@@ -27,8 +27,8 @@ def mirror(monkeypatch, tmp_path):
     head = made.head(example.COORDINATOR, "run")
     text = made.sealed(head, *made.documents(1, 2), by=example.COORDINATOR)
     monkeypatch.setattr(standing, "Settings", coordinator)
-    monkeypatch.setattr(standing, "member_of", lambda state, config: coordinator())
-    monkeypatch.setattr(standing, "export", lambda state, clock, config: text)
+    monkeypatch.setattr(standing, "member_of", lambda state, config, over: coordinator())
+    monkeypatch.setattr(standing, "export", lambda state, clock, config, over: text)
     return standing_of(tmp_path, None, lambda: 0.0)
 
 

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner, Result
 
 from privacy import canonical
 from privacy.errors import ConfigError
 from privacy.roster import Roster
 from tests.demo.sample_report import AUDITOR, KILLED_SEAT, SEATS, SITES, sample
 from tests.processes.alive import MARK, alive, left_after, new_mark, wait_until
+from veilsum.cli import app
 from veilsum.demo import run
 from veilsum.demo.clinical_data import patients_of
 from veilsum.demo.federation import Places
@@ -28,6 +30,7 @@ from veilsum.demo.settings import LOCAL, SCORE_STEP_LOG2
 from veilsum.demo.settlement import ESCROW
 from veilsum.demo.witness import noted
 from veilsum.federation.observe import events
+from veilsum.process import EXIT_CODES
 
 COMMAND = [sys.executable, "-P", "-m", "veilsum", "demo", "--json"]
 PROMISED = {
@@ -323,32 +326,40 @@ def rounded(steps: int) -> float:
     return float(nearest / 4**LOCAL.grid.fraction_bits)
 
 
+def demo(state: Path | None, *words: str) -> Result:
+    """Run the command in this process."""
+    named = [] if state is None else ["--state", str(state)]
+    return CliRunner().invoke(app, ["demo", "--json", *named, *words])
+
+
 def test_a_scheme_that_there_is_not_is_refused(tmp_path: Path) -> None:
     """Before anything is made."""
-    with pytest.raises(ConfigError, match="one of: ckks, shares"):
-        run.main(as_json=True, rpc="", state=tmp_path / "state", scheme="plain")
+    ended = demo(tmp_path / "state", "--scheme", "plain")
 
+    assert ended.exit_code == EXIT_CODES[ConfigError]
+    assert "one of: ckks, shares" in json.loads(ended.stdout)["message"]
     assert not (tmp_path / "state").exists()
 
 
-def test_one_check_that_failed_is_status_1(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_check_that_failed_is_status_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The report is still printed: somebody has to see what failed."""
     monkeypatch.setattr(run, "_run", lambda *_: sample(accuracy=0.5))
 
-    status = run.main(as_json=True, rpc="", state=tmp_path / "state")
+    ended = demo(tmp_path / "state")
 
-    assert status == 1
-    assert json.loads(capsys.readouterr().out)["checks"]["accuracy is at least 0.90"] is False
+    assert ended.exit_code == 1
+    assert json.loads(ended.stdout)["checks"]["accuracy is at least 0.90"] is False
 
 
 def test_a_folder_with_files_is_not_written_to(tmp_path: Path) -> None:
     """It may be an earlier run's, with its keys."""
     (tmp_path / "something").touch()
 
-    with pytest.raises(ConfigError, match="is not empty"):
-        run.main(as_json=True, rpc="", state=tmp_path)
+    ended = demo(tmp_path)
+
+    assert ended.exit_code == EXIT_CODES[ConfigError]
+    assert "is not empty" in json.loads(ended.stdout)["message"]
+    assert [path.name for path in tmp_path.iterdir()] == ["something"]
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -366,10 +377,9 @@ def test_a_demo_that_is_told_to_stop_removes_its_temporary_folder(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     state = tmp_path / "state" if named else None
 
-    with pytest.raises(SystemExit) as ended:
-        run.main(as_json=True, rpc="", state=state)
+    ended = demo(state)
 
-    assert ended.value.code == 128 + signal.SIGTERM
+    assert ended.exit_code == 128 + signal.SIGTERM
     assert [path.name for path in tmp_path.iterdir()] == (["state"] if named else [])
 
 
@@ -394,6 +404,8 @@ def _starting(
     tmp_path: Path,
 ) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], Mapping[int, str]]]]:
     mark = new_mark()
+    # Tests that a shell has put in the background ignore SIGINT, and so would all they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [*COMMAND, "--state", str(tmp_path / "state")],
         env={**os.environ, MARK: mark},
@@ -401,6 +413,7 @@ def _starting(
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    signal.signal(signal.SIGINT, before)
     try:
         yield process, lambda: alive(mark)
         left = left_after(mark, 5)

@@ -150,10 +150,12 @@ def swept(run: Run, folder: Path, database: str = "") -> list[Death]:
         return deaths
 
 
-def check_recoveries(deaths: Sequence[Death], places: Sequence[str]) -> None:
+def check_recoveries(
+    deaths: Sequence[Death], places: Sequence[str], most: float = RECOVERY_SECONDS
+) -> None:
     """Return if each place was died at, and each next life was soon of use."""
     assert [each.place for each in deaths] == list(places)
-    slow = [each.row() for each in deaths if each.seconds > RECOVERY_SECONDS]
+    slow = [each.row() for each in deaths if each.seconds > most]
     assert slow == []
 
 
@@ -162,7 +164,8 @@ def test_a_few_places_of_all(run: Run, tmp_path: Path) -> None:
     """What each change is tried with; the whole sweep is below."""
     deaths = swept(run, tmp_path)
 
-    check_recoveries(deaths, run.places)
+    # How soon, the sweep says, on a machine that does nothing else.
+    check_recoveries(deaths, run.places, most=60)
 
 
 @pytest.mark.deep

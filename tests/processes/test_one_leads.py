@@ -5,6 +5,7 @@ import time
 import pytest
 import tomlkit
 
+from tests.ports import own_port
 from tests.processes.federation import STEP_SECONDS, federation
 
 pytestmark = pytest.mark.slow
@@ -36,7 +37,7 @@ def test_of_two_that_start_at_once_on_an_empty_database_one_leads(tmp_path, post
     with federation(tmp_path, database=postgres_url) as made:
         objects = str(tmp_path / "objects")
         configure(made, ONE, made.port, objects=objects, replica={"name": "one"})
-        configure(made, TWO, made.port + 1, objects=objects, replica={"name": "two"})
+        configure(made, TWO, own_port(), objects=objects, replica={"name": "two"})
 
         for process in (ONE, TWO):
             start(made, process)
@@ -78,13 +79,13 @@ def test_a_second_one_with_objects_of_its_own_is_refused_while_the_first_lives(
     with federation(tmp_path, database=postgres_url) as made:
         made.start_coordinator()
         made.wait_for_log(ONE, "serving")
-        configure(made, TWO, made.port + 1)
+        configure(made, TWO, own_port())
 
         start(made, TWO)
         second = made.family.running.pop(TWO)
         status = second.wait(STEP_SECONDS)
 
-        assert status == 2
+        assert status == 2, made.tail()
         assert "leads with it, and objects would be this process's own" in made.tail()
         assert not made.log(TWO, "leading")
         assert not made.log(ONE, "stepped_down")

@@ -42,6 +42,8 @@ async def test_crypten_is_loaded_before_a_seat_answers_anybody(tmp_path, monkeyp
     monkeypatch.setattr(run, "load_keys", lambda _: order.append("keys"))
     monkeypatch.setattr(run, "AggregatorAgent", Agent)
 
-    await run.serve(SimpleNamespace(state=tmp_path, participant="north"), Failpoints())
+    config = SimpleNamespace(state=tmp_path, participant="north", metrics=None, telemetry=None)
+
+    await run.serve(config, Failpoints())
 
     assert order == ["crypten", "keys", "agent", "run"]
