@@ -213,8 +213,10 @@ async def test_what_strangers_send_fills_no_log(certified, opened):
                 for at in range(200)
             ]
             ended = await codes_within(calls, 5)
-            # gRPC resets some by itself, more of them the slower the machine: of those nobody hears.
-            answered = [each for each in calls if ERROR_CODE in dict(await each.trailing_metadata())]
+            # Some gRPC resets by itself, more of them on a slower machine: nobody hears of those.
+            answered = [
+                each for each in calls if ERROR_CODE in dict(await each.trailing_metadata())
+            ]
             await asyncio.sleep(1.1)
             await code_of(channel.unary_unary(AUTHORITY)(b"", metadata=((METADATA, "9.9"),)))
 
