@@ -74,7 +74,7 @@ def test_a_node_that_does_not_answer_ends_the_demo(tmp_path: Path) -> None:
     )
 
     assert ended.returncode == 5
-    assert "chain_unavailable" in ended.stderr
+    assert json.loads(ended.stdout)["code"] == "chain_unavailable"
     assert "Traceback" not in ended.stderr
     assert not list((tmp_path / "state" / "logs").glob("hospital-*"))
     assert left_after(mark, 5) == {}

@@ -29,7 +29,7 @@ def _debians(monkeypatch):
 
 
 def test_the_law_of_stores_and_every_migration_hold_on_postgresql_15():
-    files = [f"tests/coordinator/{name}.py" for name in LAW]
+    files = [f"tests/coordinator/adapters/sql/{name}.py" for name in LAW]
 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-k", "postgres", *files],
