@@ -1,6 +1,6 @@
-"""A round with everything on that tells of it: logs, metrics, traces; and what none of them tells.
+"""Rounds with everything on that tells of it: logs, metrics, traces; and what none of them tells.
 
-One real round, with metrics of every process fetched while it runs, traces to a collector of the
+Two real rounds, with metrics of every process fetched while it runs, traces to a collector of the
 test, and afterwards a look for every secret in all that is left.
 """
 
@@ -32,11 +32,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 SITES = ("site-a", "site-b", "site-c")
 MARKED = "site-a"
+CONTRIBUTED = 'veilsum_tasks_total{outcome="done",task="Contribute"}'
 
 
 @dataclass
 class Seen:
-    """What one round left: the federation, the metrics of each process, the collector."""
+    """What the rounds left: the federation, the metrics of each process, the collector."""
 
     made: Federation
     metrics: dict[str, str]
@@ -68,7 +69,7 @@ def fetched(port: int) -> str:
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     folder = tmp_path_factory.mktemp("watched")
     ports = {name: own_port() for name in ("coordinator", *SITES)}
-    with collecting() as (collector, where), federation(folder, SITES) as made:
+    with collecting() as (collector, where), federation(folder, SITES, wanted=2) as made:
         telemetry = {"endpoint": where.endpoint}
         listen = {"metrics": str(ports["coordinator"])}
         change(made.places.coordinator / "coordinator.toml", listen=listen, telemetry=telemetry)
@@ -86,10 +87,11 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         deadline = time.monotonic() + 60
         while any(name in made.family.running for name in SITES) and time.monotonic() < deadline:
             for name in list(ports):
-                # It may end meanwhile, and its ledger before its door.
+                # It may end meanwhile, its ledger before its door; in the second round a page
+                # with all that it counts in the first is there to fetch.
                 with suppress(OSError):
                     page = fetched(ports[name])
-                    if name not in SITES or "veilsum_privacy_epsilon_spent" in page:
+                    if name not in SITES or CONTRIBUTED in page:
                         metrics[name] = page
             if all(map(made.family.has_ended, SITES)):
                 break
@@ -113,8 +115,8 @@ def test_the_coordinator_counts_a_round(seen: Seen) -> None:
     """States, bytes, times, callers: each under its documented name."""
     who = "coordinator"
 
-    assert seen.value(who, "veilsum_round_state", state="done", federation="tiny") == 1
-    assert seen.value(who, "veilsum_round_duration_seconds_count", state="done") == 1
+    assert seen.value(who, "veilsum_round_state", state="done", federation="tiny") == 2
+    assert seen.value(who, "veilsum_round_duration_seconds_count", state="done") == 2
     for site in SITES:
         assert seen.value(who, "veilsum_upload_received_bytes_total", site=site) > 100_000
         assert (
@@ -122,7 +124,7 @@ def test_the_coordinator_counts_a_round(seen: Seen) -> None:
             - seen.value(who, "veilsum_participant_last_seen_timestamp_seconds", site=site)
             < 240
         )
-    assert seen.value(who, "veilsum_chunk_commit_seconds_count") == 9
+    assert seen.value(who, "veilsum_chunk_commit_seconds_count") == 18
     assert seen.value(who, "veilsum_fold_bytes_total", scheme="ckks/1") > 300_000
     assert seen.value(who, "veilsum_fold_lag_chunks") == 0
     assert seen.value(who, "veilsum_upload_inflight_bytes") == 0
@@ -147,7 +149,7 @@ def test_a_site_counts_what_it_spends_and_sends(seen: Seen, name: str) -> None:
     assert 0 < spent < 3
     assert seen.value(name, "veilsum_privacy_epsilon_budget", dataset=dataset, view="vector") == 8
     assert seen.value(name, "veilsum_sent_bytes_total") > 100_000
-    assert seen.value(name, "veilsum_tasks_total", task="Contribute", outcome="done") == 1
+    assert seen.value(name, "veilsum_tasks_total", task="Contribute", outcome="done") >= 1
 
 
 def test_spans_name_calls_phases_and_tasks(seen: Seen) -> None:

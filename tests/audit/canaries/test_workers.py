@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -53,7 +54,8 @@ def test_results_come_in_the_order_of_the_jobs(temporary):
 
     assert [each.subject for each in found] == [job.subject for job in jobs]
     assert [each.rounds for each in found] == [6, 1, 1]
-    assert any("noise is 0.5" in words for words in found[1].findings)
+    ratios = [re.search(r"noise is (\d\.\d+) of", words) for words in found[1].findings]
+    assert [float(each[1]) for each in ratios if each] == [pytest.approx(0.5, abs=0.06)] * 2
     assert any("without numbers stops" in words for words in found[2].findings)
     assert started() == []
     assert list(temporary.iterdir()) == []

@@ -671,6 +671,7 @@ def after(write):
 
 READS = {
     "load_round": lambda store: store.load_round(1),
+    "load_rounds": lambda store: store.load_rounds(),
     "round_numbers": lambda store: store.round_numbers(),
     "pending_effects": lambda store: store.pending_effects(),
     "document": lambda store: store.document("plan", "1"),
