@@ -84,15 +84,15 @@ def test_an_upload_of_the_plan_is_said_in_time_and_room(running):
     """A site learns before the round what its line and its disk mean for it."""
     for name in running.sites:
         running.start_site(name)
-    running.wait_for_committed(1, "site-a")
+    running.wait_for_log("site-a", "done", task="Contribute")
     home = running.places.coordinator
-    sent = home / "objects" / contribution(1, "site-a") / "0"
+    chunks = (home / "objects" / contribution(1, "site-a") / "0").iterdir()
+    sent = sum(path.stat().st_size for path in chunks)
 
     findings = site(running)
 
     needs = needs_of_settings(read(home / "coordinator.toml"))
-    assert needs.upload_bytes == sum(path.stat().st_size for path in sent.iterdir())
-
+    assert needs.upload_bytes == sent
     assert found(findings, "roster").found == "founded; version 0, 3 members"
     assert f"this plan, {needs.upload_bytes / 1e6:.1f} MB, takes" in found(findings, "uplink").found
     assert "this plan needs about" in found(findings, "disk").found
