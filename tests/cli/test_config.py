@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from privacy.configuration import NOT_SETTINGS, names_of
 from tests.source_tree import ROOT
 from veilsum.cli import app
-from veilsum.cli.config import Kind, type_of
+from veilsum.cli.kinds import Kind, type_of
 
 AUDITOR = """
 federation = "wards"

@@ -1,32 +1,19 @@
 """`veilsum config`: what a process would be set to, and who says so."""
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .config_file import ConfigFile
+from .kinds import Kind, type_of
 from .surface import Answer, Sets, command, over
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import msgspec
-
     from privacy.configuration import Over, Setting
 
 config_app = typer.Typer(no_args_is_help=True, help="Look at settings.")
-
-
-class Kind(StrEnum):
-    """Whose file it is."""
-
-    COORDINATOR = "coordinator"
-    SITE = "site"
-    AUDITOR = "auditor"
-    AGGREGATOR = "aggregator"
-    OPERATOR = "operator"
-    DRIVER = "driver"
 
 
 @command(config_app, "show")
@@ -50,24 +37,6 @@ def config_show(
         "settings": [_said(setting) for setting in found],
     }
     return Answer(said, "\n".join(_lines(found, origin=origin)))
-
-
-def type_of(kind: Kind) -> "type[msgspec.Struct]":
-    """Return the type of a kind of file."""
-    from importlib import import_module  # noqa: PLC0415
-
-    modules = {
-        Kind.COORDINATOR: ("coordinator.config", "Settings"),
-        Kind.DRIVER: ("coordinator.config", "DriverSettings"),
-        Kind.SITE: ("participant.config", "SiteConfig"),
-        Kind.AUDITOR: ("participant.auditing.config", "AuditorConfig"),
-        Kind.AGGREGATOR: ("participant.seat.config", "AggregatorConfig"),
-        Kind.OPERATOR: ("participant.joining.operator_config", "OperatorConfig"),
-        Kind.OPERATOR: ("participant.joining.operator_config", "OperatorConfig"),
-    }
-    module, name = modules[kind]
-    found: type[msgspec.Struct] = getattr(import_module(module), name)
-    return found
 
 
 def _by_name(config: "Path") -> Kind:

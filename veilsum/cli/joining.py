@@ -288,13 +288,17 @@ def _confirm(word: str) -> Callable[..., Answer]:
 def _compared(
     word: str, config: Path, place: "Place", found: "Shown", fingerprint: str, *, as_json: bool
 ) -> Answer:
+    from participant.joining.admitting import FOLDER  # noqa: PLC0415
     from participant.joining.place import write_roster  # noqa: PLC0415
+    from veilsum.files import holding  # noqa: PLC0415
 
     _check_fingerprint(fingerprint, found.fingerprint)
     asked = not (fingerprint or as_json or place.roster == found.fingerprint)
     agreed = bool(fingerprint) or (asked and _agrees("every other member reads the same words"))
     if agreed:
-        write_roster(config, found.fingerprint)
+        # What was confirmed is looked at and written in one: no other `confirm` comes between.
+        with holding(place.state / FOLDER):
+            write_roster(config, found.fingerprint)
     confirmed = agreed or place.roster == found.fingerprint
     run = "run" if word == "participant" else "serve"
     next_step = f"veilsum {word} {run} --config {config}"
@@ -454,7 +458,7 @@ def _status_text(found: "Status", keys_run: str) -> str:
     lines = [
         f"member       {found.participant}, in {found.federation}",
         f"link         {found.address}: {found.link}",
-        f"certificate  {_left(found.certificate_left_seconds)}",
+        f"certificate  {_left(found.certificate_left_seconds, revoked=found.revoked)}",
         f"roster       {_roster_line(found)}",
     ]
     if keys_run == "participant":
@@ -466,7 +470,9 @@ def _status_text(found: "Status", keys_run: str) -> str:
     return "\n".join([*lines, f"next step    {found.next}"])
 
 
-def _left(seconds: int) -> str:
+def _left(seconds: int, *, revoked: bool) -> str:
+    if revoked:
+        return "revoked by an operator: it opens nothing and is not renewed"
     if seconds < 0:
         return f"ended {-seconds // 3600} h {-seconds % 3600 // 60} min ago"
     return f"{seconds // 3600} h {seconds % 3600 // 60} min left; it renews itself at half"

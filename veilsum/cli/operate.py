@@ -31,6 +31,7 @@ _Words = Annotated[
 ]
 
 _TTL: Final = re.compile(r"([1-9][0-9]{0,7})([smhd])")
+_FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -43,6 +44,7 @@ def add_operating(app: typer.Typer) -> None:
         ("approve", _approve),
         ("refuse", _refuse),
         ("found", _found),
+        ("reopen", _reopen),
         ("propose", _propose),
         ("members", _members),
         ("revoke", _revoke),
@@ -225,6 +227,32 @@ def _found(config: ConfigFile, sets: Sets = None) -> Answer:
         if signed
         else "not signed: revoke who does not belong there, and run this again",
     )
+    return Answer(said, "\n".join(lines))
+
+
+def _reopen(
+    config: ConfigFile,
+    fingerprint: Annotated[
+        str, typer.Option(help="Of the version 0 that `found` has closed, 64 digits.")
+    ],
+    reason: Annotated[str, typer.Option(help="What stands in the coordinator's log.")],
+    sets: Sets = None,
+) -> Answer:
+    """Open version 0 again, while members have not all signed it; each signs anew then."""
+    _check_reason(reason)
+    which = _fingerprint(fingerprint)
+
+    async def reopen(operator: "Operator") -> None:
+        await operator.reopen(which, reason)
+
+    _ask(_read(config, sets), reopen)
+    lines = (
+        "version 0 is open again, and the signatures on it are forgotten",
+        "next: revoke or invite whom it is about; then veilsum coordinator found, and call every "
+        "member: it compares the new fingerprint, and whoever has confirmed the old one takes the "
+        "line policy.roster out of its file first",
+    )
+    said = {"reopened": which, "reason": reason, "next": "veilsum coordinator found"}
     return Answer(said, "\n".join(lines))
 
 
@@ -427,6 +455,15 @@ def _check_member(name: str, roles: list[str]) -> None:
             raise ConfigError(f"--role {role}: once each of {', '.join(known)}")
 
 
+def _fingerprint(text: str) -> str:
+    from privacy.errors import ConfigError  # noqa: PLC0415
+
+    found = text.strip().lower()
+    if _FINGERPRINT.fullmatch(found) is None:
+        raise ConfigError("--fingerprint: the 64 hexadecimal digits that `found` has shown")
+    return found
+
+
 def _check_reason(reason: str) -> None:
     from privacy.errors import ConfigError  # noqa: PLC0415
 
@@ -473,16 +510,21 @@ def _time(seconds: int) -> str:
 
 
 def _table(rows: list[dict[str, object]], columns: tuple[str, ...]) -> str:
-    """Return rows in columns, for people: times as times, nothing as a dash."""
-    shown = [[_cell(name, row[name]) for name in columns] for row in rows]
-    if not shown:
+    """Return rows under their columns' names, for people: times as times, nothing as a dash."""
+    if not rows:
         return ""
+    heads = [_heading(name) for name in columns]
+    shown = [heads, *([_cell(name, row[name]) for name in columns] for row in rows)]
     widths = [max(len(row[place]) for row in shown) for place in range(len(columns))]
     padded = (
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         for row in shown
     )
     return "\n".join(line.rstrip() for line in padded)
+
+
+def _heading(name: str) -> str:
+    return name.removesuffix("_seconds").replace("_", " ")
 
 
 def _cell(name: str, value: object) -> str:

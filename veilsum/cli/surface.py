@@ -178,7 +178,7 @@ def _is_set_elsewhere(key: str) -> bool:
 
     from privacy.configuration import is_setting  # noqa: PLC0415
 
-    from .config import Kind, type_of  # noqa: PLC0415
+    from .kinds import Kind, type_of  # noqa: PLC0415
 
     for kind in Kind:
         with suppress(ImportError):
