@@ -272,6 +272,10 @@ class Store(Protocol):
         """
         ...
 
+    def forget_documents(self, names: Sequence[tuple[str, str]]) -> None:
+        """Forget documents, each a kind and a name; what is not there is well, too."""
+        ...
+
     def document(self, kind: str, name: str) -> bytes:
         """Return a document's body.
 

@@ -38,11 +38,9 @@ from veilsum.metrics.catalogue import (
     BUDGET_DENIED,
     EPSILON_BUDGET,
     EPSILON_SPENT,
-    FETCHED,
     LEDGER_ENTRIES,
     POLICY_REFUSED,
     RETRIES,
-    SENT,
     TASKS,
 )
 from veilsum.metrics.door import expiry_of
@@ -96,7 +94,7 @@ from .wire.letters import Letters, Mailbox
 from .wire.patience import Patience
 from .wire.planned import check_planned
 from .wire.send import Sender
-from .wire.tempo import tempo
+from .wire.tempo import passed, tempo
 
 log = structlog.get_logger()
 
@@ -379,8 +377,7 @@ class Agent:
             yield EPSILON_SPENT, (dataset, budget.view), spent
             yield EPSILON_BUDGET, (dataset, budget.view), budget.limit_epsilon
         yield LEDGER_ENTRIES, (), float(self._ledger.state().seq)
-        yield SENT, (), float(self._tempo.up.taken)
-        yield FETCHED, (), float(self._tempo.down.taken)
+        yield from passed(self._tempo)
         shown = shown_file(self.config.coordinator.certificate, self.config.state / "keys")
         yield from expiry_of(shown, self.config.participant)
 

@@ -6,6 +6,7 @@ decimal strings, so that a ledger, a plan and an auditor hold the same number, d
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -101,6 +102,12 @@ def exact(text: str) -> Fraction:
     """
     if not isinstance(text, str) or re.search(_DECIMAL, text) is None:
         raise MalformedMessage(f"{str(text)[:40]!r} is not a decimal such as '14.25'")
+    return _fraction(text)
+
+
+@lru_cache(maxsize=1024)
+def _fraction(text: str) -> Fraction:
+    # the rounds of a job spell the same few numbers again and again
     return Fraction(text)
 
 

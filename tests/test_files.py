@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from veilsum.files import (
     Draft,
     disk_errors,
     hold,
+    holding,
     make_folder,
     read_file,
     read_secret,
@@ -284,6 +286,20 @@ def test_a_folder_is_held_by_one_process_at_a_time(tmp_path, holder):
             hold(tmp_path)
 
     assert holder.poll() is None
+
+
+def test_a_folder_that_is_held_for_a_moment_is_free_after_it(tmp_path):
+    """Whatever the moment ended with; in between nobody else holds it."""
+    before = descriptors()
+    with suppress(ZeroDivisionError), holding(tmp_path):
+        with pytest.raises(FolderHeld):
+            hold(tmp_path)
+        raise ZeroDivisionError
+
+    with holding(tmp_path):
+        pass
+
+    assert descriptors() == before
 
 
 def test_a_refused_hold_keeps_nothing_open(tmp_path, holder):

@@ -6,6 +6,8 @@ import pty
 import subprocess
 import sys
 
+import pytest
+
 
 def test_a_process_that_has_a_log_leaves_no_core_file() -> None:
     """It would hold keys; the limit is hard, so that nothing in the process raises it again."""
@@ -19,6 +21,54 @@ def test_a_process_that_has_a_log_leaves_no_core_file() -> None:
     )
 
     assert done.stdout.split() == ["0", "0"]
+
+
+KNOCKED = """
+import asyncio, socket, sys
+from contextlib import suppress
+
+from veilsum.cli import main
+
+sys.argv = ["veilsum", "version"]
+with suppress(SystemExit):
+    main()
+import structlog
+from tests.loopback import endpoint, make_federation
+from veilsum.process import start_log
+
+start_log()
+
+async def serve():
+    async with endpoint(make_federation()) as address:
+        await asyncio.to_thread(knock, int(address.split(":")[1]))
+    structlog.get_logger().info("knocked")
+
+def knock(port):
+    with socket.create_connection(("127.0.0.1", port), 5) as line:
+        line.sendall(b"GET / HTTP/1.1\\r\\n\\r\\n")
+        line.recv(10)
+
+asyncio.run(serve())
+"""
+
+
+@pytest.mark.parametrize(("verbosity", "others"), [(None, 0), ("INFO", 1)])
+def test_a_log_holds_no_lines_but_ours(verbosity: str | None, others: int) -> None:
+    """`doctor` and port scanners knock without a handshake; whoever wants gRPC's word asks."""
+    environment = {name: value for name, value in os.environ.items() if name != "GRPC_VERBOSITY"}
+    asked = {} if verbosity is None else {"GRPC_VERBOSITY": verbosity}
+
+    done = subprocess.run(
+        [sys.executable, "-c", KNOCKED],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**environment, **asked},
+    )
+
+    *foreign, line = sorted(done.stderr.splitlines(), key=lambda each: each.startswith("{"))
+    assert json.loads(line)["event"] == "knocked"
+    assert min(len(foreign), 1) == others
 
 
 ARENAS = """

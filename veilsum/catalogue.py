@@ -101,13 +101,16 @@ ENTRIES: Final[dict[str, Entry]] = {
         "A call, or the next message of a stream, came after the end of the certificate of its "
         "connection.",
         "A running process renews at half of a certificate's life and never comes here. If one "
-        "does, look at its log for why it could not renew, and at the clocks of both machines.",
+        "does, look at its log for why it could not renew, and at the clocks of both machines. "
+        "Within a week of the end, starting it renews; later an operator invites it again, and an "
+        "operator is certified with `veilsum coordinator recertify` on the coordinator's machine.",
     ),
     "certificate_revoked": Entry(
         "An operator has shut out every certificate that this member had: each of its calls is "
         "refused, and its open streams end. The message has the reason.",
         "Ask that operator, by telephone. Once the cause is mended, another invitation and "
-        "another certificate let the member in again; one that was revoked stays so.",
+        "another certificate let the member in again; one that was revoked stays so. An operator "
+        "is certified again with `veilsum coordinator recertify` on the coordinator's machine.",
     ),
     "invitation_refused": Entry(
         "A link is not one that was made here, has ended, or was used with other keys; or a "
@@ -122,7 +125,8 @@ ENTRIES: Final[dict[str, Entry]] = {
         "Nothing has changed.",
         "Invite and approve whom it lacks, or give members other roles: `veilsum coordinator "
         "members` lists what there is. Whoever operates is a member of its own, and no opener or "
-        "auditor is of its organisation. Then close or propose it again.",
+        "auditor is of its organisation. Then close or propose it again. A version 0 that somebody "
+        "cannot sign is opened again by `veilsum coordinator reopen`, until all have signed it.",
     ),
     "wrong_context": Entry(
         "Something was made for another federation, round, plan, key record or roster.",

@@ -265,3 +265,13 @@ def hold(folder: Path) -> int:
         os.close(held)
         raise FolderHeld(f"{folder}: another process runs from this folder; stop it") from None
     return held
+
+
+@contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Hold a folder until the block ends, for what is short; raises as `hold`."""
+    held = hold(folder)
+    try:
+        yield
+    finally:
+        os.close(held)

@@ -45,6 +45,14 @@ EXIT_CODES: dict[type[VeilsumError], int] = {
 """The exit status of a command that ends with an error of each family."""
 
 
+def silence_grpc() -> None:
+    """Keep gRPC's library from writing lines of its own among ours; it asks once, when loaded.
+
+    It writes one for whoever knocks and shakes no hands. What an operator has set stays.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+
 def start_log() -> None:
     """Write events to stderr, for people or as JSON lines; leave no core files; bound memory."""
     import structlog  # noqa: PLC0415 - it takes longer to load than a page of help to print

@@ -27,7 +27,14 @@ from privacy.errors import (
 )
 from privacy.failpoints import Step, pass_by
 from privacy.identifiers import COORDINATOR, Digest, check_name
-from privacy.roster import Member, Role, Roster, check_operator, check_operators
+from privacy.roster import (
+    Member,
+    Role,
+    Roster,
+    check_operator,
+    check_operators,
+    check_sealing_key,
+)
 from privacy.sealing import Entropy
 from privacy.signing import Purpose, verify
 
@@ -50,6 +57,11 @@ _REVOKED_KEY: Final = "revoked-key"
 _REVOKED: Final = (
     "{} asks with keys that were revoked, by which whoever has copied them would come back with "
     "it; join with a new folder for its state, which makes new ones"
+)
+
+_NO_KEY: Final = (
+    "nothing can be sealed to the key that {} asks with: the models would reach nobody; join with "
+    "a new folder for its state, which makes new keys"
 )
 
 _NOBODYS: Final = (3).to_bytes(32, "little")
@@ -318,9 +330,13 @@ class Enrolment:
         """Return if an entry could stand in a roster beside everybody else's.
 
         Raises:
-            InvitationRefused: another member has one of its keys, or it would be an auditor of an
-                operator's organisation, or the other way round.
+            InvitationRefused: another member has one of its keys, nothing can be sealed to its own,
+                or it would be an auditor of an operator's organisation, or the other way round.
         """
+        try:
+            check_sealing_key(entry)
+        except MalformedMessage:
+            raise InvitationRefused(_NO_KEY.format(entry.participant)) from None
         roster = self._roster()
         known = [*roster.members, *approved(self.store)]
         others = [each for each in known if each.participant != entry.participant]

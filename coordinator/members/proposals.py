@@ -14,10 +14,17 @@ import structlog
 from coordinator.ports import Store
 from privacy import canonical
 from privacy.enrolment import Proven, approved_part
-from privacy.errors import ConfigError, InvalidSignature, NotYet, RosterRefused, WrongContext
+from privacy.errors import (
+    ConfigError,
+    InvalidSignature,
+    MalformedMessage,
+    NotYet,
+    RosterRefused,
+    WrongContext,
+)
 from privacy.failpoints import Step, pass_by
 from privacy.identifiers import Digest
-from privacy.roster import Role, Roster, SignedRoster, decode_roster
+from privacy.roster import Role, Roster, SignedRoster, check_sealing_key, decode_roster
 from privacy.signing import Purpose, verify
 
 from .enrolment import approved, proven
@@ -51,7 +58,8 @@ class Proposals:
         """Close version 0, unless it is, and return its fingerprint.
 
         Raises:
-            RosterRefused: rounds could not run with it, or nobody operates.
+            RosterRefused: rounds could not run with it, nobody operates, or nothing can be sealed
+                to one of its members.
         """
         with self._turn:
             draft = self.rosters.draft
@@ -64,13 +72,26 @@ class Proposals:
                 log.info("roster_closed", by=by, fingerprint=draft.digest())
             return draft.digest()
 
+    def reopen_founding(self, by: str, fingerprint: Digest, reason: str) -> None:
+        """Open version 0 again, for as long as it counts for nobody; once more changes nothing.
+
+        The signatures that it has are forgotten. What is closed next has another fingerprint,
+        unless nothing has changed, and each member compares it anew.
+
+        Raises:
+            RosterRefused: it has all signatures, has another fingerprint, or is a file.
+        """
+        with self._turn:
+            if self.rosters.reopen(fingerprint):
+                log.warning("roster_reopened", by=by, fingerprint=fingerprint, reason=reason)
+
     def propose(self, by: str, body: bytes) -> Digest:
         """Put the next version before the trainers, in the place of one not yet admitted.
 
         Raises:
             NotYet: there is no roster that counts, to follow.
             RosterRefused: it does not follow that, has an entry that nobody approved, nobody
-                operates, or rounds could not run with it.
+                operates, nothing can be sealed to a member, or rounds could not run with it.
             MalformedMessage: it is no roster.
         """
         roster = decode_roster(body)
@@ -177,8 +198,10 @@ class Proposals:
 
     def _check(self, roster: Roster) -> None:
         try:
+            for member in roster.members:
+                check_sealing_key(member)
             self.check(roster)
-        except ConfigError as error:
+        except (ConfigError, MalformedMessage) as error:
             raise RosterRefused(str(error)) from None
 
 

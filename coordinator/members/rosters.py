@@ -6,7 +6,13 @@ from typing import Protocol
 
 from coordinator.ports import Store
 from privacy import canonical
-from privacy.errors import ConfigError, ConflictingContribution, MalformedMessage, NotYet
+from privacy.errors import (
+    ConfigError,
+    ConflictingContribution,
+    MalformedMessage,
+    NotYet,
+    RosterRefused,
+)
 from privacy.identifiers import Digest
 from privacy.roster import (
     Member,
@@ -61,7 +67,7 @@ class Rosters:
         return bool(self.versions())
 
     def close(self, draft: Roster) -> None:
-        """Make `draft` version 0, for good; once more changes nothing.
+        """Make `draft` version 0, unless it is opened again; once more changes nothing.
 
         Raises:
             ConfigError: another one is.
@@ -72,6 +78,41 @@ class Rosters:
             raise ConfigError(
                 "roster: not the one that this database was founded with; put that file back"
             ) from None
+
+    def reopen(self, fingerprint: Digest) -> bool:
+        """Open version 0 again, with no signature on it; return False if it is open.
+
+        Raises:
+            RosterRefused: it has all signatures and counts, has another fingerprint, or is the
+                operator's file.
+        """
+        with self._lock:
+            known = self.versions()
+            if not known:
+                return False
+            self._check_reopens(known[0], fingerprint)
+            kinds = (_signatures(fingerprint), f"{_KIND}-signature-0")
+            signed = [(kind, name) for kind in kinds for name, _ in self.store.documents(kind)]
+            # In one transaction: a signature that stayed would stand on what nobody has closed.
+            self.store.forget_documents([(_KIND, "0"), *signed])
+            self._named = {}
+            return True
+
+    def _check_reopens(self, founding: SignedRoster, fingerprint: Digest) -> None:
+        if founding.roster.digest() != fingerprint:
+            raise RosterRefused(
+                f"version 0 that is closed has another fingerprint, {founding.roster.digest()}; "
+                "look at it before it is opened again"
+            )
+        if isinstance(self.source, Roster):
+            raise RosterRefused(
+                "version 0 is a file of the operator's, the setting roster; it was not closed here"
+            )
+        if self.is_founded():
+            raise RosterRefused(
+                "version 0 has the signatures of all its members and counts; change it by "
+                "`veilsum coordinator propose`, which its trainers admit"
+            )
 
     def add(self, after: SignedRoster) -> Roster:
         """Keep the next version, which its trainers have admitted, and return it.
@@ -102,13 +143,14 @@ class Rosters:
             InvalidSignature: its key has not made it.
             MalformedMessage: there is no such version.
         """
-        known = self.versions()
-        if not 0 <= version < len(known):
-            raise MalformedMessage(f"there is no roster version {version}")
-        roster = known[version].roster
-        member = _entry(roster, known, version, participant)
-        verify(member.signing_key, Purpose.ROSTER, canonical.encode(roster), signature)
-        self.store.put_document(_signatures(roster.digest()), participant, signature)
+        with self._lock:  # what is signed is not opened again meanwhile
+            known = self.versions()
+            if not 0 <= version < len(known):
+                raise MalformedMessage(f"there is no roster version {version}")
+            roster = known[version].roster
+            member = _entry(roster, known, version, participant)
+            verify(member.signing_key, Purpose.ROSTER, canonical.encode(roster), signature)
+            self.store.put_document(_signatures(roster.digest()), participant, signature)
 
     def is_founded(self) -> bool:
         """Return whether there is a roster that counts."""

@@ -76,6 +76,15 @@ class OperatorServicer(operator_pb2_grpc.OperatorServiceServicer):
         found = await asyncio.to_thread(self._office().proposals.close_founding, caller)
         return operator_pb2.CloseFoundingResponse(fingerprint=found)
 
+    async def ReopenFounding(
+        self, request: operator_pb2.ReopenFoundingRequest, context: Context
+    ) -> operator_pb2.ReopenFoundingResponse:
+        """Open version 0 again, while it lacks signatures."""
+        caller = peer_identity(context).id
+        which, why = request.fingerprint, _reason(request.reason)
+        await asyncio.to_thread(self._office().proposals.reopen_founding, caller, which, why)
+        return operator_pb2.ReopenFoundingResponse()
+
     async def Propose(
         self, request: operator_pb2.ProposeRequest, context: Context
     ) -> operator_pb2.ProposeResponse:

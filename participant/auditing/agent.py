@@ -19,6 +19,7 @@ from participant.wire.coordinator import Coordinator
 from participant.wire.letters import Letters, Mailbox
 from participant.wire.patience import Patience
 from participant.wire.seat_calls import SeatCalls
+from participant.wire.tempo import Tempo
 from privacy.errors import ConfigError, IllegalEvent, NotYet, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.roster import Roster
@@ -52,6 +53,7 @@ class AuditorAgent:
     failpoints: Failpoints
     clock: Callable[[], float] = time.monotonic
     tracer: Tracer = field(default_factory=NoTraces)
+    line: Tempo = field(default_factory=Tempo)
 
     def __post_init__(self) -> None:
         self._held = hold(self.config.state)
@@ -75,6 +77,7 @@ class AuditorAgent:
         step = self.failpoints.hit
         try:
             async with connected(self.config, self.keys, self.entropy, step) as coordinator:
+                coordinator.tempo = self.line
                 await self.serve(coordinator)
         finally:
             self._memory.close()

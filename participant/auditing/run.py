@@ -17,6 +17,7 @@ from participant.policy.refusing import line
 from participant.wire.connect import connect
 from participant.wire.coordinator import Coordinator
 from participant.wire.patience import Patience
+from participant.wire.tempo import passed
 from privacy.errors import IllegalEvent, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.records import AuditReport, DisputeReport
@@ -53,6 +54,7 @@ async def serve(config: AuditorConfig, failpoints: Failpoints) -> None:
     keys = load_keys(config.state / "keys")
     agent, book = AuditorAgent(config, keys, os.urandom, failpoints), Book()
     book.watch(lambda: expiry_of(_shown(config), config.participant))
+    book.watch(lambda: passed(agent.line))
     with metrics_door(book, config.metrics), traces(config.telemetry, "auditor") as tracer:
         agent.tracer = tracer
         await _until_stopped(agent)

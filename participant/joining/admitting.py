@@ -24,7 +24,7 @@ from privacy.identifiers import Digest
 from privacy.roster import Member, Role, Roster, check_follows, decode_roster, is_founded
 from privacy.signing import Purpose, sign, verify
 from privacy.words import ROSTER_WORDS, words_of
-from veilsum.files import make_folder, read_at_most, write_durably
+from veilsum.files import holding, make_folder, read_at_most, write_durably
 
 from .confirm import Line, key_fingerprint, line_of
 from .found import check_entries
@@ -142,10 +142,14 @@ async def admit(
 
     Raises:
         ConfigError: this site has signed another version of this number; nothing is signed.
+        FolderHeld: somebody else signs for this site at this moment.
     """
-    _remember(state, proposal, instead_of)
-    body = canonical.encode(proposal.roster)
-    await coordinator.sign_proposal(proposal.fingerprint, sign(keys.signing, Purpose.ROSTER, body))
+    make_folder(state / FOLDER)
+    # A folder of its own: this site's agent holds the other one, and goes on meanwhile.
+    with holding(state / FOLDER):
+        _remember(state, proposal, instead_of)
+        made = sign(keys.signing, Purpose.ROSTER, canonical.encode(proposal.roster))
+        await coordinator.sign_proposal(proposal.fingerprint, made)
 
 
 def signed_before(state: Path, version: int) -> tuple[Digest, ...]:
@@ -166,7 +170,6 @@ def _remember(state: Path, proposal: Proposal, instead_of: Digest | None) -> Non
             "trainers say by phone that they have not signed it, or that it is withdrawn: "
             f"--instead-of {before[-1]}"
         )
-    make_folder(state / FOLDER)
     # before it is signed, so that a crash leaves no signature that nobody remembers
     write_durably(state / FOLDER / str(version), "\n".join([*before, mine]).encode())
 

@@ -7,7 +7,7 @@ was. The same link with the same keys shows the same words and gets the same ans
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -40,6 +40,9 @@ from which the coordinator takes one a second."""
 
 LONGEST_SECONDS: Final = 30.0
 """Between two tries to reach a coordinator that is away."""
+
+FIRST_SECONDS: Final = 60
+"""For so long a coordinator is tried that has never answered: its address may be wrong."""
 
 _LONGEST_FILE: Final = 64 << 10
 
@@ -119,14 +122,15 @@ async def enrol(
         WrongIdentity: the link is not of the coordinator at its address; nothing was made here,
             and nothing secret was said. Or what was handed back is no certificate of this member.
         ConfigError: `state` holds another member's keys, or cannot be written.
-        PeerUnreachable: nobody answers at the link's address, the first time.
+        Unavailable: nobody answers at the link's address, or it lets nobody in, for a minute from
+            the first try on.
         ProtocolError: the coordinator refuses this link, or these keys with it.
     """
-    authority = await authority_of(link, proxy)
+    authority = await _authority(link, says, Naps(entropy, sleep), now, proxy)
     applicant = apply(link, authority, state, organisation, role, chain=chain)
     words = applicant.asked.words()
     says.words(words)
-    decided = await _decided(link, applicant, says, entropy, sleep, proxy)
+    decided = await _decided(link, applicant, says, Naps(entropy, sleep), proxy)
     if not decided.approved:
         raise WrongIdentity(_refused(decided))
     certificate = check_certificate(decided.certificate, applicant, now())
@@ -205,28 +209,57 @@ def check_certificate(chain_pem: bytes, applicant: Applicant, now: datetime) -> 
     return own
 
 
+@dataclass
+class Naps:
+    """Waits between two tries, never in step with others behind the same address."""
+
+    entropy: Entropy
+    sleep: Sleep
+    seconds: float = POLL_SECONDS
+
+    async def short(self) -> None:
+        """Wait as at first: there was an answer."""
+        self.seconds = POLL_SECONDS
+        await self._nap()
+
+    async def longer(self) -> None:
+        """Wait longer than the time before: there was none."""
+        self.seconds = min(2 * self.seconds, LONGEST_SECONDS)
+        await self._nap()
+
+    async def _nap(self) -> None:
+        await self.sleep(self.seconds * (0.75 + int.from_bytes(self.entropy(4), "big") / 2**33))
+
+
+async def _authority(
+    link: Link, says: Says, naps: Naps, now: Callable[[], datetime], proxy: str | None
+) -> Authority:
+    """Return the link's authority; who does not answer is tried again, for a minute."""
+    tried_until = now() + timedelta(seconds=FIRST_SECONDS)
+    while True:
+        try:
+            return await authority_of(link, proxy)
+        except Unavailable as error:
+            if now() >= tried_until:
+                raise
+            says.cut(f"{error}; no key is made yet, and this is tried for {FIRST_SECONDS} s")
+        await naps.longer()
+
+
 async def _decided(
-    link: Link,
-    applicant: Applicant,
-    says: Says,
-    entropy: Entropy,
-    sleep: Sleep,
-    proxy: str | None,
+    link: Link, applicant: Applicant, says: Says, naps: Naps, proxy: str | None
 ) -> Decided:
     entry = canonical.encode(applicant.asked.entry)
     pem, proof = applicant.asked.request.encode(), applicant.proof
-    wait = POLL_SECONDS
     while True:
         try:
             return await request(link, applicant.authority, entry, pem, proof, proxy)
         except NotYet:
             says.waiting()
-            wait = POLL_SECONDS
+            await naps.short()
         except Unavailable as error:
             says.cut(str(error))
-            wait = min(2 * wait, LONGEST_SECONDS)
-        # never in step with others behind the same address
-        await sleep(wait * (0.75 + int.from_bytes(entropy(4), "big") / 2**33))
+            await naps.longer()
 
 
 def _refused(decided: Decided) -> str:

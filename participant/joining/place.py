@@ -98,7 +98,8 @@ def write_roster(path: Path, fingerprint: Digest) -> bool:
     if held is not None:
         raise ConfigError(
             f"{path}: policy.roster is {held} already: another roster was confirmed here before. "
-            "If that was a mistake, take that line out by hand, and confirm again"
+            "If that was a mistake, or the operator has opened version 0 again, as the other "
+            "members say by phone too, take that line out by hand, and confirm again"
         )
     wanted = deepcopy(document)
     wanted.setdefault("policy", {})["roster"] = fingerprint

@@ -13,7 +13,13 @@ from participant.keys import SiteKeys
 from participant.wire.connect import connect
 from participant.wire.connections import newest
 from participant.wire.coordinator import Coordinator
-from privacy.errors import ConfigError, NotYet, ProtocolError, Unavailable
+from privacy.errors import (
+    CertificateRevoked,
+    ConfigError,
+    NotYet,
+    ProtocolError,
+    Unavailable,
+)
 from privacy.identifiers import Digest
 from privacy.roster import (
     Role,
@@ -30,6 +36,10 @@ from .place import Place
 
 NONE: Final = "none"
 NOT_FOUNDED: Final = "the operator has not closed the founding"
+REVOKED: Final = (
+    "call the operator who revoked this member: only another invitation lets it in again, by "
+    "`join` with a new folder for its state"
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,7 @@ class Status:
 
     Attributes:
         link: "connected", or why not.
+        revoked: whether an operator has shut this member out; nothing that it does counts.
         certificate_left_seconds: negative once it has ended.
         sent: the newest round that this site has sent an update to; 0 for none.
         released: the newest round whose model it has adopted; 0 for none.
@@ -76,6 +87,7 @@ class Status:
     incomplete: str
     next: str
     words: str
+    revoked: bool = False
 
 
 async def status_of(
@@ -94,9 +106,10 @@ async def status_of(
     """
     certificate = newest(place.coordinator, keys).certificate_pem
     ends = x509.load_pem_x509_certificate(certificate).not_valid_after_utc
-    link, seen = await _asked(place, keys)
+    link, seen, revoked = await _asked(place, keys)
     incomplete = _lacks(config, check)
     left = int((ends - now).total_seconds())
+    following = next_step(command, config, link, left, place.roster, seen, incomplete)
     return Status(
         place.federation,
         place.participant,
@@ -109,8 +122,9 @@ async def status_of(
         _newest_of(place.state, "contribution"),
         _newest_of(place.state, "release"),
         incomplete,
-        next_step(command, config, link, left, place.roster, seen, incomplete),
+        REVOKED if revoked else following,
         own_words(place.state),
+        revoked,
     )
 
 
@@ -147,18 +161,21 @@ def next_step(
 
 def _unreached(doctor: str, start: str, left_seconds: int) -> str:
     if left_seconds < 0:
-        return f"the certificate has ended: `{start}` renews it, for a week; then ask for a link"
+        return (
+            f"the certificate has ended: `{start}` renews it, for a week, unless it was revoked; "
+            "then ask for a link"
+        )
     return doctor
 
 
-async def _asked(place: Place, keys: SiteKeys) -> tuple[str, RosterSeen | None]:
+async def _asked(place: Place, keys: SiteKeys) -> tuple[str, RosterSeen | None, bool]:
     coordinator = connect(place.coordinator, keys)
     try:
-        return "connected", await _seen(coordinator, place)
+        return "connected", await _seen(coordinator, place), False
     except NotYet:
-        return NOT_FOUNDED, None
+        return NOT_FOUNDED, None, False
     except (Unavailable, ProtocolError) as error:
-        return str(error), None
+        return str(error), None, isinstance(error, CertificateRevoked)
     finally:
         await coordinator.close()
 

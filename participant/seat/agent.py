@@ -23,6 +23,7 @@ from participant.wire.coordinator import Coordinator
 from participant.wire.letters import Letters, Mailbox
 from participant.wire.patience import Patience
 from participant.wire.seat_calls import SeatCalls
+from participant.wire.tempo import Tempo
 from privacy.errors import ConfigError, IllegalEvent, NotYet, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.roster import Role, Roster
@@ -83,6 +84,7 @@ class AggregatorAgent:
     asking: AskingOf = Asking
     clock: Callable[[], float] = time.monotonic
     tracer: Tracer = field(default_factory=NoTraces)
+    line: Tempo = field(default_factory=Tempo)
 
     def __post_init__(self) -> None:
         self._held = hold(self.config.state)
@@ -106,6 +108,7 @@ class AggregatorAgent:
         step = self.failpoints.hit
         try:
             async with connected(self.config, self.keys, self.entropy, step) as coordinator:
+                coordinator.tempo = self.line
                 mailbox = Mailbox(Letters(coordinator), Patience(self.entropy), self.clock)
                 await self.serve(coordinator, SeatCalls(coordinator), mailbox)
         finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from participant.keys import load_keys, shown_file
+from participant.wire.tempo import passed
 from privacy.crypten_door import import_crypten
 from privacy.failpoints import Failpoints
 from veilsum.metrics.book import Book
@@ -36,6 +37,7 @@ async def serve(config: AggregatorConfig, failpoints: Failpoints) -> None:
     keys = load_keys(config.state / "keys")
     agent, book = AggregatorAgent(config, keys, os.urandom, failpoints), Book()
     book.watch(lambda: expiry_of(_shown(config), config.participant))
+    book.watch(lambda: passed(agent.line))
     with metrics_door(book, config.metrics), traces(config.telemetry, "aggregator") as tracer:
         agent.tracer = tracer
         await _until_stopped(agent)

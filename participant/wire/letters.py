@@ -74,6 +74,7 @@ class Letters:
             Unavailable: too much waits for its recipient, or no connection; try again.
         """
         request = seat_pb2.PostLetterRequest(recipient=recipient, topic=topic, body=body)
+        self._coordinator.tempo.up.count(request.ByteSize())
         await self._coordinator.call(self._relay.PostLetter(request))
 
     async def collect(self, after: int, wait_seconds: float) -> tuple[int, list[Letter]]:
@@ -84,6 +85,7 @@ class Letters:
         request = seat_pb2.CollectLettersRequest(after=after, wait_seconds=wait_seconds)
         call = self._relay.CollectLetters(request, timeout=CALL_SECONDS + wait_seconds)
         answer = await self._coordinator.call(call)
+        self._coordinator.tempo.down.count(answer.ByteSize())
         return answer.epoch, [
             Letter(each.number, each.sender, each.topic, each.body) for each in answer.letters
         ]

@@ -24,6 +24,7 @@ from privacy.errors import (
 )
 from privacy.roster import Role, Roster, SignedRoster
 from privacy.signing import Purpose, sign
+from veilsum.files import holding
 from veilsum.v1 import operator_pb2, operator_pb2_grpc
 
 from .connections import Connections, newest, times
@@ -146,6 +147,11 @@ class Operator:
             signature = sign(key, Purpose.ROSTER, canonical.encode(first.roster))
             await self._coordinator.sign_roster(0, signature)
         return first.roster, agreed
+
+    async def reopen(self, fingerprint: str, reason: str) -> None:
+        """Open the version 0 of that fingerprint again, unless all of its members have signed."""
+        asked = operator_pb2.ReopenFoundingRequest(fingerprint=fingerprint, reason=reason)
+        await self._coordinator.call(self._stub.ReopenFounding(asked, timeout=CALL_SECONDS))
 
     def _check_first(self, first: Roster, closed: str) -> None:
         me = self._config.participant
@@ -293,15 +299,34 @@ async def _renew(rotation: Rotation) -> None:
     Raises:
         VeilsumError: it has ended, and was not renewed.
     """
-    each = times(rotation.connections.certificate.certificate_pem)
-    begin, end = (moment.timestamp() for moment in each)
-    now = rotation.clock()
-    if now < end - min((end - begin) / 2, RENEWABLE_SECONDS):
+    if not _is_due(rotation):
         return
     try:
-        await rotation.renew()
+        with holding(rotation.config.state):
+            await _renew_or_take(rotation)
     except VeilsumError as error:
-        if now >= end:
+        if rotation.clock() >= _end(rotation):
             raise
         # What was asked for does not need it; the next command tries again.
         log.warning("certificate_not_renewed", code=error.code, reason=str(error))
+
+
+async def _renew_or_take(rotation: Rotation) -> None:
+    """Renew, unless another command of this operator's has done it meanwhile."""
+    place = rotation.config.state / "keys"
+    kept = newest(rotation.config.coordinator, load_keys(place))
+    if kept != rotation.connections.certificate:
+        rotation.connections.take_over(kept)
+    if _is_due(rotation):
+        await rotation.renew()
+
+
+def _is_due(rotation: Rotation) -> bool:
+    begin, _ = times(rotation.connections.certificate.certificate_pem)
+    end = _end(rotation)
+    half = (end - begin.timestamp()) / 2
+    return rotation.clock() >= end - min(half, RENEWABLE_SECONDS)
+
+
+def _end(rotation: Rotation) -> float:
+    return times(rotation.connections.certificate.certificate_pem)[1].timestamp()

@@ -6,9 +6,12 @@ not saved up, except for what an event loop may be late.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
+
+from veilsum.metrics.book import Sample
+from veilsum.metrics.catalogue import FETCHED, SENT
 
 LATE_SECONDS: Final = 0.1
 """A wait that ends so much too late takes nothing from the rate."""
@@ -40,7 +43,7 @@ class Bucket:
 
     async def take(self, length: int) -> None:
         """Return when `length` bytes may have passed."""
-        self.taken += length
+        self.count(length)
         rate, now = self.rate(), self.clock()
         if rate is None:
             self._free_at = now
@@ -48,6 +51,10 @@ class Bucket:
         self._free_at = max(self._free_at, now - LATE_SECONDS) + length / rate
         if self._free_at > now:
             await self.sleep(self._free_at - now)
+
+    def count(self, length: int) -> None:
+        """Note that `length` bytes pass and wait for nobody: they are few, and others wait."""
+        self.taken += length
 
     def part(self, length: int, least: int) -> int:
         """Return how long a part of an upload may be, so that no part holds up the next limit."""
@@ -71,3 +78,9 @@ class Tempo:
 def tempo(rate: Rate, go_on: Callable[[], None]) -> Tempo:
     """Return a line with one limit for each way."""
     return Tempo(Bucket(rate), Bucket(rate), go_on)
+
+
+def passed(line: Tempo) -> Iterator[Sample]:
+    """Yield how much has passed each way since this process started."""
+    yield SENT, (), float(line.up.taken)
+    yield FETCHED, (), float(line.down.taken)

@@ -8,7 +8,7 @@ bytes: a changed one breaks the chain after it, or its signature.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -30,6 +30,7 @@ from privacy.ledger import START, LedgerState
 from privacy.log_tree import log_of
 from privacy.signing import Purpose
 
+from .ahead import Ahead
 from .bundle import Bundle, Count, Document, Hex32, RowLine
 from .finding import Check, Finding, Outcome, outcome_of
 from .papers import Papers, check_signatures, name_of, read_papers
@@ -67,31 +68,42 @@ class Changed:
 
 def find_changed(bundle: Bundle, trust: Trust) -> Changed:
     """Return what of `bundle` is not as it was signed."""
+    with Ahead() as ahead:
+        return _find_changed(bundle, trust, ahead)
+
+
+def _find_changed(bundle: Bundle, trust: Trust, ahead: Ahead) -> Changed:
     ledger = _Lines(bundle, trust)
     papers = Papers()
     found: tuple[Finding, ...] = ()
     if ledger.is_chained():
         # Nothing but a row's signature may have been changed in the ledger. What something else
         # names by its digest has its bytes. So both of these come later.
-        found = tuple(_check_unnamed(bundle, trust)) or tuple(read_papers(bundle, trust, papers))
+        unnamed = _unnamed(bundle, trust)
+        found = tuple(chain.from_iterable(ahead.run(unnamed)))
+        if not found:
+            tried = frozenset(each.entry for each in unnamed)
+            found = tuple(read_papers(bundle, trust, papers, tried))
         if outcome_of(found) is Outcome.TAMPERED:
             return Changed(ledger.up_to(len(ledger.lines)), papers, found)
-    whole, why = ledger.first_changed()
+    whole, why = ledger.first_changed(ahead)
     return Changed(ledger.up_to(whole), papers, (*found, *why))
 
 
-def _check_unnamed(bundle: Bundle, trust: Trust) -> Iterator[Finding]:
-    """Yield which documents that no row and no document names are not as they were signed."""
+def _unnamed(bundle: Bundle, trust: Trust) -> list[Check]:
+    """Return the checks of who signed the documents that no row and no document names."""
     if not trust.versions:
-        return
+        return []
     documents = [one for one in bundle.only(Document) if one[1].purpose is not Purpose.ROSTER]
     bodies = chain(
         (row.body for _, row in bundle.only(RowLine)), (one.body for _, one in documents)
     )
     named = {name.decode() for body in bodies for name in _NAME.findall(body)}
-    for at, one in documents:
-        if name_of(one) not in named:
-            yield from Check(at, partial(check_signatures, one, trust)).findings()
+    return [
+        Check(at, partial(check_signatures, one, trust))
+        for at, one in documents
+        if name_of(one) not in named
+    ]
 
 
 class _Lines:
@@ -112,13 +124,14 @@ class _Lines:
             return False
         return True
 
-    def first_changed(self) -> tuple[int, tuple[Finding, ...]]:
+    def first_changed(self, ahead: Ahead) -> tuple[int, tuple[Finding, ...]]:
         """Return how many rows are whole, and what is wrong with the next, if there is one."""
-        for index, (at, _) in enumerate(self.lines):
-            try:
-                self._check_signature(index, self._linked(index))
-            except VeilsumError as error:
-                return index, (Finding(Outcome.TAMPERED, at, str(error)),)
+        checks = [
+            Check(at, partial(self._check_row, index)) for index, (at, _) in enumerate(self.lines)
+        ]
+        for index, why in enumerate(ahead.run(checks)):
+            if why:
+                return index, why
         return len(self.lines), ()
 
     def up_to(self, count: int) -> Replayed:
@@ -126,6 +139,9 @@ class _Lines:
         log = log_of(line.body for _, line in self.lines[:count])
         state = LedgerState(seq=count, head=self._head(count), log=log)
         return Replayed(state, (), {count: log.root().hex()}, ())
+
+    def _check_row(self, index: int) -> None:
+        self._check_signature(index, self._linked(index))
 
     def _linked(self, index: int) -> _Link:
         link, head = _link_of(self.lines[index][1].body), self._head(index)

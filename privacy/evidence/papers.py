@@ -1,7 +1,8 @@
 """The documents of a bundle: each signed by whom it must be, and found again by its digest."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from privacy import plan as plans
@@ -10,7 +11,6 @@ from privacy.errors import (
     InvalidSignature,
     MalformedMessage,
     UnsafeParameters,
-    VeilsumError,
     WrongContext,
 )
 from privacy.identifiers import COORDINATOR
@@ -31,6 +31,7 @@ from privacy.records import (
 )
 from privacy.signing import Purpose, digest
 
+from .ahead import Ahead
 from .bundle import Bundle, Document
 from .finding import Check, Finding, Outcome
 from .trust import Trust
@@ -78,20 +79,28 @@ class Papers:
                 yield f"the plan of round {plan.terms.round}: {error}"
 
 
-def read_papers(bundle: Bundle, trust: Trust, papers: Papers) -> Iterator[Finding]:
-    """Put every document into `papers`, and yield what is wrong with it."""
+def read_papers(
+    bundle: Bundle, trust: Trust, papers: Papers, tried: Collection[int] = ()
+) -> Iterator[Finding]:
+    """Put every document into `papers`, and yield what is wrong with it.
+
+    Args:
+        tried: the entries whose signatures are known to hold.
+    """
     signed = [each for each in bundle.only(Document) if each[1].purpose is not Purpose.ROSTER]
     if signed and not trust.versions:
         yield Finding(Outcome.INCOMPLETE, signed[0][0], "documents without the roster of who signs")
         return
-    for at, document in signed:
-        try:
-            check_signatures(document, trust)
-        except VeilsumError as error:
-            yield Finding(Outcome.TAMPERED, at, str(error))
-            continue
+    checks = [
+        Check(at, (lambda: None) if at in tried else partial(check_signatures, one, trust))
+        for at, one in signed
+    ]
+    with Ahead() as ahead:
+        # All of them before the first is read: a thread waits for the interpreter while we read.
+        whys = list(ahead.run(checks))
+    for (at, document), why in zip(signed, whys, strict=True):
         read = _read_plan if document.purpose is Purpose.PLAN else _read_record
-        yield from read(at, document, bundle.head.federation, papers)
+        yield from why or read(at, document, bundle.head.federation, papers)
 
 
 def name_of(document: Document) -> str:

@@ -69,7 +69,8 @@ class Verdict:
         roster: fingerprint of the version 0 that keys were taken from; empty if there is none.
         not_asked: what nobody has asked about, so that nothing here says it.
         rows, documents: how many were checked; of a changed bundle, before what was changed.
-        refused_today: plans, signed and worked under, that today's rules would not accept.
+        refused_today: plans, signed and worked under, that today's rules would not accept; of a
+            changed bundle none.
         datasets: what each dataset of a site has spent, by its own ledger.
         mirror: of a run, what each participant has spent, as the coordinator's documents say.
     """
@@ -381,7 +382,7 @@ def _mirror(checked: Checked, delta: str) -> tuple[Mirror, ...]:
 
 def _verdict(checked: Checked, found: Sequence[Finding], delta: str = "") -> Verdict:
     bundle, state = checked.bundle, checked.replayed.state
-    run = bundle.head.evidence == "run"
+    run, tampered = bundle.head.evidence == "run", outcome_of(found) is Outcome.TAMPERED
     return Verdict(
         findings=tuple(found),
         evidence=bundle.head.evidence,
@@ -389,7 +390,7 @@ def _verdict(checked: Checked, found: Sequence[Finding], delta: str = "") -> Ver
         participant=bundle.head.participant,
         made=bundle.head.made,
         roster=checked.trust.versions[0].digest() if checked.trust.versions else "",
-        refused_today=tuple(checked.papers.refused_today()),
+        refused_today=() if tampered else tuple(checked.papers.refused_today()),
         rows=state.seq,
         root=checked.replayed.roots[state.seq],
         documents=len(checked.papers.plans) + len(checked.papers.records),

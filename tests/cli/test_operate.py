@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from veilsum.cli import app
+from veilsum.cli import app, operate
 
 FILE = ("--config", "nowhere.toml")
 
@@ -22,6 +22,8 @@ def coordinator(*words):
         (("refuse", "hospital-a", "--reason", " ", *FILE), "--reason: one line"),
         (("revoke", "hospital-a", "--reason", "a\nb", *FILE), "--reason: one line"),
         (("revoke", "hospital-a", "--reason", "x" * 501, *FILE), "--reason: one line"),
+        (("reopen", "--fingerprint", "ab", "--reason", "why", *FILE), "--fingerprint: the 64"),
+        (("reopen", "--fingerprint", "ab" * 32, "--reason", " ", *FILE), "--reason: one line"),
     ],
 )
 def test_what_is_mistyped_is_the_operators_own_to_mend(words, says):
@@ -45,3 +47,20 @@ def test_a_link_works_for_a_time_that_there_is(tmp_path, ttl):
 
     assert ended.exit_code == 2
     assert f"--ttl {ttl}" in ended.stderr.replace("'", "")
+
+
+def test_a_table_says_what_its_columns_are():
+    """Two times beside each other are not told apart by looking at them."""
+    rows = [
+        {"participant": "hospital-a", "last_seen_seconds": 1_795_000_000, "revoked": ""},
+        {"participant": "b", "last_seen_seconds": 0, "revoked": "lost"},
+    ]
+
+    text = operate._table(rows, ("participant", "last_seen_seconds", "revoked"))
+
+    assert text.splitlines() == [
+        "member      last seen          revoked",
+        "hospital-a  2026-11-18 11:06Z  -",
+        "b           -                  lost",
+    ]
+    assert operate._table([], ("participant",)) == ""

@@ -129,6 +129,11 @@ class MemoryStore:
             for kind, name, body in found:
                 self.put_document(kind, name, body)
 
+    def forget_documents(self, names):
+        with self._lock:
+            for each in names:
+                self._documents.pop(each, None)
+
     def document(self, kind, name):
         try:
             return self._documents[kind, name]

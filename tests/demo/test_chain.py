@@ -78,16 +78,18 @@ def test_a_refusal_comes_with_the_contracts_own_name_for_it(url: str, tmp_path) 
         endpoint.send(account, journal, "send", token.functions.transfer(token.address, 11))
 
 
+_PARENT = (
+    "import time\n"
+    "from veilsum.demo.chain import embedded_chain\n"
+    "with embedded_chain() as url:\n"
+    "    print(url, flush=True)\n"
+    "    time.sleep(60)\n"
+)
+
+
 def test_it_ends_when_its_parent_is_killed() -> None:
     """No process is left behind by a demonstration that dies."""
-    program = (
-        "import time\n"
-        "from veilsum.demo.chain import embedded_chain\n"
-        "with embedded_chain() as url:\n"
-        "    print(url, flush=True)\n"
-        "    time.sleep(60)\n"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen([sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     url = parent.stdout.readline().strip()
     assert "result" in ask(url, "eth_chainId")
@@ -97,6 +99,24 @@ def test_it_ends_when_its_parent_is_killed() -> None:
 
     assert _goes_quiet(url, seconds=10)
     parent.stdout.close()
+
+
+def test_it_ends_with_its_parent_at_ctrl_c_and_says_nothing() -> None:
+    """The terminal interrupts the whole group: one traceback is the parent's own, or none."""
+    # Tests that a shell has put in the background ignore SIGINT, and so would all they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    command = [sys.executable, "-c", _PARENT]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    parent = subprocess.Popen(command, start_new_session=True, **pipes)
+    signal.signal(signal.SIGINT, before)
+    url = parent.stdout.readline().strip()
+
+    os.killpg(parent.pid, signal.SIGINT)
+    _, said = parent.communicate(timeout=20)
+
+    assert said.count("Traceback") == 1
+    assert "in serve" not in said
+    assert _goes_quiet(url, seconds=10)
 
 
 def _goes_quiet(url: str, seconds: float) -> bool:

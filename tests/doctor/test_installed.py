@@ -3,6 +3,8 @@
 import json
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -141,6 +143,23 @@ def test_an_operators_file_is_read_as_one(running, tmp_path):
 
     assert found(findings, "settings").level is Level.OK
     assert "proven" in found(findings, "identity").found
+
+
+def test_an_operator_whose_certificate_has_ended_is_told_who_certifies_it(running, tmp_path):
+    """Nobody invites an operator again: a member joins, an operator is certified on the machine."""
+    home = running.places.site("site-a")
+    lines = (home / "site.toml").read_text()
+    (tmp_path / "site.toml").write_text(lines)
+    (tmp_path / "operator.toml").write_text(lines.split("[dataset]")[0].split("[policy]")[0])
+    later = replace(edges(), now=lambda: datetime(2099, 1, 1, tzinfo=UTC))
+
+    looked = [
+        found(look_after(tmp_path / name, later, SECONDS, None).findings, "certificate")
+        for name in ("operator.toml", "site.toml")
+    ]
+
+    assert ["recertify" in each.fix for each in looked] == [True, False]
+    assert "join again" in looked[1].fix
 
 
 def test_a_member_before_its_policy_is_whole_is_looked_at_all_the_same(running, tmp_path):

@@ -32,6 +32,7 @@ from participant.wire.channel import open_channel
 from participant.wire.connect import connect
 from participant.wire.tls import SiteCertificate
 from privacy import canonical
+from privacy.failpoints import VARIABLE
 from privacy.initial import initial_vector
 from privacy.roster import Role, Roster, decode_roster
 from privacy.signing import Purpose, sign
@@ -72,15 +73,20 @@ class Office:
         """Where it answers those who have no certificate."""
         return f"{HOST}:{self.joining_port}"
 
-    def start(self) -> None:
+    def start(self, failpoints: str = "") -> None:
         """Start the coordinator, and return when it answers."""
         command = ["veilsum", "coordinator", "serve", "--config"]
-        self.family.start("coordinator", [*command, str(self.folder / "coordinator.toml")])
+        told = {VARIABLE: failpoints} if failpoints else {}
+        self.family.start("coordinator", [*command, str(self.folder / "coordinator.toml")], told)
         self.wait_for("the coordinator", lambda: self.invitations() is not None)
 
     def kill(self) -> None:
         """End it as a power cut would."""
         self.family.kill("coordinator")
+
+    def died(self) -> int:
+        """Return the status with which the coordinator has ended by itself."""
+        return self.family.running.pop("coordinator").wait(30)
 
     def wait_for(self, what: str, holds: Callable[[], bool], seconds: float = 30) -> None:
         """Return when it holds; nobody may die before, and an operator asks until it is told."""

@@ -1,5 +1,6 @@
 """Members enrol with links at a real coordinator, found a federation, and let others in later."""
 
+import signal
 import stat
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,10 @@ def test_a_federation_that_enrolled_by_links_grows_and_shrinks_while_its_agents_
         assert time_of(counted(made, "site-d")[-1]) - time_of(revoked) < timedelta(seconds=1)
         [shut_out] = [each for each in made.operate("members")["members"] if each["revoked"]]
         assert (shut_out["participant"], shut_out["revoked"]) == ("site-d", "a stolen laptop")
+        told = made.veilsum("participant", "status", "--config", str(made.config("site-d")))
+        assert told["revoked"]
+        assert "a stolen laptop" in told["link"]
+        assert told["next"].startswith("call the operator who revoked this member")
 
 
 def confirmed(made, names, fingerprint):
@@ -149,6 +154,80 @@ def test_every_kind_of_member_is_left_with_a_file_that_says_what_is_missing(tmp_
             lines = path.read_text().replace("# schemes", "schemes")
             path.write_text(lines.replace("# smallest_cohort", "smallest_cohort"))
             assert read(path).policy.roster == fingerprint
+
+
+def founded(made, *names):
+    """Let members join, close version 0, and have each of them sign it."""
+    made.join(*names)
+    fingerprint = made.found()
+    for name in names:
+        made.sign(name, made.folder / name)
+    return fingerprint
+
+
+@pytest.mark.slow
+def test_a_coordinator_killed_while_a_version_is_proposed_has_proposed_nothing(tmp_path):
+    """SIGKILL before it is written; the operator says it again, and trainers see it then."""
+    with office(tmp_path, openers=("site-a", "site-b")) as made:
+        fingerprint = founded(made, *SITES)
+        made.confirm("site-a", fingerprint)
+        made.kill()
+        made.start("proposals.before_propose:1=kill")
+        words = ("propose", "--roles", "site-c=participant")
+
+        made.operate(*words, status=5)
+
+        assert made.died() == -signal.SIGKILL
+        made.start()
+        config = ("--config", str(made.config("site-a")))
+        assert made.veilsum("participant", "admit", *config)["proposal"] is None
+        again = made.operate(*words)
+        said = made.veilsum("participant", "admit", *config, "--fingerprint", again["fingerprint"])
+        assert (said["signed"], said["proposal"]["signed_by"]) == (True, ["site-a"])
+
+
+@pytest.mark.slow
+def test_a_founding_that_one_member_cannot_sign_is_opened_again_by_commands(tmp_path):
+    """Every member sees another fingerprint and other words, and no file is changed silently."""
+    with office(tmp_path, openers=("site-a", "site-b")) as made:
+        made.join(*SITES)
+        first = made.operate("found")
+        old = first["fingerprint"]
+        made.confirm("site-a", old)
+        made.sign("site-a", tmp_path / "site-a")
+        config = ("--config", str(made.config("site-a")))
+
+        why = ("--reason", "site-c has lost its keys")
+        made.operate("reopen", "--fingerprint", "0" * 64, *why, status=3)
+        made.operate("reopen", "--fingerprint", old, *why)
+
+        assert made.veilsum("participant", "confirm", *config, status=5)["code"] == "not_yet"
+        assert made.veilsum("participant", "status", *config)["next"].startswith("wait: ")
+        made.operate("revoke", "site-c", "--reason", "it has lost its keys")
+        again = made.operate("found")
+        new = again["fingerprint"]
+        assert new != old
+        assert again["words"] != first["words"]
+        assert again["members"] == ["desk", "site-a", "site-b"]
+        status = made.veilsum("participant", "status", *config)
+        assert status["next"].startswith("call the operator")
+        refused = made.veilsum("participant", "confirm", *config, "--fingerprint", old, status=3)
+        assert refused["code"] == "wrong_context"
+        held = made.veilsum("participant", "confirm", *config, "--fingerprint", new, status=2)
+        assert "opened version 0 again" in held["message"]
+        path = made.config("site-a")
+        path.write_text(path.read_text().replace(old, new))
+        seen = made.confirm("site-a", new)
+        assert {each["participant"]: each["signed"] for each in seen["members"]} == {
+            "desk": True,
+            "site-a": False,
+            "site-b": False,
+        }
+        for name in ("site-a", "site-b"):
+            made.sign(name, tmp_path / name)
+        late = made.operate("reopen", "--fingerprint", new, *why, status=3)
+        assert late["code"] == "roster_refused"
+        assert made.confirm("site-a", new)["founded"]
 
 
 @pytest.mark.slow

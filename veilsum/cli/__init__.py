@@ -2,6 +2,8 @@
 
 import typer
 
+from veilsum.process import silence_grpc
+
 from .audit import audit_app
 from .bench import bench_app
 from .budget import budget_app
@@ -55,4 +57,5 @@ app.add_typer(bench_app, name="bench")
 
 def main() -> None:
     """Run the command line."""
+    silence_grpc()
     app()

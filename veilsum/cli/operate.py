@@ -30,6 +30,8 @@ _Words = Annotated[
     str, typer.Option(help="The four words that the member shows, as it read them to you.")
 ]
 
+_HEADINGS: Final = {"participant": "member"}
+
 _TTL: Final = re.compile(r"([1-9][0-9]{0,7})([smhd])")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -524,7 +526,7 @@ def _table(rows: list[dict[str, object]], columns: tuple[str, ...]) -> str:
 
 
 def _heading(name: str) -> str:
-    return name.removesuffix("_seconds").replace("_", " ")
+    return _HEADINGS.get(name, name.removesuffix("_seconds").replace("_", " "))
 
 
 def _cell(name: str, value: object) -> str:

@@ -109,7 +109,10 @@ def embedded_chain() -> Iterator[str]:
     It also ends if this process is killed, since that closes the pipe to it.
     """
     command = [sys.executable, "-m", "veilsum.demo.chain"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    # In a session of its own Ctrl-C does not reach it: it ends with us, and without a traceback.
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
         assert process.stdout is not None
         try:
             yield process.stdout.readline().decode().strip()

@@ -35,6 +35,10 @@ from .tls import http_server
 from .way import Way, parse_address, parse_proxy
 
 _RENEW = "run the member, which renews it; more than 7 days after its end, join again"
+_RECERTIFY = (
+    "run any command of this operator, which renews it; more than 7 days after its end, run "
+    "`veilsum coordinator recertify` on the coordinator's machine"
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,9 @@ def examine_member(path: Path, edges: Edges, seconds: float, over: Over = NOTHIN
     if config is not None:
         place = Place(config.federation, config.participant, config.state, config.coordinator)
     keys, kept = _keys(place.state / "keys")
-    findings = [settings, check_packages(), *kept, *_certificates(place, keys, edges)]
+    is_operator = config is None and settings.level is Level.OK  # nobody else has no policy
+    certificate = _certificate(place, keys, edges, _RECERTIFY if is_operator else _RENEW)
+    findings = [settings, check_packages(), *kept, certificate]
     where = place.coordinator
     on_the_way, is_reached = _ways(where, edges, seconds)
     findings += on_the_way
@@ -107,12 +113,12 @@ def _keys(folder: Path) -> tuple[SiteKeys | None, list[Finding]]:
         return None, findings
 
 
-def _certificates(place: Place, keys: SiteKeys | None, edges: Edges) -> list[Finding]:
+def _certificate(place: Place, keys: SiteKeys | None, edges: Edges, renew: str) -> Finding:
     """Return until when the newest certificate counts; older ones are history."""
     path = place.coordinator.certificate
     if keys is not None and path.exists():
         path = shown_file(path, place.state / "keys")
-    return [check_certificate(path, edges, renew=_RENEW, renews_itself=True)]
+    return check_certificate(path, edges, renew=renew, renews_itself=True)
 
 
 def _ways(where: CoordinatorAddress, edges: Edges, seconds: float) -> tuple[list[Finding], bool]:

@@ -175,10 +175,16 @@ LEDGER_ENTRIES: Final = Metric(
     "veilsum_audit_entries_total", Kind.COUNTER, _S, "Rows of the privacy ledger."
 )
 SENT: Final = Metric(
-    "veilsum_sent_bytes_total", Kind.COUNTER, _M, "Bytes of contributions and models sent."
+    "veilsum_sent_bytes_total",
+    Kind.COUNTER,
+    _M,
+    "Bytes of contributions, models and seats' sums and letters sent.",
 )
 FETCHED: Final = Metric(
-    "veilsum_fetched_bytes_total", Kind.COUNTER, _M, "Bytes of sums, models and parts fetched."
+    "veilsum_fetched_bytes_total",
+    Kind.COUNTER,
+    _M,
+    "Bytes of sums, models, contributions, parts and letters fetched.",
 )
 TASKS: Final = Metric(
     "veilsum_tasks_total",

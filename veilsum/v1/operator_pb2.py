@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from veilsum.v1 import options_pb2 as veilsum_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19veilsum/v1/operator.proto\x12\nveilsum.v1\x1a\x18veilsum/v1/options.proto\"H\n\rInviteRequest\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\r\n\x05roles\x18\x02 \x03(\t\x12\x13\n\x0bttl_seconds\x18\x03 \x01(\r\"h\n\x0eInviteResponse\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x1d\n\x15\x61uthority_fingerprint\x18\x02 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x17\n\x0f\x65nds_at_seconds\x18\x04 \x01(\x03\"\'\n\x16ListInvitationsRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\t\"T\n\x17ListInvitationsResponse\x12+\n\x0binvitations\x18\x01 \x03(\x0b\x32\x16.veilsum.v1.Invitation\x12\x0c\n\x04next\x18\x02 \x01(\t\"\xbc\x01\n\nInvitation\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\r\n\x05roles\x18\x02 \x03(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x17\n\x0f\x65nds_at_seconds\x18\x04 \x01(\x03\x12\r\n\x05words\x18\x05 \x01(\t\x12\x14\n\x0corganisation\x18\x06 \x01(\t\x12\x12\n\ndecided_by\x18\x07 \x01(\t\x12\r\n\x05\x61sked\x18\t \x01(\x0c\x12\r\n\x05proof\x18\n \x01(\x0cJ\x04\x08\x08\x10\tR\x05\x65ntry\"T\n\rDecideRequest\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0f\n\x07\x61pprove\x18\x02 \x01(\x08\x12\r\n\x05words\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\x10\n\x0e\x44\x65\x63ideResponse\"\x16\n\x14\x43loseFoundingRequest\",\n\x15\x43loseFoundingResponse\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\" \n\x0eProposeRequest\x12\x0e\n\x06roster\x18\x01 \x01(\x0c\"&\n\x0fProposeResponse\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\"4\n\rRevokeRequest\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x10\n\x0eRevokeResponse\"\x14\n\x12ListMembersRequest\">\n\x13ListMembersResponse\x12\'\n\x07members\x18\x01 \x03(\x0b\x32\x16.veilsum.v1.SeenMember\"\xa4\x01\n\nSeenMember\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x14\n\x0corganisation\x18\x02 \x01(\t\x12\r\n\x05roles\x18\x03 \x03(\t\x12\x19\n\x11last_seen_seconds\x18\x04 \x01(\x03\x12\x0f\n\x07release\x18\x05 \x01(\t\x12\x1f\n\x17\x63\x65rtified_until_seconds\x18\x06 \x01(\x03\x12\x0f\n\x07revoked\x18\x07 \x01(\t2\xcb\x04\n\x0fOperatorService\x12\x46\n\x06Invite\x12\x19.veilsum.v1.InviteRequest\x1a\x1a.veilsum.v1.InviteResponse\"\x05\xea\xe0\x18\x01\x08\x12\x61\n\x0fListInvitations\x12\".veilsum.v1.ListInvitationsRequest\x1a#.veilsum.v1.ListInvitationsResponse\"\x05\xea\xe0\x18\x01\x08\x12\x46\n\x06\x44\x65\x63ide\x12\x19.veilsum.v1.DecideRequest\x1a\x1a.veilsum.v1.DecideResponse\"\x05\xea\xe0\x18\x01\x08\x12[\n\rCloseFounding\x12 .veilsum.v1.CloseFoundingRequest\x1a!.veilsum.v1.CloseFoundingResponse\"\x05\xea\xe0\x18\x01\x08\x12I\n\x07Propose\x12\x1a.veilsum.v1.ProposeRequest\x1a\x1b.veilsum.v1.ProposeResponse\"\x05\xea\xe0\x18\x01\x08\x12\x46\n\x06Revoke\x12\x19.veilsum.v1.RevokeRequest\x1a\x1a.veilsum.v1.RevokeResponse\"\x05\xea\xe0\x18\x01\x08\x12U\n\x0bListMembers\x12\x1e.veilsum.v1.ListMembersRequest\x1a\x1f.veilsum.v1.ListMembersResponse\"\x05\xea\xe0\x18\x01\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19veilsum/v1/operator.proto\x12\nveilsum.v1\x1a\x18veilsum/v1/options.proto\"H\n\rInviteRequest\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\r\n\x05roles\x18\x02 \x03(\t\x12\x13\n\x0bttl_seconds\x18\x03 \x01(\r\"h\n\x0eInviteResponse\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x1d\n\x15\x61uthority_fingerprint\x18\x02 \x01(\x0c\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\t\x12\x17\n\x0f\x65nds_at_seconds\x18\x04 \x01(\x03\"\'\n\x16ListInvitationsRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\t\"T\n\x17ListInvitationsResponse\x12+\n\x0binvitations\x18\x01 \x03(\x0b\x32\x16.veilsum.v1.Invitation\x12\x0c\n\x04next\x18\x02 \x01(\t\"\xbc\x01\n\nInvitation\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\r\n\x05roles\x18\x02 \x03(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x17\n\x0f\x65nds_at_seconds\x18\x04 \x01(\x03\x12\r\n\x05words\x18\x05 \x01(\t\x12\x14\n\x0corganisation\x18\x06 \x01(\t\x12\x12\n\ndecided_by\x18\x07 \x01(\t\x12\r\n\x05\x61sked\x18\t \x01(\x0c\x12\r\n\x05proof\x18\n \x01(\x0cJ\x04\x08\x08\x10\tR\x05\x65ntry\"T\n\rDecideRequest\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0f\n\x07\x61pprove\x18\x02 \x01(\x08\x12\r\n\x05words\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\x10\n\x0e\x44\x65\x63ideResponse\"\x16\n\x14\x43loseFoundingRequest\",\n\x15\x43loseFoundingResponse\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\"<\n\x15ReopenFoundingRequest\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x18\n\x16ReopenFoundingResponse\" \n\x0eProposeRequest\x12\x0e\n\x06roster\x18\x01 \x01(\x0c\"&\n\x0fProposeResponse\x12\x13\n\x0b\x66ingerprint\x18\x01 \x01(\t\"4\n\rRevokeRequest\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x10\n\x0eRevokeResponse\"\x14\n\x12ListMembersRequest\">\n\x13ListMembersResponse\x12\'\n\x07members\x18\x01 \x03(\x0b\x32\x16.veilsum.v1.SeenMember\"\xa4\x01\n\nSeenMember\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x14\n\x0corganisation\x18\x02 \x01(\t\x12\r\n\x05roles\x18\x03 \x03(\t\x12\x19\n\x11last_seen_seconds\x18\x04 \x01(\x03\x12\x0f\n\x07release\x18\x05 \x01(\t\x12\x1f\n\x17\x63\x65rtified_until_seconds\x18\x06 \x01(\x03\x12\x0f\n\x07revoked\x18\x07 \x01(\t2\xab\x05\n\x0fOperatorService\x12\x46\n\x06Invite\x12\x19.veilsum.v1.InviteRequest\x1a\x1a.veilsum.v1.InviteResponse\"\x05\xea\xe0\x18\x01\x08\x12\x61\n\x0fListInvitations\x12\".veilsum.v1.ListInvitationsRequest\x1a#.veilsum.v1.ListInvitationsResponse\"\x05\xea\xe0\x18\x01\x08\x12\x46\n\x06\x44\x65\x63ide\x12\x19.veilsum.v1.DecideRequest\x1a\x1a.veilsum.v1.DecideResponse\"\x05\xea\xe0\x18\x01\x08\x12[\n\rCloseFounding\x12 .veilsum.v1.CloseFoundingRequest\x1a!.veilsum.v1.CloseFoundingResponse\"\x05\xea\xe0\x18\x01\x08\x12^\n\x0eReopenFounding\x12!.veilsum.v1.ReopenFoundingRequest\x1a\".veilsum.v1.ReopenFoundingResponse\"\x05\xea\xe0\x18\x01\x08\x12I\n\x07Propose\x12\x1a.veilsum.v1.ProposeRequest\x1a\x1b.veilsum.v1.ProposeResponse\"\x05\xea\xe0\x18\x01\x08\x12\x46\n\x06Revoke\x12\x19.veilsum.v1.RevokeRequest\x1a\x1a.veilsum.v1.RevokeResponse\"\x05\xea\xe0\x18\x01\x08\x12U\n\x0bListMembers\x12\x1e.veilsum.v1.ListMembersRequest\x1a\x1f.veilsum.v1.ListMembersResponse\"\x05\xea\xe0\x18\x01\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_OPERATORSERVICE'].methods_by_name['Decide']._serialized_options = b'\352\340\030\001\010'
   _globals['_OPERATORSERVICE'].methods_by_name['CloseFounding']._loaded_options = None
   _globals['_OPERATORSERVICE'].methods_by_name['CloseFounding']._serialized_options = b'\352\340\030\001\010'
+  _globals['_OPERATORSERVICE'].methods_by_name['ReopenFounding']._loaded_options = None
+  _globals['_OPERATORSERVICE'].methods_by_name['ReopenFounding']._serialized_options = b'\352\340\030\001\010'
   _globals['_OPERATORSERVICE'].methods_by_name['Propose']._loaded_options = None
   _globals['_OPERATORSERVICE'].methods_by_name['Propose']._serialized_options = b'\352\340\030\001\010'
   _globals['_OPERATORSERVICE'].methods_by_name['Revoke']._loaded_options = None
@@ -64,20 +66,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLOSEFOUNDINGREQUEST']._serialized_end=691
   _globals['_CLOSEFOUNDINGRESPONSE']._serialized_start=693
   _globals['_CLOSEFOUNDINGRESPONSE']._serialized_end=737
-  _globals['_PROPOSEREQUEST']._serialized_start=739
-  _globals['_PROPOSEREQUEST']._serialized_end=771
-  _globals['_PROPOSERESPONSE']._serialized_start=773
-  _globals['_PROPOSERESPONSE']._serialized_end=811
-  _globals['_REVOKEREQUEST']._serialized_start=813
-  _globals['_REVOKEREQUEST']._serialized_end=865
-  _globals['_REVOKERESPONSE']._serialized_start=867
-  _globals['_REVOKERESPONSE']._serialized_end=883
-  _globals['_LISTMEMBERSREQUEST']._serialized_start=885
-  _globals['_LISTMEMBERSREQUEST']._serialized_end=905
-  _globals['_LISTMEMBERSRESPONSE']._serialized_start=907
-  _globals['_LISTMEMBERSRESPONSE']._serialized_end=969
-  _globals['_SEENMEMBER']._serialized_start=972
-  _globals['_SEENMEMBER']._serialized_end=1136
-  _globals['_OPERATORSERVICE']._serialized_start=1139
-  _globals['_OPERATORSERVICE']._serialized_end=1726
+  _globals['_REOPENFOUNDINGREQUEST']._serialized_start=739
+  _globals['_REOPENFOUNDINGREQUEST']._serialized_end=799
+  _globals['_REOPENFOUNDINGRESPONSE']._serialized_start=801
+  _globals['_REOPENFOUNDINGRESPONSE']._serialized_end=825
+  _globals['_PROPOSEREQUEST']._serialized_start=827
+  _globals['_PROPOSEREQUEST']._serialized_end=859
+  _globals['_PROPOSERESPONSE']._serialized_start=861
+  _globals['_PROPOSERESPONSE']._serialized_end=899
+  _globals['_REVOKEREQUEST']._serialized_start=901
+  _globals['_REVOKEREQUEST']._serialized_end=953
+  _globals['_REVOKERESPONSE']._serialized_start=955
+  _globals['_REVOKERESPONSE']._serialized_end=971
+  _globals['_LISTMEMBERSREQUEST']._serialized_start=973
+  _globals['_LISTMEMBERSREQUEST']._serialized_end=993
+  _globals['_LISTMEMBERSRESPONSE']._serialized_start=995
+  _globals['_LISTMEMBERSRESPONSE']._serialized_end=1057
+  _globals['_SEENMEMBER']._serialized_start=1060
+  _globals['_SEENMEMBER']._serialized_end=1224
+  _globals['_OPERATORSERVICE']._serialized_start=1227
+  _globals['_OPERATORSERVICE']._serialized_end=1910
 # @@protoc_insertion_point(module_scope)

@@ -256,6 +256,44 @@ class CloseFoundingResponse(_message.Message):
 Global___CloseFoundingResponse: _TypeAlias = CloseFoundingResponse  # noqa: Y015
 
 @_typing.final
+class ReopenFoundingRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    fingerprint: _builtins.str
+    """Fingerprint of the version 0 that is closed, 64 hexadecimal digits; another one stays closed."""
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        fingerprint: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReopenFoundingRequest: _TypeAlias = ReopenFoundingRequest  # noqa: Y015
+
+@_typing.final
+class ReopenFoundingResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReopenFoundingResponse: _TypeAlias = ReopenFoundingResponse  # noqa: Y015
+
+@_typing.final
 class ProposeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -55,6 +55,11 @@ class OperatorServiceStub:
                 request_serializer=veilsum_dot_v1_dot_operator__pb2.CloseFoundingRequest.SerializeToString,
                 response_deserializer=veilsum_dot_v1_dot_operator__pb2.CloseFoundingResponse.FromString,
                 _registered_method=True)
+        self.ReopenFounding = channel.unary_unary(
+                '/veilsum.v1.OperatorService/ReopenFounding',
+                request_serializer=veilsum_dot_v1_dot_operator__pb2.ReopenFoundingRequest.SerializeToString,
+                response_deserializer=veilsum_dot_v1_dot_operator__pb2.ReopenFoundingResponse.FromString,
+                _registered_method=True)
         self.Propose = channel.unary_unary(
                 '/veilsum.v1.OperatorService/Propose',
                 request_serializer=veilsum_dot_v1_dot_operator__pb2.ProposeRequest.SerializeToString,
@@ -104,6 +109,13 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReopenFounding(self, request, context):
+        """Opens version 0 again while it lacks signatures; those that it has are forgotten.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Propose(self, request, context):
         """Puts another version of the roster before the trainers: it counts when they admit it.
         """
@@ -147,6 +159,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.CloseFounding,
                     request_deserializer=veilsum_dot_v1_dot_operator__pb2.CloseFoundingRequest.FromString,
                     response_serializer=veilsum_dot_v1_dot_operator__pb2.CloseFoundingResponse.SerializeToString,
+            ),
+            'ReopenFounding': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReopenFounding,
+                    request_deserializer=veilsum_dot_v1_dot_operator__pb2.ReopenFoundingRequest.FromString,
+                    response_serializer=veilsum_dot_v1_dot_operator__pb2.ReopenFoundingResponse.SerializeToString,
             ),
             'Propose': grpc.unary_unary_rpc_method_handler(
                     servicer.Propose,
@@ -273,6 +290,33 @@ class OperatorService:
             '/veilsum.v1.OperatorService/CloseFounding',
             veilsum_dot_v1_dot_operator__pb2.CloseFoundingRequest.SerializeToString,
             veilsum_dot_v1_dot_operator__pb2.CloseFoundingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReopenFounding(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/veilsum.v1.OperatorService/ReopenFounding',
+            veilsum_dot_v1_dot_operator__pb2.ReopenFoundingRequest.SerializeToString,
+            veilsum_dot_v1_dot_operator__pb2.ReopenFoundingResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,8 @@ class OperatorServiceStub:
     """Decides on a request for enrolment, as it was seen: with these words."""
     CloseFounding: _grpc.UnaryUnaryMultiCallable[_operator_pb2.CloseFoundingRequest, _operator_pb2.CloseFoundingResponse]
     """Closes version 0 of the roster: from now on its founding members compare and sign it."""
+    ReopenFounding: _grpc.UnaryUnaryMultiCallable[_operator_pb2.ReopenFoundingRequest, _operator_pb2.ReopenFoundingResponse]
+    """Opens version 0 again while it lacks signatures; those that it has are forgotten."""
     Propose: _grpc.UnaryUnaryMultiCallable[_operator_pb2.ProposeRequest, _operator_pb2.ProposeResponse]
     """Puts another version of the roster before the trainers: it counts when they admit it."""
     Revoke: _grpc.UnaryUnaryMultiCallable[_operator_pb2.RevokeRequest, _operator_pb2.RevokeResponse]
@@ -61,6 +63,8 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     """Decides on a request for enrolment, as it was seen: with these words."""
     CloseFounding: _aio.UnaryUnaryMultiCallable[_operator_pb2.CloseFoundingRequest, _operator_pb2.CloseFoundingResponse]  # type: ignore[assignment]
     """Closes version 0 of the roster: from now on its founding members compare and sign it."""
+    ReopenFounding: _aio.UnaryUnaryMultiCallable[_operator_pb2.ReopenFoundingRequest, _operator_pb2.ReopenFoundingResponse]  # type: ignore[assignment]
+    """Opens version 0 again while it lacks signatures; those that it has are forgotten."""
     Propose: _aio.UnaryUnaryMultiCallable[_operator_pb2.ProposeRequest, _operator_pb2.ProposeResponse]  # type: ignore[assignment]
     """Puts another version of the roster before the trainers: it counts when they admit it."""
     Revoke: _aio.UnaryUnaryMultiCallable[_operator_pb2.RevokeRequest, _operator_pb2.RevokeResponse]  # type: ignore[assignment]
@@ -102,6 +106,14 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operator_pb2.CloseFoundingResponse, _abc.Awaitable[_operator_pb2.CloseFoundingResponse]]:
         """Closes version 0 of the roster: from now on its founding members compare and sign it."""
+
+    @_abc_1.abstractmethod
+    def ReopenFounding(
+        self,
+        request: _operator_pb2.ReopenFoundingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operator_pb2.ReopenFoundingResponse, _abc.Awaitable[_operator_pb2.ReopenFoundingResponse]]:
+        """Opens version 0 again while it lacks signatures; those that it has are forgotten."""
 
     @_abc_1.abstractmethod
     def Propose(

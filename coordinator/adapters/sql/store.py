@@ -175,6 +175,14 @@ class SqlStore:
                 _put_document(connection, kind, name, body)
 
     @_whole
+    def forget_documents(self, names: Sequence[tuple[str, str]]) -> None:
+        """Forget documents, each a kind and a name; what is not there is well, too."""
+        with self._writing() as connection:
+            for kind, name in names:
+                mine = (documents.c.kind == kind, documents.c.name == name)
+                connection.execute(delete(documents).where(*mine))
+
+    @_whole
     def document(self, kind: str, name: str) -> bytes:
         """Return a document's body."""
         with self._reading() as connection:

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from msgspec.structs import replace
+
 from coordinator.adapters.authority import Authority, make_issuing, make_root
 from coordinator.adapters.authority_files import Certifier
 from coordinator.members.enrolment import Enrolment, Operated
@@ -67,6 +69,17 @@ class Site:
     def renewal(self, desk: "Desk", at: float) -> tuple[Renewal, bytes]:
         said = Renewal(desk.authority.fingerprint, self.name, self.request, int(at))
         return said, sign(self.keys.signing, Purpose.RENEW, said.body())
+
+
+class NoSealingKey(Site):
+    """A member whose entry has a sealing key of the right length, to which nothing can be sealed.
+
+    No polynomial of ML-KEM has such coefficients.
+    """
+
+    @property
+    def entry(self) -> Member:
+        return replace(super().entry, sealing_key=b"\xff" * 1216)
 
 
 @dataclass

@@ -21,10 +21,9 @@ from privacy.errors import (
     NotYet,
     RosterRefused,
     StoreUnavailable,
-    VeilsumError,
     WrongIdentity,
 )
-from tests.coordinator.members.desk import LIFE, NOW, Desk, Killed, Site
+from tests.coordinator.members.desk import LIFE, NOW, Desk, Killed, NoSealingKey, Site
 
 NAME = "hospital-a"
 
@@ -160,19 +159,26 @@ def test_who_has_not_the_keys_of_its_entry_is_refused(desk):
             desk.enrolment.request(token, entry, site.request, proof)
 
 
-@pytest.mark.parametrize("change", ["request", "name", "size"])
-def test_a_request_that_is_none_is_refused(desk, change):
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        (lambda request: request[:-60], MalformedMessage, "not a certificate request"),
+        (lambda _: Site("hospital-b").request, WrongIdentity, "names other than"),
+        (lambda request: request + " " * 9000, MalformedMessage, r"a request of \d+ bytes"),
+    ],
+    ids=["cut", "another-name", "too-long"],
+)
+def test_a_request_that_is_none_is_refused(desk, change, error, says):
+    """Each for its own reason, though its proof is good; the one that it was made of is taken."""
     site, token = Site(NAME), desk.invite(NAME)
-    site.request = {
-        "request": site.request[:-60],
-        "name": Site("hospital-b").request,
-        "size": site.request + " " * 9000,
-    }[change]
+    good, site.request = site.request, change(site.request)
+    entry, proof = canonical.encode(site.entry), site.proof(desk, token)
 
-    with pytest.raises((MalformedMessage, WrongIdentity)):
-        desk.enrolment.request(
-            token, canonical.encode(site.entry), site.request, b""
-        ) if change == "size" else desk.request(site, token)
+    with pytest.raises(error, match=says):
+        desk.enrolment.request(token, entry, site.request, proof)
+
+    site.request = good
+    assert desk.request(site, token).words
 
 
 def test_nobody_is_enrolled_with_a_key_of_somebody_else(desk):
@@ -184,6 +190,30 @@ def test_nobody_is_enrolled_with_a_key_of_somebody_else(desk):
 
     with pytest.raises(InvitationRefused, match="another member has"):
         desk.request(second, token)
+
+
+def test_nobody_is_enrolled_with_a_key_to_which_nothing_can_be_sealed(desk):
+    """Else one bad enrolment would be found when members sign, and end the founding for all."""
+    broken, token = NoSealingKey(NAME), desk.invite(NAME)
+
+    with pytest.raises(InvitationRefused, match="nothing can be sealed"):
+        desk.request(broken, token)
+
+    # the link is open still: the same member comes again with keys that are some
+    assert desk.request(Site(NAME), token).words
+
+
+def test_a_request_with_a_key_that_is_none_is_not_approved(desk, monkeypatch):
+    """As an earlier release has let it in; the operator is told why, and nothing is issued."""
+    token = desk.invite(NAME)
+    monkeypatch.setattr(enrolment, "check_sealing_key", lambda _: None)
+    words = desk.request(NoSealingKey(NAME), token).words
+    monkeypatch.undo()
+
+    with pytest.raises(InvitationRefused, match="nothing can be sealed"):
+        desk.approve(NAME, words)
+
+    assert desk.store.certificates() == []
 
 
 def test_the_operator_decides_on_the_words_that_it_has_heard(desk):
@@ -492,11 +522,17 @@ def test_an_open_invitation_of_who_is_shut_out_ends(desk):
         desk.request(Site(NAME), token)
 
 
-@pytest.mark.parametrize(("name", "reason"), [("hospital-z", "why"), (NAME, " ")])
-def test_a_revocation_has_a_member_and_a_reason(desk, name, reason):
+@pytest.mark.parametrize(
+    ("name", "reason", "error", "says"),
+    [
+        ("hospital-z", "why", WrongIdentity, "hospital-z"),
+        (NAME, " ", MalformedMessage, "has a reason"),
+    ],
+)
+def test_a_revocation_has_a_member_and_a_reason(desk, name, reason, error, says):
     desk.enrol(NAME)
 
-    with pytest.raises(VeilsumError):
+    with pytest.raises(error, match=says):
         desk.enrolment.revoke("operator", name, reason)
 
     assert desk.store.revocations() == []

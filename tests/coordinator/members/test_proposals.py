@@ -1,8 +1,13 @@
 """Rosters closed and proposed: what the operator may do, and what only members can."""
 
+from threading import Thread
+
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
+from coordinator.members import enrolment
+from coordinator.members.rosters import Rosters
 from privacy import canonical
 from privacy.errors import (
     ConfigError,
@@ -16,7 +21,8 @@ from privacy.errors import (
 )
 from privacy.roster import Role, admit_all
 from privacy.signing import Purpose, sign
-from tests.coordinator.members.desk import HOSPITALS, Desk, Killed, Site
+from tests.coordinator.members.desk import HOSPITALS, Desk, Killed, NoSealingKey, Site
+from tests.coordinator.memory_store import MemoryStore
 
 
 @pytest.fixture
@@ -328,3 +334,162 @@ def test_a_version_0_that_nobody_operates_is_not_closed(desk):
         desk.proposals.close_founding("operator")
 
     assert not desk.rosters.is_closed()
+
+
+# -- version 0, opened again ------------------------------------------------------------------
+
+
+def sign_first(desk, sites):
+    """Sign version 0 for each of these."""
+    for name, site in sites.items():
+        desk.rosters.sign(name, 0, signature(site, desk.rosters.draft))
+
+
+@pytest.fixture
+def half_signed(desk):
+    """A desk with version 0 closed, signed by one of three members, and the members."""
+    sites = {name: desk.enrol(name) for name in ("hospital-a", "hospital-b")}
+    sites["operator"] = desk.operator
+    desk.proposals.close_founding("operator")
+    sign_first(desk, {"hospital-a": sites["hospital-a"]})
+    return desk, sites
+
+
+def test_a_key_to_which_nothing_can_be_sealed_keeps_version_0_open(desk, monkeypatch):
+    """However it was approved; once it is closed, no member would sign it, and it never counts."""
+    monkeypatch.setattr(enrolment, "check_sealing_key", lambda _: None)
+    token = desk.invite("hospital-a")
+    desk.approve("hospital-a", desk.request(NoSealingKey("hospital-a"), token).words)
+
+    with pytest.raises(RosterRefused, match="sealing key of hospital-a is none"):
+        desk.proposals.close_founding("operator")
+
+    assert not desk.rosters.is_closed()
+    desk.clock.at += 5
+    desk.enrol("hospital-a")
+    assert desk.proposals.close_founding("operator")
+
+
+def test_a_version_0_that_lacks_signatures_is_opened_closed_and_signed_anew(half_signed):
+    """One member that cannot sign, or left, does not end the founding of all the others."""
+    desk, sites = half_signed
+    first = desk.rosters.draft.digest()
+
+    desk.proposals.reopen_founding("operator", first, "hospital-b has lost its keys")
+
+    assert not desk.rosters.is_closed()
+    assert desk.rosters.versions() == []
+    desk.clock.at += 5
+    sites["hospital-b"] = desk.enrol("hospital-b")
+    second = desk.proposals.close_founding("operator")
+    assert second != first  # members see another fingerprint, and other words
+    [closed] = desk.rosters.versions()
+    assert closed.signatures == {}
+    sign_first(desk, sites)
+    assert desk.rosters.current().digest() == desk.again().rosters.current().digest() == second
+
+
+def test_a_version_0_that_is_opened_again_is_so_after_a_new_start_and_is_opened_once(half_signed):
+    """The answer may have been cut off: the same again changes nothing, and says nothing."""
+    desk, _ = half_signed
+    first = desk.rosters.draft.digest()
+    with capture_logs() as logged:
+        desk.proposals.reopen_founding("operator", first, "a typing mistake")
+
+        desk.again().proposals.reopen_founding("operator", first, "a typing mistake")
+
+    assert not desk.again().rosters.is_closed()
+    [said] = [each for each in logged if each["event"] == "roster_reopened"]
+    assert (said["by"], said["fingerprint"]) == ("operator", first)
+
+
+def test_a_version_0_with_all_signatures_is_never_opened_again(half_signed):
+    """What counts stays: plans, models and ledgers name it, and members have compared it."""
+    desk, sites = half_signed
+    sign_first(desk, sites)
+    founded = desk.rosters.draft.digest()
+
+    for each in (desk, desk.again()):
+        with pytest.raises(RosterRefused, match="counts"):
+            each.proposals.reopen_founding("operator", founded, "regret")
+
+    assert desk.again().rosters.current().digest() == founded
+
+
+def test_another_version_0_than_the_one_that_was_looked_at_is_not_opened(half_signed):
+    """A call that comes late, or twice, must not open what was closed since."""
+    desk, _ = half_signed
+
+    with pytest.raises(RosterRefused, match="another fingerprint"):
+        desk.proposals.reopen_founding("operator", "0" * 64, "late")
+
+    [closed] = desk.rosters.versions()
+    assert list(closed.signatures) == ["hospital-a"]
+
+
+def test_the_last_signature_and_an_opening_do_not_meet(half_signed, monkeypatch):
+    """Whichever is first counts: what its last member has just signed is opened by nobody."""
+    desk, sites = half_signed
+    sign_first(desk, {"operator": sites["operator"]})
+    first, refused, put = desk.rosters.draft.digest(), [], desk.store.put_document
+
+    def reopen():
+        try:
+            desk.proposals.reopen_founding("operator", first, "at the same moment")
+        except RosterRefused as error:
+            refused.append(str(error))
+
+    other = Thread(target=reopen)
+
+    def slow(*document):
+        other.start()
+        other.join(0.2)
+        put(*document)
+
+    monkeypatch.setattr(desk.store, "put_document", slow)
+    desk.rosters.sign("hospital-b", 0, signature(sites["hospital-b"], desk.rosters.draft))
+    other.join()
+
+    assert refused
+    assert desk.again().rosters.current().digest() == first
+
+
+def test_signatures_of_a_release_before_are_forgotten_too(half_signed):
+    """They are kept by number alone, and would stand on whatever is closed next."""
+    desk, _ = half_signed
+    first = desk.rosters.draft.digest()
+    desk.store.put_document("roster-signature-0", "operator", b"of a release before")
+
+    desk.proposals.reopen_founding("operator", first, "a typing mistake")
+
+    desk.proposals.close_founding("operator")
+    [closed] = desk.rosters.versions()
+    assert closed.signatures == {}
+
+
+def test_what_is_half_forgotten_is_not_forgotten(half_signed, monkeypatch):
+    """A disk that fails in between leaves version 0 with its signatures."""
+    desk, _ = half_signed
+    first = desk.rosters.draft.digest()
+
+    def fail(_):
+        raise StoreUnavailable("full")
+
+    monkeypatch.setattr(desk.store, "forget_documents", fail)
+    with pytest.raises(StoreUnavailable):
+        desk.proposals.reopen_founding("operator", first, "a typing mistake")
+    monkeypatch.undo()
+
+    [closed] = desk.again().rosters.versions()
+    assert (closed.roster.digest(), list(closed.signatures)) == (first, ["hospital-a"])
+
+
+def test_a_version_0_that_is_a_file_is_not_opened_here():
+    """The operator's file is what it is: the next start would find the same."""
+    desk = Desk()
+    desk.enrol("hospital-a")
+    rosters = Rosters(MemoryStore(), desk.rosters.draft)
+
+    with pytest.raises(RosterRefused, match="file"):
+        rosters.reopen(rosters.draft.digest())
+    assert rosters.is_closed()

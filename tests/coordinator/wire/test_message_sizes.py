@@ -332,6 +332,10 @@ LARGEST = {
         operator_pb2.CloseFoundingRequest(),
         operator_pb2.CloseFoundingResponse(fingerprint="f" * 64),
     ),
+    "OperatorService/ReopenFounding": (
+        operator_pb2.ReopenFoundingRequest(fingerprint="f" * 64, reason="r" * 500),
+        operator_pb2.ReopenFoundingResponse,
+    ),
     "OperatorService/Propose": (
         lambda: operator_pb2.ProposeRequest(roster=bytes(MIB)),
         operator_pb2.ProposeResponse(fingerprint="f" * 64),

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 
 import msgspec
@@ -64,6 +65,17 @@ async def test_a_round_is_signed_and_the_programme_ends(tmp_path, shown):
     assert 1 in shown.countersigned
     assert shown.refused == []
     assert (1,) in shown.watched
+
+
+async def test_what_it_fetches_is_counted(tmp_path, shown, monkeypatch):
+    """Its metrics read the line that its coordinator takes from."""
+    monkeypatch.setattr(module, "connected", lambda *_: nullcontext(shown))
+    at_work = agent(tmp_path)
+
+    async with asyncio.timeout(20):
+        await at_work.run()
+
+    assert shown.tempo is at_work.line
 
 
 async def test_a_false_sum_is_refused_with_its_code(tmp_path, shown):

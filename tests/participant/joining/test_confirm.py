@@ -1,17 +1,30 @@
 """What is shown to people who compare, and what comes next for them."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from participant.joining.admitting import admit, proposed, signed_before
+from participant.config import CoordinatorAddress
+from participant.joining import status as statuses
+from participant.joining.admitting import FOLDER, admit, proposed, signed_before
 from participant.joining.confirm import shown
-from participant.joining.status import NONE, NOT_FOUNDED, RosterSeen, next_step
+from participant.joining.place import Place
+from participant.joining.status import NONE, NOT_FOUNDED, RosterSeen, next_step, status_of
 from participant.kept import Kept
 from privacy.canonical import encode
 from privacy.documents import Signed
-from privacy.errors import InvalidSignature, MalformedMessage, NotYet, WrongContext, WrongIdentity
+from privacy.errors import (
+    CertificateRevoked,
+    FolderHeld,
+    InvalidSignature,
+    MalformedMessage,
+    NotYet,
+    PeerUnreachable,
+    WrongContext,
+    WrongIdentity,
+)
 from privacy.roster import Role, SignedRoster
 from privacy.signing import Purpose, sign
 from privacy.words import ROSTER_WORDS, words_of
@@ -24,7 +37,10 @@ from tests.attacks.test_uninvited_members import (
     grown,
     signed_by,
 )
+from tests.loopback import make_federation
 from tests.participant import signed_round as made
+from veilsum.cli.joining import _status_text
+from veilsum.files import holding
 
 ME = (made.keys("amber"), "amber")
 MINE = FIRST.member("amber")
@@ -69,19 +85,37 @@ async def test_who_came_later_compares_version_0_and_sees_the_newest():
 
 
 @pytest.mark.parametrize(
-    ("history", "error"),
+    ("history", "error", "says"),
     [
-        ([], NotYet),
-        ([signed_by(FIRST, *MEMBERS), SignedRoster(grown("mallory"), {})], InvalidSignature),
-        ([signed_by(FIRST), signed_by(grown("mallory"), *MAJORITY)], WrongContext),
-        ([signed_by(changed(FIRST, "amber"), *MEMBERS)], WrongContext),
+        ([], NotYet, "has not closed version 0"),
+        (
+            [signed_by(FIRST, *MEMBERS), SignedRoster(grown("mallory"), {})],
+            InvalidSignature,
+            "version 1: signed by 0 of 4 trainers",
+        ),
+        (
+            [signed_by(FIRST), signed_by(grown("mallory"), *MAJORITY)],
+            WrongContext,
+            "a roster that nobody has founded",
+        ),
+        (
+            [SignedRoster(changed(FIRST, "amber"), {})],
+            WrongContext,
+            "version 1 where version 0 was expected",
+        ),
     ],
     ids=["none", "uninvited", "not-founded", "not-version-0"],
 )
-async def test_what_is_not_as_it_must_be_is_shown_to_nobody(history, error):
-    """Nobody is asked to compare what no comparison could mend."""
-    with pytest.raises(error):
+async def test_what_is_not_as_it_must_be_is_shown_to_nobody(history, error, says):
+    """Nobody is asked to compare what no comparison could mend; each for its own reason."""
+    with pytest.raises(error, match=says):
         await shown(Shows(*history), *ME, made.FEDERATION, MINE)
+
+
+async def test_another_federations_roster_is_shown_to_nobody():
+    """However well it is signed."""
+    with pytest.raises(WrongContext, match=f"a roster of {made.FEDERATION}"):
+        await shown(Shows(signed_by(FIRST, *MEMBERS)), *ME, "cardiology", MINE)
 
 
 async def test_another_key_for_this_site_is_said_before_anybody_compares():
@@ -183,6 +217,20 @@ async def test_a_signature_is_remembered_before_it_is_given(tmp_path, seen):
     assert [each for each, _ in coordinator.admitted] == [found.fingerprint]
 
 
+async def test_a_site_signs_one_version_at_a_time_and_beside_its_agent(tmp_path, seen):
+    """Two people at two screens would not see each other's; the agent's own hold is another."""
+    coordinator = before(grown("elder"))
+    found = await proposed(coordinator, *ME, FIRST.digest(), seen)
+
+    with holding(tmp_path / FOLDER), pytest.raises(FolderHeld):
+        await admit(coordinator, ME[0], tmp_path, found)
+
+    assert (coordinator.admitted, signed_before(tmp_path, 1)) == ([], ())
+    with holding(tmp_path):
+        await admit(coordinator, ME[0], tmp_path, found)
+    assert [each for each, _ in coordinator.admitted] == [found.fingerprint]
+
+
 async def test_people_may_say_that_an_earlier_version_was_withdrawn(tmp_path, seen):
     """By its fingerprint, so that they know which."""
     first = await proposed(before(grown("elder")), *ME, FIRST.digest(), seen)
@@ -232,3 +280,58 @@ def test_the_steps_come_in_order_and_end():
     assert step(incomplete="no id").startswith("fill in site.toml")
     assert "wait for birch" in step(seen=unsigned)
     assert step() == NONE
+
+
+class Answers:
+    """A coordinator that answers every question with one error."""
+
+    def __init__(self, error):
+        self.error = error
+
+    async def roster(self):
+        raise self.error
+
+    async def close(self):
+        pass
+
+
+@pytest.fixture
+def asking(tmp_path, monkeypatch):
+    """A member's own question how it stands, to a coordinator that answers with an error."""
+
+    async def ask(error):
+        keys, now = made.keys("amber"), datetime.now(UTC)
+        site = make_federation().site(keys)
+        (tmp_path / "certificate.pem").write_bytes(site.certificate_pem)
+        (tmp_path / "authority.pem").write_bytes(site.authority_pem)
+        files = (tmp_path / "authority.pem", tmp_path / "certificate.pem")
+        where = CoordinatorAddress("a.test:1", *files, (), None)
+        place = Place(made.FEDERATION, "amber", tmp_path, where, "ab" * 32)
+        monkeypatch.setattr(statuses, "connect", lambda *_: Answers(error))
+        return await status_of(place, keys, "participant", tmp_path / "site.toml", list, now)
+
+    return ask
+
+
+async def test_a_member_that_was_shut_out_is_told_so_why_and_who_acts(asking):
+    """No line of its file and no doctor would help, and its certificate is not to be renewed."""
+    why = CertificateRevoked("amber: desk has shut out this member's certificates: a stolen laptop")
+
+    found = await asking(why)
+
+    assert found.revoked
+    assert found.next.startswith("call the operator who revoked this member")
+    text = _status_text(found, keys_run="participant")
+    assert "desk has shut out this member's certificates: a stolen laptop" in text
+    assert "revoked by an operator" in text
+    assert "renews itself" not in text
+    assert "doctor" not in text
+
+
+@pytest.mark.parametrize("error", [PeerUnreachable("refused"), WrongIdentity("another")])
+async def test_a_member_that_gets_no_answer_was_not_shut_out(asking, error):
+    found = await asking(error)
+
+    assert not found.revoked
+    assert found.next.startswith("veilsum doctor")
+    assert "renews itself" in _status_text(found, keys_run="participant")

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from privacy.errors import (
     ConfigError,
     InvitationRefused,
     PeerUnreachable,
+    TooManyRequests,
     WrongIdentity,
 )
 from privacy.roster import Role
@@ -143,14 +145,83 @@ async def test_a_coordinator_that_is_away_is_waited_for_and_why_is_said(tmp_path
     assert "refused" in screen.cuts[0]
 
 
-async def test_nobody_at_the_address_is_said_at_once_and_nothing_is_made(tmp_path):
+class Time:
+    """A clock that goes on by what is slept, in no time."""
+
+    def __init__(self):
+        self.at, self.slept = datetime.now(UTC), []
+
+    def __call__(self):
+        return self.at
+
+    async def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.at += timedelta(seconds=seconds)
+        await asyncio.sleep(0)
+
+
+async def test_nobody_at_the_address_is_said_at_once_tried_for_a_minute_and_nothing_is_made(
+    tmp_path,
+):
     """A wrong address must not look like an operator who takes long."""
     async with at.desk(folder=tmp_path) as office:
         link = office.link()
+    time, screen = Time(), Screen()
 
     with pytest.raises(PeerUnreachable, match="refused"):
-        await join(link, tmp_path / "amber")
+        await join(link, tmp_path / "amber", screen, now=time, sleep=time.sleep)
+
+    assert "refused" in screen.cuts[0]
+    assert "tried for 60 s" in screen.cuts[0]
+    assert (screen.shown, screen.waits) == ([], 0)
+    assert len(time.slept) > 2
+    assert module.FIRST_SECONDS <= sum(time.slept) <= module.FIRST_SECONDS + 1.25 * 30
     assert not (tmp_path / "amber").exists()
+
+
+@pytest.mark.parametrize("error", [TooManyRequests("once a second"), PeerUnreachable("refused")])
+async def test_a_coordinator_that_lets_nobody_in_yet_is_tried_again(tmp_path, monkeypatch, error):
+    """Behind one address with many others, or while it starts: the same command goes on."""
+    refusals, real, time, screen = [error] * 3, module.authority_of, Time(), Screen()
+
+    async def busy(*named):
+        if refusals:
+            raise refusals.pop()
+        return await real(*named)
+
+    monkeypatch.setattr(module, "authority_of", busy)
+    async with at.desk(folder=tmp_path) as office:
+        screen = Screen(then=office.approve)
+        enrolled = await join(office.link(), tmp_path / "amber", screen, now=time, sleep=time.sleep)
+
+    assert enrolled.decided_by == "desk"
+    assert len(screen.cuts) == 3
+    assert str(error) in screen.cuts[0]
+
+
+async def test_who_joins_never_tries_again_in_step_with_others(tmp_path):
+    """Each wait has a share of chance: many sites that lost one coordinator come back apart."""
+    async with at.desk(folder=tmp_path) as office:
+        link = office.link()
+    first, second = Time(), Time()
+
+    for time in (first, second):
+        with pytest.raises(PeerUnreachable):
+            await join(link, tmp_path / "amber", now=time, sleep=time.sleep)
+
+    assert first.slept[:2] != second.slept[:2]
+
+
+async def test_another_coordinator_at_the_address_is_not_tried_again(tmp_path):
+    """It answered, and is not the link's: no time mends that."""
+    time, screen = Time(), Screen()
+    async with at.desk(folder=tmp_path) as office, at.desk(folder=tmp_path) as other:
+        link = replace(office.link(), address=other.address)
+
+        with pytest.raises(WrongIdentity, match="not the coordinator"):
+            await join(link, tmp_path / "amber", screen, now=time, sleep=time.sleep)
+
+    assert (time.slept, screen.cuts) == ([], [])
 
 
 async def test_a_refusal_says_who_and_why(tmp_path):

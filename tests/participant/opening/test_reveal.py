@@ -148,9 +148,12 @@ def test_roots_that_a_site_did_not_sign_are_refused(whole):
         check(made.by_coordinator(cohort), whole.headers, made.by_coordinator(total))
 
 
-@pytest.mark.parametrize("members", [{"round": 2}, {"plan": "1" * 64}, {"key_record": "1" * 64}])
+@pytest.mark.parametrize(
+    "members",
+    [{"round": 2}, {"plan": "1" * 64}, {"key_record": "1" * 64}, {"federation": "other"}],
+)
 def test_a_header_for_something_else_is_refused(whole, members):
-    """Signed by its site, but for another round, plan or key."""
+    """Signed by its site, but for another round, plan, key or federation."""
     header = replaced(made.header_of(PLAN, "amber"), **members)
     signed = made.signed_by(header, "amber")
     entry = replaced(whole.cohort.entries[0], contribution=digest_of(header))

@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -27,6 +28,25 @@ PLAN = work.plan()
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
+
+
+async def test_what_it_sends_and_fetches_is_counted(tmp_path, monkeypatch):
+    """Its metrics read the line that its coordinator takes from."""
+    shown = SimpleNamespace(channel=None)
+
+    async def nothing(*_):
+        return None
+
+    monkeypatch.setattr(module, "connected", lambda *_: nullcontext(shown))
+    monkeypatch.setattr(module, "Letters", lambda _: None)
+    monkeypatch.setattr(module, "SeatCalls", lambda _: None)
+    monkeypatch.setattr(AggregatorAgent, "serve", nothing)
+    settings = work.config(tmp_path, work.NAMES[0])
+    at_work = AggregatorAgent(settings, made.keys(work.NAMES[0]), os.urandom, Failpoints())
+
+    await at_work.run()
+
+    assert shown.tempo is at_work.line
 
 
 class Federation:

@@ -6,7 +6,13 @@ import pytest
 from msgspec.structs import replace
 
 from participant.seat.judging import judge, unchecked_of
-from privacy.errors import InvalidSignature, MalformedMessage, OpeningRefused, PeerUnreachable
+from privacy.errors import (
+    InvalidSignature,
+    MalformedMessage,
+    OpeningRefused,
+    PeerUnreachable,
+    WrongContext,
+)
 from privacy.plan import SharesTerms
 from privacy.records import Cohort
 from privacy.schemes.shares.sharing import UpdateSecrets
@@ -96,6 +102,14 @@ async def test_a_part_of_another_round_is_refused(tmp_path):
     found = await judged(tmp_path, desk)
 
     assert found == {name: [("birch", "malformed_message")] for name in work.NAMES}
+
+
+async def test_a_contribution_to_another_federation_is_refused(tmp_path):
+    """As its site has signed it there, whole, with the parts that go with it."""
+    elsewhere = work.contributed(work.plan(federation="cardiology"), "birch")
+
+    with pytest.raises(WrongContext, match="of birch is not what it signed"):
+        await judged(tmp_path, work.Desk.of(PLAN, birch=elsewhere))
 
 
 async def test_one_flipped_byte_is_refused_by_those_who_get_it(tmp_path):

@@ -11,9 +11,11 @@ from participant.wire import letters as module
 from participant.wire.coordinator import Coordinator
 from participant.wire.letters import Letter, Letters, Mailbox, Waiter
 from participant.wire.patience import Patience
+from participant.wire.tempo import passed, tempo
 from privacy.errors import Unavailable
 from tests.participant.seat.seat_process import _Named, serving
 from tests.participant.seat.table import Desk, Relay, mailbox
+from veilsum.metrics.catalogue import FETCHED, SENT
 
 
 async def soon(waiter):
@@ -122,6 +124,21 @@ async def test_letters_travel_over_the_coordinators_channel():
         await channel.close()
 
     assert (epoch, found) == (1, [Letter(1, "west", "seat/x", b"to myself")])
+
+
+async def test_letters_are_counted_and_wait_for_no_limit():
+    """What seats ask each other is most of what they send; it is seen, and not held up."""
+    relay, slow = Relay(), tempo(lambda: 1.0, lambda: None)
+    async with serving(relay) as port, asyncio.timeout(5):
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", interceptors=[_Named("west")])
+        letters = Letters(Coordinator(channel, _unexplained, tempo=slow))
+
+        await letters.post("west", "seat/x", bytes(1000))
+        await letters.collect(0, 1)
+        await channel.close()
+
+    assert [(metric, labels) for metric, labels, _ in passed(slow)] == [(SENT, ()), (FETCHED, ())]
+    assert all(1000 < number < 1100 for _, _, number in passed(slow))
 
 
 def test_a_body_does_not_print():

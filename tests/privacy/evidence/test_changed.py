@@ -1,12 +1,14 @@
 """Where a bundle was changed is told from its bytes, and is told the same as by reading it."""
 
+from collections import Counter
 from functools import cache
 from random import Random
 
 import pytest
 from msgspec.structs import replace as changed
 
-from privacy import canonical
+from privacy import canonical, signing
+from privacy.evidence import trust as trusting
 from privacy.evidence import verify as verifying
 from privacy.evidence.bundle import (
     Document,
@@ -22,8 +24,13 @@ from privacy.evidence.trust import trust_in
 from privacy.evidence.verify import check_whole, read_bundle, verify
 from privacy.identifiers import COORDINATOR, sha256_hex
 from privacy.ledger import read_row, sign_row
+from privacy.records import PURPOSES
+from privacy.signing import Purpose
+from privacy.signing import verify as verify_signature
 from tests.privacy import example_round as example
 from tests.privacy.evidence import example_bundle as made
+
+PAPERS = {Purpose.PLAN, *PURPOSES.values()}
 
 
 @cache
@@ -229,6 +236,27 @@ def test_where_the_seal_is_broken_no_row_is_read(monkeypatch):
     assert verify(flipped(text, at, 1)).outcome is Outcome.TAMPERED
     with pytest.raises(AssertionError, match="a row was read"):
         verify(text)
+
+
+def test_no_signature_is_tried_twice_where_all_are(monkeypatch):
+    """With the head changed every one is tried, which is most of the time that it takes."""
+    tried = Counter()
+
+    def check(key, purpose, body, signature):
+        tried[purpose, signature] += 1
+        verify_signature(key, purpose, body, signature)
+
+    monkeypatch.setattr(trusting, "verify", check)
+    monkeypatch.setattr(signing, "verify", check)
+    text = made.bundle(rounds=3).replace(b"amber hospital", b"amber hospitam")
+
+    verdict = verify(text)
+
+    lines = [decode_entry(line) for line in lines_of(text)]
+    rows = [(Purpose.LEDGER_ROW, one.signature) for one in lines if isinstance(one, RowLine)]
+    assert verdict.outcome is Outcome.TAMPERED
+    assert [tried[row] for row in rows] == [1] * (len(rows) - 1) + [2]  # once for the chain
+    assert {count for (purpose, _), count in tried.items() if purpose in PAPERS} == {1}
 
 
 def test_a_bundle_whose_seal_is_broken_is_tampered_whatever_is_found(monkeypatch):

@@ -170,6 +170,19 @@ def test_documents_of_a_kind_come_sorted_by_name(store):
     assert store.documents("plan") == []
 
 
+def test_documents_are_forgotten_by_kind_and_name_and_may_come_otherwise(store):
+    """Those alone that were named: of the same kind, or of the same name, others stay."""
+    for kind, name in (("roster", "0"), ("roster", "1"), ("plan", "0"), ("plan", "1")):
+        store.put_document(kind, name, b"body")
+
+    store.forget_documents([("roster", "0"), ("plan", "1"), ("plan", "9")])
+
+    assert store.documents("roster") == [("1", b"body")]
+    assert store.documents("plan") == [("0", b"body")]
+    store.put_document("roster", "0", b"another body")
+    assert store.document("roster", "0") == b"another body"
+
+
 def test_a_document_that_is_not_kept_may_come_yet(store):
     with pytest.raises(NotYet, match="plan 1"):
         store.document("plan", "1")
@@ -620,6 +633,7 @@ WRITES = {
     "finish_effect": lambda store: store.finish_effect(1),
     "put_document": lambda store: store.put_document("plan", "1", b"body"),
     "put_documents": lambda store: store.put_documents([("plan", "1", b"body")]),
+    "forget_documents": lambda store: store.forget_documents([("draft", "0"), ("draft", "1")]),
     "begin_upload": lambda store: begin(store, "hospital-b"),
     "record_chunk": lambda store: record(store, 1),
     "commit_upload": lambda store: store.commit_upload(1, "hospital-a"),
@@ -643,6 +657,7 @@ def prepare(store):
     store.save_invitation(TOKEN, None, "hospital-a", b"open", ISSUED)
     store.record_certificate(replace(ISSUED, serial="1", issued_at=1.5, ends_at=2.5))
     store.put_revocation(REVOKED)
+    store.put_documents([("draft", "0", b"body"), ("draft", "1", b"body")])
 
 
 def seen(store):
@@ -651,6 +666,7 @@ def seen(store):
         store.load_round(1),
         [(each.round, each.body) for each in store.pending_effects()],
         store.documents("plan"),
+        store.documents("draft"),
         store.uploads(1),
         store.sum_chunks(1),
         store.refusals(1),
