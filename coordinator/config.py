@@ -11,11 +11,13 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from privacy.configuration import NOTHING, Over, decode
+from privacy.contribution import Method
 from privacy.errors import ConfigError
 from privacy.events import PositiveDecimal
 from privacy.identifiers import Digest, FederationId, ParticipantId
 from privacy.plan import CKKS, SHARES, Count, DeadlinePolicy, Mechanism, PrivacyPlan
 from privacy.schemes.shares.layout import SEATS
+from veilsum.chain.access import ChainAccess
 from veilsum.files import read_text
 from veilsum.metrics.settings import MetricsAddress
 from veilsum.traces.settings import Telemetry
@@ -120,16 +122,13 @@ class ModelSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     initial: Digest
 
 
-class SettlementSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The chain on which contributions are settled."""
+class SettlementSettings(ChainAccess, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The chain on which contributions are settled, and the coordinator's key there."""
 
-    rpc: str
-    chain_id: int
-    keystore: Path
-    passphrase: Path
     contract: str
     programme: str
     escrow: str
+    method: Method = Method.PARTICIPATION
 
 
 class S3Access(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -54,6 +54,7 @@ from .replicas.gate import Gate, StandingBy
 from .replicas.lease import Lease, Renewing, Turn, holder_of
 from .rounds.invariants import stop_process
 from .rounds.watch import Watch
+from .settling.settlement import Settlement
 from .stop import Stop
 from .upkeep.scrub import PASS_SECONDS
 from .watching import Watched
@@ -90,6 +91,7 @@ _Got = TypeVar("_Got")
 
 TICK_SECONDS = 0.1
 CHAIN_RETRY_SECONDS = 5.0
+SETTLE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 5.0
 SCRUB_RETRY_SECONDS = 60.0
 DRAIN_SECONDS = 5.0
@@ -374,6 +376,9 @@ async def _work(process: Process, built: Built, lease: Lease | None) -> list[asy
         asyncio.create_task(_scrub(built, process.watched)),
         asyncio.create_task(_forget(built, process.watched)),
     ]
+    if built.settlement is not None:
+        settling = _settle(built.settlement, built, process.watched)
+        working.append(asyncio.create_task(settling))
     if lease is not None:
         working.append(asyncio.create_task(_until_lost(lease)))
     told = asyncio.create_task(process.stop.wait())
@@ -530,20 +535,17 @@ def _listen(server: grpc.aio.Server, settings: Settings) -> int:
 
 
 async def _tick(built: Built, watched: Watched) -> None:
-    chain_again, pause = 0.0, TICK_SECONDS
+    pause = TICK_SECONDS
     while True:
         try:
             await apart(built.service.tick)
             watched.look(built.service.rounds.all(), built.settings.federation)
             pause = TICK_SECONDS
-            if built.settlement and built.service.finished() and time.monotonic() >= chain_again:
-                await apart(_settle, built)
         except LeaseLost:
             raise
         except Unavailable as error:
             log.warning("will_retry", code=error.code, reason=str(error))
             watched.book.add(RETRIES, 1, error.code)
-            chain_again = time.monotonic() + CHAIN_RETRY_SECONDS
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         await asyncio.sleep(pause)
 
@@ -579,19 +581,30 @@ async def _look_again(
         await asyncio.sleep(pause)
 
 
-def _settle(built: Built) -> None:
-    assert built.settlement is not None  # the caller has looked
-    if built.settlement.is_done():
-        return
-    try:
-        built.settlement.run(built.service.rounds.all())
+async def _settle(settlement: Settlement, built: Built, watched: Watched) -> None:
+    """Commit what rounds have earned as they end; no round waits for it."""
+    while True:
+        pause = SETTLE_SECONDS
+        try:
+            if not settlement.is_done():
+                await apart(_settle_once, settlement, built)
+        except LeaseLost:
+            raise
+        except Unavailable as error:
+            log.warning("will_retry", code=error.code, reason=str(error))
+            watched.book.add(RETRIES, 1, error.code)
+            pause = CHAIN_RETRY_SECONDS
+        except (VeilsumError, OSError) as error:
+            # Rounds never depend on the chain: whatever is wrong there, sites are still served.
+            log.error("settlement_failed", reason=str(error))
+            pause = CHAIN_RETRY_SECONDS
+        await asyncio.sleep(pause)
+
+
+def _settle_once(settlement: Settlement, built: Built) -> None:
+    settlement.run(built.service.rounds.all())
+    if settlement.is_done():
         built.service.rounds.announce()
-    except Unavailable:
-        raise
-    except (VeilsumError, OSError) as error:
-        # Rounds never depend on the chain: whatever is wrong there, sites are still served.
-        log.error("settlement_failed", reason=str(error))
-        raise Unavailable(f"settlement: {error}") from error
 
 
 def _credentials(settings: Settings) -> grpc.ServerCredentials:

@@ -120,6 +120,10 @@ class Service:
         self._said_missing: tuple[str, ...] = ()
         self._said_away: tuple[int, tuple[str, ...]] = (0, ())
 
+    def demanded_by(self, demands: Demands) -> None:
+        """Keep what a round was made from as long as `demands` says that it may be asked for."""
+        self.open_demands = self.retention.open_demands = demands
+
     # -- what everybody may know -------------------------------------------------
 
     def roster(self) -> Roster:

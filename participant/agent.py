@@ -125,7 +125,7 @@ class Agent:
         self._models = Models(state / models.FOLDER)
         self._models.sweep()
         self._worker = Worker(self.worker_main, self.config.dataset.site, self._models.folder)
-        self._payouts = Payouts(self.config)
+        self._payouts = Payouts(self.config, self.failpoints.hit)
         self._view = View()
         self._standing = Standing(self.config.participant)
         self._openings: dict[int, Opening] = {}

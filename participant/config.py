@@ -17,7 +17,9 @@ from privacy.configuration import NOTHING, Over, decode
 from privacy.errors import ConfigError
 from privacy.identifiers import Digest, FederationId, ParticipantId
 from privacy.ledger import KeyText, Name
+from privacy.payouts import Word
 from privacy.plan import Mechanism
+from veilsum.chain.access import ChainAccess
 from veilsum.files import read_text
 from veilsum.metrics.settings import MetricsAddress
 from veilsum.traces.settings import Telemetry
@@ -125,15 +127,23 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return bandwidth(self.bandwidth, self.time_zone)
 
 
-class SettlementAccess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the site reaches the chain, where it is paid, and the key that pays for gas."""
+class SettlementAccess(ChainAccess, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the site reaches the chain, where it is paid, and the key that pays for gas.
 
-    rpc: str
-    chain_id: int
+    Attributes:
+        programme: the one programme by which it is paid; any of that contract, if left out.
+    """
+
     contract: str
     payee: str
-    keystore: Path
-    passphrase: Path
+    programme: Word | None = None
+
+
+class ProgrammeAccess(ChainAccess, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How who is not paid reaches a programme: to look at it, to challenge it, to bond for it."""
+
+    contract: str
+    programme: Word
 
 
 class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

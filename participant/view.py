@@ -73,8 +73,9 @@ class KeyState:
 
 @dataclass(frozen=True, slots=True)
 class Payout:
-    """What a site may claim: its entitlement in canonical form, and on which contract."""
+    """What a site may claim, by which commit, both in canonical form, and on which contract."""
 
     entitlement: bytes
     contract: str
     rounds: int
+    commit: bytes = b""

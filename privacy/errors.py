@@ -21,11 +21,14 @@ The first question an error answers is *who must act*:
     │   ├── WrongContext
     │   ├── RootMismatch
     │   ├── FalseSum
+    │   ├── FalseSketch
+    │   ├── FalsePayout
     │   ├── SeatsDisagree
     │   ├── SeatLied
     │   ├── ConflictingContribution
     │   ├── PeerLedgerRolledBack
     │   ├── ReleaseMismatch
+    │   ├── EndpointsDiffer
     │   └── IllegalEvent
     ├── PrivacyError             nobody may override; the guarantee comes first
     │   ├── BudgetExhausted
@@ -52,6 +55,7 @@ The first question an error answers is *who must act*:
         ├── Standby
         ├── LeaseLost
         └── ChainUnavailable
+            └── FeeAboveCeiling
 
 Messages name quantities and public identifiers. They never carry a vector, a
 share, a key, or anything else that a log file should not hold.
@@ -188,6 +192,18 @@ class FalseSum(ProtocolError):
     code = "false_sum"
 
 
+class FalseSketch(ProtocolError):
+    """Sketches do not add up to that of their sum, or one is too long: there are no scores."""
+
+    code = "false_sketch"
+
+
+class FalsePayout(ProtocolError):
+    """What a site is said to have earned is not by the formula, or less than it was before."""
+
+    code = "false_payout"
+
+
 class SeatsDisagree(ProtocolError):
     """The two holders of one component show different sums of it; one of them is wrong."""
 
@@ -217,6 +233,13 @@ class ReleaseMismatch(ProtocolError):
 
     code = "release_mismatch"
     who_acts = "the operator of the older release, who upgrades; the message names both"
+
+
+class EndpointsDiffer(ProtocolError):
+    """Two endpoints are of different chains, or differ in what is final: one of them is wrong."""
+
+    code = "endpoints_differ"
+    who_acts = "the operator of this process, who finds out which of the two endpoints is wrong"
 
 
 class IllegalEvent(ProtocolError):
@@ -396,3 +419,10 @@ class ChainUnavailable(Unavailable):
     """The chain's endpoint does not answer, or a transaction is not final."""
 
     code = "chain_unavailable"
+
+
+class FeeAboveCeiling(ChainUnavailable):
+    """The chain asks more for a unit of gas than the settings allow; nothing more is paid."""
+
+    code = "fee_above_ceiling"
+    who_acts = "nobody yet: it goes on when fees fall; the operator may raise the ceiling"

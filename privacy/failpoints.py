@@ -122,8 +122,22 @@ PLACES: Final[Mapping[str, tuple[str, ...]]] = {
         "seat_memory.before_write",
         "seat_memory.after_write",
     ),
+    "sender": (
+        "settlement.before_state",
+        "settlement.before_record",
+        "chain.before_sign",
+        "chain.before_journal",
+        "chain.after_journal",
+        "chain.after_broadcast",
+        "chain.before_replace",
+        "chain.after_mined",
+        "chain.before_final",
+        "chain.after_final",
+    ),
 }
-"""Every failpoint, by the process that passes it; an opener is a site that opens."""
+"""Every failpoint, by the process that passes it; an opener is a site that opens.
+
+A sender is a coordinator or a site that sends to the chain."""
 
 NAMES: Final = frozenset(name for names in PLACES.values() for name in names)
 

@@ -174,18 +174,44 @@ def verify_inclusion(
         MalformedMessage: no such position, or a digest that is not 32 bytes.
         RootMismatch: the path has the wrong length or leads to another root.
     """
-    _require_position(index, count)
     _require_digests((node, root, *path))
-    sides = _sides(index, count)
-    if len(path) != len(sides):
+    if root_from(node, index, count, path) != root:
+        raise RootMismatch(f"node {index} of {count} does not lead to the root")
+
+
+def root_from(node: bytes, index: int, count: int, path: Sequence[bytes]) -> bytes:
+    """Return the root of `count` nodes that `node`, as number `index`, leads to by `path`.
+
+    Raises:
+        MalformedMessage: no such position, or a digest that is not 32 bytes.
+        RootMismatch: the path has the wrong length.
+    """
+    _require_digests((node, *path))
+    on_the_left = sides(index, count)
+    if len(path) != len(on_the_left):
         raise RootMismatch(
-            f"the path to {index} of {count} has {len(sides)} steps, {len(path)} given"
+            f"the path to {index} of {count} has {len(on_the_left)} steps, {len(path)} given"
         )
     current = node
-    for on_the_left, sibling in zip(sides, path, strict=True):
-        current = _join(current, sibling) if on_the_left else _join(sibling, current)
-    if current != root:
-        raise RootMismatch(f"node {index} of {count} does not lead to the root")
+    for left, sibling in zip(on_the_left, path, strict=True):
+        current = _join(current, sibling) if left else _join(sibling, current)
+    return current
+
+
+def sides(index: int, count: int) -> list[bool]:
+    """Return the steps from node `index` of `count` upwards: whether it is the left child.
+
+    Raises:
+        MalformedMessage: no such position.
+    """
+    _require_position(index, count)
+    steps: list[bool] = []
+    while count > 1:
+        split = _split(count)
+        left = index < split
+        steps.append(left)
+        index, count = (index, split) if left else (index - split, count - split)
+    return steps[::-1]
 
 
 def _join(left: bytes, right: bytes) -> bytes:
@@ -202,17 +228,6 @@ def _hashed(body: bytes) -> bytes:
 def _split(count: int) -> int:
     # The largest power of two below count.
     return 1 << ((count - 1).bit_length() - 1)
-
-
-def _sides(index: int, count: int) -> list[bool]:
-    # Lowest step first: True where the node is the left child.
-    sides: list[bool] = []
-    while count > 1:
-        split = _split(count)
-        left = index < split
-        sides.append(left)
-        index, count = (index, split) if left else (index - split, count - split)
-    return sides[::-1]
 
 
 def _require_position(index: int, count: int) -> None:

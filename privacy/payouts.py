@@ -8,16 +8,18 @@ sorted before they are hashed, in a complete binary tree.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import msgspec
 
 from .errors import MalformedMessage, MissingDependency, RootMismatch, UnsafeParameters
 
-LEAF_DOMAIN = b"veilsum/payout-leaf/1"
+LEAF_DOMAIN = b"veilsum/payout-leaf/2"
+SCORE_DOMAIN = b"veilsum/score/1"
 WORD = 32
 AMOUNT_LIMIT = 1 << 256
+PART_LIMIT = 1 << 128
 
 Address = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-f]{40}\Z")]
 Word = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -35,7 +37,8 @@ class Domain(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Entitlement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that a payee needs to claim: its leaf's contents and the path to the root.
 
-    It discloses this payee's total to whoever holds it, and nobody else's.
+    It discloses this payee's total, and its score of that round, to whoever holds it, and
+    nobody else's. A claim shows the total alone.
     """
 
     domain: Domain
@@ -43,6 +46,9 @@ class Entitlement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payee: Address
     cumulative: Amount
     salt: Word
+    score: Amount
+    earned: Amount
+    entry_salt: Word
     proof: tuple[Word, ...]
 
     def __repr__(self) -> str:
@@ -52,9 +58,23 @@ class Entitlement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return what the payee earned in all, in the token's smallest unit."""
         return int(self.cumulative)
 
+    def entry(self) -> "ScoreEntry":
+        """Return the score that the leaf commits to.
+
+        Raises:
+            UnsafeParameters: a number out of its range.
+        """
+        salt = bytes.fromhex(self.entry_salt)
+        return ScoreEntry(self.round, int(self.score), int(self.earned), salt)
+
     def leaf(self) -> bytes:
-        """Return the leaf: 32 bytes."""
-        return leaf(self.domain, self.payee, self.amount(), bytes.fromhex(self.salt))
+        """Return the leaf: 32 bytes.
+
+        Raises:
+            UnsafeParameters: a number out of its range.
+        """
+        salt, entry = bytes.fromhex(self.salt), self.entry().digest()
+        return leaf(self.domain, self.payee, self.amount(), salt, entry)
 
     def path(self) -> tuple[bytes, ...]:
         """Return the proof's siblings, from the leaf upwards: 32 bytes each."""
@@ -105,19 +125,76 @@ def tree(leaves: Sequence[bytes]) -> PayoutTree:
     return PayoutTree(tuple(nodes))
 
 
-def leaf(domain: Domain, payee: str, cumulative: int, salt: bytes) -> bytes:
+@dataclass(frozen=True, slots=True)
+class ScoreEntry:
+    """What one payee's score was in one round, and what it earned by it.
+
+    A leaf has the hash only, so that a claim shows no score. Whoever has the salt can prove an
+    amount that is not by the formula.
+
+    Attributes:
+        score: the payee's, not above the sum of all scores of the round.
+        earned: `earned_by` of it, in the token's smallest unit.
+        salt: 32 bytes, random, used for one entry only.
+
+    Raises:
+        UnsafeParameters: a number out of its range, or another salt.
+    """
+
+    round: int
+    score: int
+    earned: int
+    salt: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        numbers = 0 <= self.round < 1 << 64 and 0 <= self.score < PART_LIMIT
+        if not numbers or not 0 <= self.earned < PART_LIMIT or len(self.salt) != WORD:
+            raise UnsafeParameters(
+                f"an entry of round {self.round} with a salt of {len(self.salt)} bytes: scores "
+                "and amounts are in [0, 2^128), salts have 32 bytes"
+            )
+
+    def encode(self) -> bytes:
+        """Return the ABI encoding, five words; what a proof of a wrong payout opens."""
+        numbers = (self.round, self.score, self.earned)
+        words = [number.to_bytes(WORD, "big") for number in numbers]
+        return b"".join((keccak256(SCORE_DOMAIN), *words, self.salt))
+
+    def digest(self) -> bytes:
+        """Return the hash that stands in the leaf: 32 bytes."""
+        return keccak256(self.encode())
+
+
+def earned_by(score: int, budget: int, scores: int) -> int:
+    """Return what `score` earns of `budget`: its part of the sum of all `scores`, rounded down.
+
+    Nothing is earned where nobody has a score.
+
+    Raises:
+        UnsafeParameters: a negative number, or a score above the sum.
+    """
+    if budget < 0 or not 0 <= score <= scores:
+        raise UnsafeParameters(f"a score of {score} of {scores} in all earns no part of {budget}")
+    return budget * score // scores if scores else 0
+
+
+def leaf(domain: Domain, payee: str, cumulative: int, salt: bytes, entry: bytes) -> bytes:
     """Return the leaf of one payout: keccak-256 twice over the ABI encoding, 32 bytes.
 
     Args:
         payee: 20-byte address as 0x and lowercase hexadecimal digits.
         cumulative: earned from the programme's beginning, in the token's smallest unit.
         salt: 32 bytes, random, used for one leaf only.
+        entry: digest of the `ScoreEntry` of this round, 32 bytes.
 
     Raises:
-        UnsafeParameters: the amount is not in [0, 2^256), or the salt is not 32 bytes.
+        UnsafeParameters: the amount is not in [0, 2^256), or salt or entry is not 32 bytes.
     """
-    if not 0 <= cumulative < AMOUNT_LIMIT or len(salt) != WORD:
-        raise UnsafeParameters(f"a payout of {cumulative} with a salt of {len(salt)} bytes")
+    if not 0 <= cumulative < AMOUNT_LIMIT or len(salt) != WORD or len(entry) != WORD:
+        raise UnsafeParameters(
+            f"a payout of {cumulative} with a salt of {len(salt)} and an entry of {len(entry)} "
+            "bytes"
+        )
     words = (
         keccak256(LEAF_DOMAIN),
         domain.chain_id.to_bytes(WORD, "big"),
@@ -126,6 +203,7 @@ def leaf(domain: Domain, payee: str, cumulative: int, salt: bytes) -> bytes:
         address_word(payee),
         cumulative.to_bytes(WORD, "big"),
         salt,
+        entry,
     )
     return keccak256(keccak256(b"".join(words)))
 
@@ -133,19 +211,25 @@ def leaf(domain: Domain, payee: str, cumulative: int, salt: bytes) -> bytes:
 def check(entitlement: Entitlement, root: bytes) -> None:
     """Return if the tree with `root` (32 bytes) contains `entitlement`.
 
-    Source: OpenZeppelin Contracts 5.7.0, `MerkleProof.processProof`.
-
     Raises:
         RootMismatch: it does not; whoever issued the entitlement must issue another.
     """
-    node = entitlement.leaf()
-    for sibling in entitlement.path():
-        node = _pair(node, sibling)
-    if node != root:
+    if not path_leads_to(entitlement.leaf(), entitlement.path(), root):
         raise RootMismatch(
             f"the payout of round {entitlement.round} for {entitlement.payee} is not under the "
             f"root {root.hex()[:16]}…; the coordinator must issue it again"
         )
+
+
+def path_leads_to(leaf: bytes, path: Sequence[bytes], root: bytes) -> bool:
+    """Return whether the siblings in `path` lead from `leaf` to `root`: 32 bytes each.
+
+    Source: OpenZeppelin Contracts 5.7.0, `MerkleProof.processProof`.
+    """
+    node = leaf
+    for sibling in path:
+        node = _pair(node, sibling)
+    return node == root
 
 
 def amounts_by_participation(escrow: int, counts: Mapping[str, int]) -> dict[str, int]:

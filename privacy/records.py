@@ -261,6 +261,21 @@ class Scores(Record, frozen=True, forbid_unknown_fields=True):
     void: Annotated[str, msgspec.Meta(max_length=300)] = ""
 
 
+class StatedSketch(Record, frozen=True, forbid_unknown_fields=True):
+    """One site's sketch of its own update in a released round, as it is sealed to the openers.
+
+    `commitment` is to the one sketch that all openers must find, and `seals` what was sealed to
+    each of them, in the plan's order; the seals travel beside it.
+    """
+
+    plan: Digest
+    cohort: Digest
+    release: Digest
+    participant: ParticipantId
+    commitment: Digest
+    seals: tuple[SealedSecret, ...]
+
+
 class Recollection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One signer's answer to a seat that has started: the newest round it has signed for.
 
@@ -421,6 +436,7 @@ PURPOSES: Mapping[type[Record], Purpose] = {
     Verdict: Purpose.VERDICT,
     SeatSum: Purpose.SEAT_SUM,
     Scores: Purpose.SCORES,
+    StatedSketch: Purpose.SKETCH,
     Receipt: Purpose.RECEIPT,
     Cohort: Purpose.COHORT,
     Sum: Purpose.SUM,

@@ -58,6 +58,7 @@ class Sealed(StrEnum):
     SEAT_SUM_KEY = "veilsum/sealed-seat-sum-key/1"
     SEAT_CHANNEL = "veilsum/sealed-seat-channel/1"
     DISPUTE = "veilsum/sealed-dispute/1"
+    SKETCH = "veilsum/sealed-sketch/1"
 
 
 def seal_context(kind: Sealed, *fields: bytes) -> bytes:

@@ -44,6 +44,7 @@ class Purpose(StrEnum):
     CERTIFICATE = "veilsum/certificate/1"
     SEAT_SUM = "veilsum/seat-sum/1"
     SCORES = "veilsum/scores/1"
+    SKETCH = "veilsum/sketch/1"
     RECOLLECTION = "veilsum/recollection/1"
     SEAT_CHANNEL = "veilsum/seat-channel/1"
     DISPUTE = "veilsum/dispute/1"

@@ -52,7 +52,10 @@ def test_every_document_stands_with_its_fields() -> None:
     assert ", ".join(f"`{name}`" for name in Terms.__struct_fields__) in PAGE
 
 
-@pytest.mark.parametrize("tag", [*Purpose, *Sealed, "veilsum/chunk/1", "veilsum/payout-leaf/1"])
+CHUNKS_AND_PAYOUTS = ("veilsum/chunk/1", "veilsum/payout-leaf/2", "veilsum/score/1")
+
+
+@pytest.mark.parametrize("tag", [*Purpose, *Sealed, *CHUNKS_AND_PAYOUTS])
 def test_every_tag_stands_on_the_page(tag: str) -> None:
     """A tag that is missing is a signature that nobody else can check."""
     assert tag in PAGE

@@ -144,6 +144,21 @@ ENTRIES: Final[dict[str, Entry]] = {
         "word, and hold the coordinator's signature. If the disk is sound, treat it as an "
         "incident.",
     ),
+    "false_sketch": Entry(
+        "Sites have stated sketches of their updates that do not add up to the sketch of the sum "
+        "that was opened, or one that is too long for a clipped update. The round's scores are "
+        "void, and nobody earns by them; its sum and its model are not touched.",
+        "Where the message names a site, its operator looks at its disk and memory. Where it "
+        "names none, nobody can tell who it was; if rounds go on like this, leave sites out one "
+        "after the other, or pay by `participation/1` ([contribution](contribution.md)).",
+    ),
+    "false_payout": Entry(
+        "What the coordinator has committed to on the chain says that this site earned something "
+        "else than the formula makes of its score, or less in all than before. Nothing is claimed.",
+        "While the round is open, challenge it: if there is a file `proof-ROUND.json` in the state "
+        "folder, run `veilsum settle challenge --proof` with it. Else show the coordinator's "
+        "operator `offer.json` of that folder ([settlement](settlement.md)).",
+    ),
     "seats_disagree": Entry(
         "Two seats hold the same component and show different sums of it: one lies, or its disk "
         "is damaged. The message names the pair. Nothing opens. In a report of a dispute: a seat "
@@ -176,6 +191,13 @@ ENTRIES: Final[dict[str, Entry]] = {
         "or one of them does not say which it runs. The member's process ends; nothing is spent.",
         "Upgrade in steps of one minor release: see "
         "[operations](operations.md#upgrades-and-versions).",
+    ),
+    "endpoints_differ": Entry(
+        "Two endpoints of the chain have different chain ids, first blocks or final blocks, or "
+        "answer differently about what is final. One of them is wrong, or lies. The message names "
+        "both, and what differs. Nothing is counted as paid or committed on the word of either.",
+        "Ask a third node that you trust, or one of your own. Then replace `settlement.rpc` or "
+        "`settlement.second_rpc`, whichever is wrong.",
     ),
     "illegal_event": Entry(
         "Too early or too late for the round's phase. Nothing has changed.",
@@ -322,6 +344,12 @@ ENTRIES: Final[dict[str, Entry]] = {
         "The chain's endpoint does not answer, or a transaction is not final. Rounds go on "
         "without it.",
         "Look at `settlement.rpc` and at the node behind it. What is owed is claimed later.",
+    ),
+    "fee_above_ceiling": Entry(
+        "The chain's base fee and tip are above `settlement.fee_ceiling_gwei`. What was sent stays "
+        "as it is, nothing is sent at a higher fee, and it is tried again by itself.",
+        "Wait until fees fall. If the window of a round or of a claim would end before, raise "
+        "`settlement.fee_ceiling_gwei` and start again.",
     ),
     "usage": Entry(
         "The command line cannot be understood: a command, an option or a value that there is "

@@ -112,7 +112,7 @@ def plan(
         seats=rounds.seats,
         auditor=rounds.auditor,
     )
-    return Plan(_arithmetic(settings), terms)
+    return Plan(arithmetic(settings), terms)
 
 
 def check(settings: Settings, roster: Roster) -> None:
@@ -175,7 +175,12 @@ def _shares_terms(
     )
 
 
-def _arithmetic(settings: Settings) -> Arithmetic:
+def arithmetic(settings: Settings) -> Arithmetic:
+    """Return what is added, for every round of these settings.
+
+    Raises:
+        UnsafeParameters: no scheme parameters fit the settings.
+    """
     chosen = parameters(settings)
     geometry = chosen.geometry(settings.model.dimension)
     modulus = chosen.modulus if isinstance(chosen, CkksParameters) else 1 << WORD_BITS

@@ -1,9 +1,10 @@
-"""Settle a programme on the chain, after its last round; rounds never wait for it."""
+"""Settle a programme on the chain, round after round; rounds never wait for it."""
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -12,151 +13,272 @@ from coordinator.config import SettlementSettings
 from coordinator.ports import Store
 from coordinator.rounds.state import Phase, Round
 from privacy import canonical
-from privacy.errors import NotYet, WrongContext
-from privacy.payouts import Domain, Entitlement
+from privacy.commitment import Commit
+from privacy.contribution import Method, weights
+from privacy.errors import ChainUnavailable, NotYet, WrongContext
+from privacy.failpoints import Step, pass_by
+from privacy.payouts import Domain, Entitlement, parse_address
+from privacy.records import Scores
 from privacy.roster import Roster
 from privacy.sealing import Entropy
 
-from . import settle
-from .settle import Head
+from .settle import (
+    Result,
+    Salts,
+    Statement,
+    budget_of,
+    payouts_root,
+    require_distinct,
+    statement,
+)
 
 log = structlog.get_logger()
 
-_KIND = "settlement"
+_MARKS = "settlement"
+_STATEMENTS = "settlement-statement"
+_DONE = "done"
+_COMMITTED = "transaction-"
 
 
-class _Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    parent: str
-    round: int
-    root: str
-    total: str
+class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    commit: Commit
     entitlements: tuple[Entitlement, ...]
+
+
+class Outcomes(Protocol):
+    """Says what a released round has come to."""
+
+    def of(self, current: Round) -> Result:
+        """Return what its commit names."""
+        ...
+
+    def payees(self, current: Round) -> Mapping[str, str]:
+        """Return the address at which each trainer of its roster is paid, where it has one."""
+        ...
+
+    def scores(self, current: Round) -> Scores | None:
+        """Return what was opened of its contributions; None where nothing is asked for.
+
+        Raises:
+            NotYet: it is asked for, and not signed yet.
+        """
+        ...
+
+
+class Chain(Protocol):
+    """The contract, as far as commits go."""
+
+    def domain(self, programme: str) -> Domain:
+        """Return where the payouts of `programme` count."""
+        ...
+
+    def commit(self, made: Statement) -> str:
+        """Make it the programme's newest commit, unless it is one; return its transaction."""
+        ...
+
+    def is_final(self, made: Statement) -> bool:
+        """Return whether it stands for good."""
+        ...
 
 
 @dataclass
 class Settlement:
     """What a programme's participants have earned, and how far the chain knows it.
 
-    The statement, salts included, is on disk before anything is sent, so that after
-    a crash the same one is committed.
+    A round's statement, salts included, is on disk before anything is sent, so that after a
+    crash the same one is committed.
+
+    Attributes:
+        wanted: rounds that the programme is for.
+        roster: the newest, by which a caller's address is known.
+        attach: opens the door to the chain, where this process commits.
     """
 
     settings: SettlementSettings
     store: Store
+    wanted: int
     roster: Callable[[], Roster]
+    outcomes: Outcomes
     entropy: Entropy
-    journal: Path
+    attach: Callable[[], Chain]
+    step: Step = pass_by
+    _made: dict[int, Statement] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         # Only `run` changes it: who watches rounds is told without a look at the database.
-        self._done = bool(self.transaction())
+        self._done = self._marked(_DONE) is not None
 
     def is_done(self) -> bool:
-        """Return whether the statement is committed, so that payouts can be claimed."""
+        """Return whether the last round's commit is final, so that all can be claimed."""
         return self._done
 
-    def transaction(self) -> str:
-        """Return the hash of the transaction that committed it, or nothing."""
-        return dict(self.store.documents(_KIND)).get("transaction", b"").decode()
+    def holds(self, number: int) -> bool:
+        """Return whether a round's contributions are still needed, to be stated or shown."""
+        return not self._done and self._marked(_final(number)) is None
+
+    def transaction(self, number: int) -> str:
+        """Return the hash of the transaction that committed a round, or nothing."""
+        return (self._marked(_committed(number)) or b"").decode()
 
     def run(self, rounds: Mapping[int, Round]) -> None:
-        """Commit what the rounds' participants have earned, unless it is committed.
+        """Commit what each round that is done has earned, in order, unless it is committed.
 
         Raises:
-            ChainUnavailable: the endpoint does not answer; run it again.
-            WrongContext, IllegalEvent: the chain is not what it must be; the operator
-                must look.
+            ChainUnavailable: no answer, or what was sent is not final yet; run it again.
+            NotYet: scores of a round are not signed yet; run it again.
+            WrongContext, IllegalEvent, ConfigError: chain, roster or database are not what they
+                must be; the operator must look.
         """
-        # web3 takes half a second to import, and is there only where the chain is used.
-        from coordinator.adapters.chain import attach  # noqa: PLC0415
-        from veilsum.chain.endpoint import connect  # noqa: PLC0415
-        from veilsum.chain.journal import FolderJournal  # noqa: PLC0415
-        from veilsum.chain.wallet import load_key  # noqa: PLC0415
-
         with self._lock:
-            if self.is_done():
+            done = _released(rounds)[: self.wanted]
+            if self._done or not any(self.holds(each.number) for each in done):
                 return
-            endpoint = connect(self.settings.rpc, chain_id=self.settings.chain_id)
-            passphrase = self.settings.passphrase.read_text().strip()
-            key = load_key(self.settings.keystore, passphrase)
-            self.journal.mkdir(mode=0o700, exist_ok=True)
-            chain = attach(endpoint, key, FolderJournal(self.journal), self.settings.contract)
-            statement = self._statement(chain.domain(self.settings.programme), rounds)
-            commitment = chain.commit(statement)
-            name = commitment.transaction or "unknown"
-            self.store.put_document(_KIND, "transaction", name.encode())
-            self._done = True
-            log.info("settled", transaction=name, root=statement.head.root.hex())
+            chain = self.attach()
+            domain = chain.domain(self.settings.programme)
+            for made in self._statements(domain, done):
+                self._commit(chain, made)
+            self._finish(chain, done)
 
-    def payout(self, participant: str) -> tuple[Entitlement | None, str]:
-        """Return what a participant may claim, if it has earned anything, and on which contract.
+    def payout(self, participant: str) -> tuple[Entitlement | None, Commit]:
+        """Return what a participant may claim by the newest commit, and that commit.
 
         Raises:
             NotYet: nothing is committed yet.
         """
-        documents = dict(self.store.documents(_KIND))
-        if "transaction" not in documents:
+        marks = [name for name, _ in self.store.documents(_MARKS) if name.startswith(_COMMITTED)]
+        if not marks:
             raise NotYet("the programme is not settled yet")
+        stored = self._stored(int(max(marks).removeprefix(_COMMITTED)))
+        assert stored is not None  # what was committed was stated before
         payee = self.roster().member(participant).payout_address.lower()
-        for each in canonical.decode(documents["statement"], _Statement).entitlements:
-            if each.payee == payee:
-                return each, self.settings.contract
-        return None, self.settings.contract
+        for each in stored.entitlements:
+            if each.payee == payee and each.amount() > 0:
+                return each, stored.commit
+        return None, stored.commit
 
-    def _statement(self, domain: Domain, rounds: Mapping[int, Round]) -> settle.Statement:
-        if "statement" not in dict(self.store.documents(_KIND)):
-            made = self._make_statement(domain, rounds)
-            self.store.put_document(_KIND, "statement", canonical.encode(_stored(made)))
-        stored = canonical.decode(self.store.document(_KIND, "statement"), _Statement)
-        self._check(stored, domain, rounds)
-        head = Head(stored.round, bytes.fromhex(stored.root), int(stored.total))
-        return settle.Statement(domain, bytes.fromhex(stored.parent), head, stored.entitlements)
+    def _statements(self, domain: Domain, done: Sequence[Round]) -> Iterator[Statement]:
+        before: Statement | None = None
+        for position, current in enumerate(done):
+            budget = budget_of(int(self.settings.escrow), self.wanted, position)
+            if current.number not in self._made:
+                self._made[current.number] = self._statement(domain, before, current, budget)
+            before = self._made[current.number]
+            yield before
 
-    def _check(self, stored: _Statement, domain: Domain, rounds: Mapping[int, Round]) -> None:
-        """Return if a stored statement is what the rounds up to its own have earned.
+    def _statement(
+        self, domain: Domain, before: Statement | None, current: Round, budget: int
+    ) -> Statement:
+        """Return a round's statement: the one that is stored, if it follows from the round.
 
-        What is sent to the chain is signed: it follows from the rounds, not from a row.
+        What is sent to the chain is signed: it follows from records, not from a row. Once it is
+        final, the chain says whether it is what was sent: the next commit names it.
         """
-        amounts = self._earned({n: each for n, each in rounds.items() if n <= stored.round})
-        salts = {each.payee: bytes.fromhex(each.salt) for each in stored.entitlements}
-        same = salts.keys() == amounts.keys()
-        if not same or stored != _stored(
-            settle.statement(domain, Head(0, bytes(32), 0), stored.round, amounts, salts)
-        ):
+        stored = self._stored(current.number)
+        if stored is None:
+            made = self._make(domain, before, current, budget, {})
+            self.step("settlement.before_state")
+            body = canonical.encode(_Stored(made.commit, made.entitlements))
+            self.store.put_document(_STATEMENTS, _named(current.number), body)
+            return made
+        found = Statement(stored.commit, stored.entitlements)
+        if self.holds(current.number):
+            follows = self._make(domain, before, current, budget, _salts_of(found)) == found
+        else:
+            follows = payouts_root(found.entitlements).hex() == found.commit.payouts
+        if not follows:
             raise WrongContext(
-                "settlement: the stored statement is not what its rounds have earned; nothing is "
-                "sent. Put roster and settings back, or find out who changed the database"
+                f"settlement: the stored statement of round {current.number} is not what the round "
+                "has earned; nothing is sent. Put roster and settings back, or find out who "
+                "changed the database"
             )
+        return found
 
-    def _earned(self, rounds: Mapping[int, Round]) -> dict[str, int]:
-        members = self.roster().trainers()
-        payees = {each.participant: each.payout_address for each in members if each.payout_address}
-        counts = {name: n for name, n in participation(rounds).items() if name in payees}
-        return settle.earned({}, int(self.settings.escrow), counts, payees)
+    def _make(
+        self,
+        domain: Domain,
+        before: Statement | None,
+        current: Round,
+        budget: int,
+        salts: Mapping[str, Salts],
+    ) -> Statement:
+        of_payee = self._weights(current)
+        earlier = before.amounts() if before else {}
+        everyone = {payee: of_payee.get(payee, 0) for payee in {*earlier, *of_payee}}
+        drawn = {each: Salts(self.entropy(32), self.entropy(32)) for each in everyone}
+        result = self.outcomes.of(current)
+        return statement(domain, before, result, budget, everyone, {**drawn, **salts})
 
-    def _make_statement(self, domain: Domain, rounds: Mapping[int, Round]) -> settle.Statement:
-        amounts = self._earned(rounds)
-        salts = {payee: self.entropy(32) for payee in amounts}
-        last = max(rounds, default=1)
-        return settle.statement(domain, Head(0, bytes(32), 0), last, amounts, salts)
+    def _weights(self, current: Round) -> dict[str, int]:
+        """Return the score of each payee of a round's roster, by address."""
+        payees = self.outcomes.payees(current)
+        require_distinct(payees)
+        method = Method(self.settings.method)
+        scores = None if method is Method.PARTICIPATION else self.outcomes.scores(current)
+        found = weights(method, [each.participant for each in current.committed], scores)
+        return {parse_address(payee): found.get(name, 0) for name, payee in payees.items()}
+
+    def _commit(self, chain: Chain, made: Statement) -> None:
+        number = made.commit.round
+        if self.transaction(number):
+            return
+        name = chain.commit(made)
+        self.step("settlement.before_record")
+        self.store.put_document(_MARKS, _committed(number), name.encode())
+        log.info("round_settled", round=number, transaction=name, payouts=made.commit.payouts)
+
+    def _finish(self, chain: Chain, done: Sequence[Round]) -> None:
+        newest = self._made[done[-1].number]
+        if not chain.is_final(newest):
+            # Dropped by a fork, perhaps: then it is sent once more.
+            chain.commit(newest)
+            raise ChainUnavailable("the newest commit is mined and not final yet; it is waited for")
+        for each in done:
+            self.store.put_document(_MARKS, _final(each.number), b"yes")
+        if len(done) == self.wanted:
+            self.store.put_document(_MARKS, _DONE, b"yes")
+            self._done = True
+            log.info("settled", rounds=len(done))
+
+    def _marked(self, name: str) -> bytes | None:
+        with suppress(NotYet):
+            return self.store.document(_MARKS, name)
+        return None
+
+    def _stored(self, number: int) -> _Stored | None:
+        with suppress(NotYet):
+            body = self.store.document(_STATEMENTS, _named(number))
+            return canonical.decode(body, _Stored)
+        return None
 
 
 def participation(rounds: Mapping[int, Round]) -> dict[str, int]:
     """Return in how many released rounds each participant's contribution counted."""
     counts: dict[str, int] = {}
-    for each in rounds.values():
-        if each.phase is Phase.DONE:
-            for entry in each.committed:
-                counts[entry.participant] = counts.get(entry.participant, 0) + 1
+    for each in _released(rounds):
+        for entry in each.committed:
+            counts[entry.participant] = counts.get(entry.participant, 0) + 1
     return counts
 
 
-def _stored(made: settle.Statement) -> _Statement:
-    return _Statement(
-        parent=made.parent.hex(),
-        round=made.head.round,
-        root=made.head.root.hex(),
-        total=str(made.head.total),
-        entitlements=made.entitlements,
-    )
+def _released(rounds: Mapping[int, Round]) -> list[Round]:
+    return [rounds[number] for number in sorted(rounds) if rounds[number].phase is Phase.DONE]
+
+
+def _salts_of(stored: Statement) -> dict[str, Salts]:
+    return {
+        each.payee: Salts(bytes.fromhex(each.salt), bytes.fromhex(each.entry_salt))
+        for each in stored.entitlements
+    }
+
+
+def _named(number: int) -> str:
+    return f"{number:06d}"
+
+
+def _committed(number: int) -> str:
+    return f"{_COMMITTED}{number:06d}"
+
+
+def _final(number: int) -> str:
+    return f"final-{number:06d}"

@@ -217,7 +217,7 @@ def keep_also(settings: Settings) -> list[Path]:
         found += [enrolment.authority, enrolment.authority_key, enrolment.passphrase]
         found += [enrolment.operator]
     if settlement is not None:
-        found += [settlement.keystore, settlement.passphrase, settings.state / "transactions"]
+        found += [*settlement.secrets(), settings.state / "transactions"]
     if s3 is not None:
         found += [s3.access_key, s3.secret_key, s3.authority]
     return [each for each in found if each is not None]

@@ -6,6 +6,7 @@ from typing import Final, TypeAlias, TypeVar
 from coordinator.rounds import programme
 from coordinator.rounds.state import LeftOut, Phase, Round
 from privacy import canonical
+from privacy.commitment import Commit
 from privacy.documents import Signed
 from privacy.enrolment import Proven
 from privacy.errors import MalformedMessage
@@ -117,13 +118,14 @@ def statuses_to_wire(
 
 
 def payout_to_wire(
-    entitlement: Entitlement | None, contract: str, rounds: int
+    entitlement: Entitlement | None, commit: Commit, contract: str, rounds: int
 ) -> settlement_pb2.GetPayoutResponse:
     """Return a payee's entitlement as it travels."""
     return settlement_pb2.GetPayoutResponse(
         entitlement=canonical.encode(entitlement) if entitlement else b"",
         contract=contract,
         rounds=rounds,
+        commit=canonical.encode(commit),
     )
 
 

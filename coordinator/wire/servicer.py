@@ -481,9 +481,10 @@ class SettlementServicer(settlement_pb2_grpc.SettlementServiceServicer):
         return await asyncio.to_thread(self._payout, self._settlement, peer_identity(context).id)
 
     def _payout(self, settlement: Settlement, caller: str) -> settlement_pb2.GetPayoutResponse:
-        entitlement, contract = settlement.payout(caller)
+        entitlement, commit = settlement.payout(caller)
         rounds = participation(self._rounds.all()).get(caller, 0)
-        return codec.payout_to_wire(entitlement, contract, rounds)
+        contract = settlement.settings.contract
+        return codec.payout_to_wire(entitlement, commit, contract, rounds)
 
 
 def _envelope(part: Any) -> document_pb2.SignedDocument:  # noqa: ANN401

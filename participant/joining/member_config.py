@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, TypeVar
 
 import msgspec
 
-from participant.config import CoordinatorAddress
+from participant.config import CoordinatorAddress, ProgrammeAccess
 from privacy.configuration import NOTHING, Over, decode
 from privacy.identifiers import Digest, FederationId, ParticipantId
 from veilsum.files import read_text
@@ -39,6 +39,7 @@ class MemberConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policy: MemberPolicy
     metrics: MetricsAddress | None = None
     telemetry: Telemetry | None = None
+    settlement: ProgrammeAccess | None = None
 
 
 def read_member(path: Path, kind: type[Config], over: Over = NOTHING) -> Config:

@@ -1,15 +1,29 @@
 """Claim: a participant takes its part of a settlement, after checking it itself."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
-from eth_account.signers.local import LocalAccount
-from web3.contract.contract import Contract
-from web3.logs import DISCARD
-
-from privacy.errors import WrongContext
-from privacy.payouts import Entitlement, check
-from veilsum.chain.endpoint import Endpoint, Receipt
+from privacy.errors import ChainUnavailable
+from privacy.payouts import Entitlement
+from veilsum.chain.endpoint import Endpoint, Receipt, checksummed
 from veilsum.chain.journal import Journal
+from veilsum.chain.signing import Signer
+
+from .check import Due, Offer, examine, require_place
+from .programme import programme_at
+
+WAIT_SECONDS: Final = 15.0
+"""Longest wait for a round to mature.
+
+As long as a block of Ethereum takes, and somewhat more: of a window that is nearly over nobody has
+to be told. A challenge window that is meant seriously takes days, and no process waits for it.
+"""
+
+_POLL_SECONDS: Final = 0.5
+
+Sleep = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,74 +44,107 @@ class Claimed:
     paid: int | None = None
 
 
-def claim(
-    endpoint: Endpoint,
-    gas_key: LocalAccount,
-    journal: Journal,
-    entitlement: Entitlement,
-    *,
-    payee: str,
-    contract: str,
-) -> Claimed:
-    """Claim `entitlement`, unless it is claimed, and return the payout.
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A payout that is right, and cannot be claimed yet: Unix time from which it can."""
 
-    The leaf and its path are checked here against the root on the chain before
-    anything is sent. Whoever holds `gas_key` pays the gas and receives nothing.
+    matures_at: int
+
+
+def due(endpoint: Endpoint, offer: Offer, *, payee: str, contract: str) -> Due:
+    """Return what is due to a site by an offer, checked against the chain; nothing is sent.
 
     Args:
         payee: this participant's own payout address.
         contract: the address its operator agreed to settle on.
 
     Raises:
-        WrongContext: the entitlement is for another chain, contract or payee, or the
-            code at that address is not this version's contract.
-        RootMismatch: it is not under the newest root; fetch the newest entitlement.
+        WrongContext: the entitlement is for another chain, contract or payee, the code at that
+            address is not this version's contract, or the round is void or an older one.
+        RootMismatch, FalsePayout, ChainUnavailable: as for `examine`.
+    """
+    require_place(offer.entitlement, endpoint.chain_id, contract, payee)
+    return examine(programme_at(endpoint, contract, offer.entitlement.domain.programme), offer)
+
+
+def claim(
+    owed: Due,
+    gas_key: Signer,
+    journal: Journal,
+    *,
+    wait_seconds: float = WAIT_SECONDS,
+    sleep: Sleep = time.sleep,
+) -> Claimed | Later:
+    """Claim what is due, unless it is claimed, and return the payout, or when it can be claimed.
+
+    Whoever holds `gas_key` pays the gas and receives nothing.
+
+    Args:
+        wait_seconds: how long at most a round is waited for that matures soon.
+
+    Raises:
         IllegalEvent: the contract refuses.
         ChainUnavailable: the endpoint does not answer; run this again.
     """
-    _require(entitlement, endpoint.chain_id, contract, payee)
-    settlement = endpoint.deployed("Settlement", contract)
-    programme = bytes.fromhex(entitlement.domain.programme)
-    purpose = f"claim-{entitlement.leaf().hex()}"
-    if _paid(endpoint, settlement, entitlement) >= entitlement.amount():
+    endpoint, one = owed.programme.endpoint, owed.entitlement
+    purpose = f"claim-{one.leaf().hex()}"
+    if owed.programme.claimed_by(one.payee) >= one.amount():
         receipt = endpoint.recall(journal, purpose)
+    elif not _has_matured(owed, wait_seconds, sleep):
+        return Later(owed.round.matures_at)
     else:
-        check(entitlement, _root(endpoint, settlement, programme))
-        call = settlement.functions.claim(
-            programme,
-            endpoint.web3.to_checksum_address(entitlement.payee),
-            entitlement.amount(),
-            bytes.fromhex(entitlement.salt),
-            entitlement.path(),
+        call = owed.programme.settlement.functions.claim(
+            owed.programme.word,
+            one.round,
+            checksummed(one.payee),
+            one.amount(),
+            bytes.fromhex(one.salt),
+            one.entry().digest(),
+            one.path(),
         )
         receipt = endpoint.send(gas_key, journal, purpose, call)
-    return _claimed(_paid(endpoint, settlement, entitlement), settlement, receipt)
+    return _claimed(owed, receipt)
 
 
-def _require(entitlement: Entitlement, chain_id: int, contract: str, payee: str) -> None:
-    domain = entitlement.domain
-    found = (domain.chain_id, domain.contract, entitlement.payee)
-    if found != (chain_id, contract.lower(), payee.lower()):
-        raise WrongContext(
-            f"a payout for {entitlement.payee} on contract {domain.contract}, chain "
-            f"{domain.chain_id}, where {payee} on {contract}, chain {chain_id} was expected; "
-            "the coordinator must issue the right one"
+def require_final(
+    endpoint: Endpoint, gas_key: Signer, journal: Journal, entitlement: Entitlement
+) -> None:
+    """Return if what `entitlement` says is paid for good, on every endpoint.
+
+    What was sent and is not final yet is looked after meanwhile.
+
+    Raises:
+        EndpointsDiffer: two endpoints give different answers.
+        ChainUnavailable: it is not final yet, or one does not answer; run this again.
+    """
+    endpoint.tend(gas_key, journal)
+    settlement = endpoint.deployed("Settlement", entitlement.domain.contract)
+    programme = bytes.fromhex(entitlement.domain.programme)
+    payee = checksummed(entitlement.payee)
+    paid = int(endpoint.read_final(settlement.functions.claimedBy(programme, payee)))
+    if paid < entitlement.amount():
+        raise ChainUnavailable(
+            f"{paid} of {entitlement.amount()} token units are paid for good; the rest is mined "
+            "and not final yet, and is waited for"
         )
 
 
-def _paid(endpoint: Endpoint, settlement: Contract, entitlement: Entitlement) -> int:
-    payee = endpoint.web3.to_checksum_address(entitlement.payee)
-    programme = bytes.fromhex(entitlement.domain.programme)
-    return int(endpoint.read(settlement.functions.claimedBy(programme, payee)))
+def _has_matured(owed: Due, wait_seconds: float, sleep: Sleep) -> bool:
+    """Return whether a round has matured by the chain's own time, after a short wait for it."""
+    left, waited = owed.round.matures_at - owed.programme.time(), 0.0
+    if left > wait_seconds:
+        return False
+    while left > 0 and waited < wait_seconds:
+        sleep(_POLL_SECONDS)
+        waited += _POLL_SECONDS
+        left = owed.round.matures_at - owed.programme.time()
+    return left <= 0
 
 
-def _root(endpoint: Endpoint, settlement: Contract, programme: bytes) -> bytes:
-    _, _, root, _, _ = endpoint.read(settlement.functions.stateOf(programme))
-    return bytes(root)
-
-
-def _claimed(cumulative: int, settlement: Contract, receipt: Receipt | None) -> Claimed:
+def _claimed(owed: Due, receipt: Receipt | None) -> Claimed:
+    cumulative = owed.programme.claimed_by(owed.entitlement.payee)
     if receipt is None:
         return Claimed(cumulative)
-    (event,) = settlement.events.Claimed().process_receipt(receipt.mined, errors=DISCARD)
-    return Claimed(cumulative, receipt.transaction, receipt.gas, event["args"]["amount"])
+    settlement = owed.programme.settlement
+    (event,) = owed.programme.endpoint.events(settlement, "Claimed", receipt)
+    return Claimed(cumulative, receipt.transaction, receipt.gas, event["amount"])

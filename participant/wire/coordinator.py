@@ -366,7 +366,7 @@ class Coordinator:
     async def payout(self) -> Payout:
         """Return what this site may claim on the chain."""
         answer = await self.call(self._settlement.GetPayout(settlement_pb2.GetPayoutRequest()))
-        return Payout(answer.entitlement, answer.contract, answer.rounds)
+        return Payout(answer.entitlement, answer.contract, answer.rounds, answer.commit)
 
     async def call(self, call: Awaitable[_Answer]) -> _Answer:
         """Return the answer to one call, which may not let us wait for ever.

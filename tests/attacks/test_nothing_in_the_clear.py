@@ -33,7 +33,6 @@ ALLOWED = {
     "participant/memory.py": {"connect", "touch"},
     "participant/model/models.py": {"open"},
     "participant/joining/status.py": {"connect"},
-    "participant/settling/payout.py": {"connect"},
     "participant/opening/reveal_shares.py": {"open"},
     "participant/seat/memory.py": {"connect", "touch"},
     "participant/seat/outbox.py": {"open"},

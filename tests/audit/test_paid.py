@@ -4,9 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from participant.settling.claim import claim
+from participant.settling.check import Offer
+from participant.settling.claim import claim, due
+from participant.settling.payout import Offered, Payouts
 from participant.settling.payout import Paid as Receipt
-from participant.settling.payout import Payouts
 from privacy import canonical
 from privacy.errors import ConfigError
 from privacy.evidence.bundle import encode_entry
@@ -28,10 +29,13 @@ def claimed(tmp_path_factory):
         run.chain.commit(settled)
         one = settled.entitlements[0]
         address = run.chain.contract.address
-        claim(run.endpoint, run.gas_key, run.journal, one, payee=one.payee, contract=address)
+        offer = Offer(one, settled.commit)
+        owed = due(run.endpoint, offer, payee=one.payee, contract=address)
+        claim(owed, run.gas_key, run.journal)
         config = SimpleNamespace(state=folder)
-        receipt = Receipt(one.payee, one.cumulative, "", 0, rounds=2)
-        Payouts(config).entitlement.write_bytes(canonical.encode(one))
+        receipt = Receipt(one.payee, one.cumulative, "", 0, rounds=2, round=one.round)
+        offered = Offered(one, settled.commit, 2)
+        Payouts(config).offer.write_bytes(canonical.encode(offered))
         Payouts(config).receipt.write_bytes(canonical.encode(receipt))
         yield SimpleNamespace(url=url, config=config)
 

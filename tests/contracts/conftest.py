@@ -1,4 +1,4 @@
-"""A chain in this process with a settlement contract on it, put back after each test."""
+"""A chain in this process with the settlement's contracts on it, put back after each test."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import pytest
 from eth_tester import EthereumTester
 from web3 import EthereumTesterProvider, Web3
 
-from tests.contracts.settling import SUPPLY, Chain, Programme, open_programme
+from tests.contracts.settling import SUPPLY, Chain, Programme, new_chain, open_programme
 from veilsum.chain.compiled import load
 
 
@@ -14,8 +14,7 @@ from veilsum.chain.compiled import load
 def shared_chain() -> Chain:
     tester = EthereumTester()
     web3 = Web3(EthereumTesterProvider(tester))
-    bare = Chain(web3, tester, web3.eth.contract(abi=[]))
-    return Chain(web3, tester, bare.deploy(load("Settlement")))
+    return new_chain(web3, tester)
 
 
 @pytest.fixture

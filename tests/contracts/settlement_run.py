@@ -8,7 +8,9 @@ from pathlib import Path
 from eth_account.signers.local import LocalAccount
 
 from coordinator.adapters.chain import SettlementChain, attach, deploy
-from coordinator.settling.settle import Statement, Terms, earned, statement
+from coordinator.settling.settle import Result, Salts, Statement, Terms, statement
+from privacy.commitment import Cohort, Slot
+from privacy.payouts import parse_address
 from veilsum.chain.compiled import load
 from veilsum.chain.endpoint import Endpoint, connect
 from veilsum.chain.journal import FolderJournal
@@ -17,6 +19,8 @@ from veilsum.demo.chain import deploy_token, give_gas
 
 LIGHT = 1 << 12
 ESCROW = 1_000
+BOND = 500
+WINDOW_SECONDS = 3
 
 
 def key(folder: Path, name: str) -> LocalAccount:
@@ -37,12 +41,14 @@ class Run:
     def journal(self) -> FolderJournal:
         return FolderJournal(self.folder)
 
-    def statement(self, round_number: int = 3, budget: int = ESCROW) -> Statement:
-        payees = {name: account.address for name, account in self.sites.items()}
-        amounts = earned({}, budget, dict.fromkeys(payees, 1), payees)
-        salts = {payee: os.urandom(32) for payee in amounts}
-        head = self.chain.head(self.programme)
-        return statement(self.chain.domain(self.programme), head, round_number, amounts, salts)
+    def statement(
+        self, round_number: int = 3, budget: int = ESCROW, before: Statement | None = None
+    ) -> Statement:
+        """Every site took part, with equal scores."""
+        payees = {parse_address(account.address): 1 for account in self.sites.values()}
+        salts = {payee: Salts(os.urandom(32), os.urandom(32)) for payee in payees}
+        domain = self.chain.domain(self.programme)
+        return statement(domain, before, result(round_number, len(payees)), budget, payees, salts)
 
     def again(self, url: str, patience_seconds: float = 60.0) -> SettlementChain:
         """The same contract as a new process finds it: same key, same journal."""
@@ -55,7 +61,20 @@ class Run:
         return int(self.endpoint.read(token.functions.balanceOf(checksummed)))
 
 
-def settlement_run(url: str, folder: Path, sites: int = 4, escrow: int = ESCROW) -> Run:
+def result(number: int, contributions: int) -> Result:
+    """What a round of so many contributions has come to, of no real words."""
+    slots = tuple(Slot(place, os.urandom(32)) for place in range(contributions))
+    plan, total, model = (os.urandom(32).hex() for _ in range(3))
+    return Result(number, plan, total, model, Cohort(slots), os.urandom(32))
+
+
+def settlement_run(
+    url: str,
+    folder: Path,
+    sites: int = 4,
+    escrow: int = ESCROW,
+    window: int = WINDOW_SECONDS,
+) -> Run:
     endpoint = connect(url)
     coordinator, gas_key = key(folder, "coordinator"), key(folder, "gas")
     give_gas(endpoint, [coordinator.address, gas_key.address])
@@ -63,8 +82,22 @@ def settlement_run(url: str, folder: Path, sites: int = 4, escrow: int = ESCROW)
     token = deploy_token(endpoint, coordinator, journal, 10**24)
     chain = deploy(endpoint, coordinator, journal)
     end = int(time.time()) + 86_400
-    terms = Terms(token, coordinator.address, coordinator.address, end, os.urandom(32))
+    terms = Terms(
+        token=token,
+        coordinator=coordinator.address,
+        funder=coordinator.address,
+        end=end,
+        window=window,
+        response=1,
+        bond=BOND,
+        demand_bond=10,
+        arithmetic=os.urandom(32),
+        leaves_per_chunk=32,
+        last_chunk_leaves=32,
+        label=os.urandom(32),
+    )
     programme = chain.open(terms)
     chain.fund(programme, escrow)
+    chain.bond(programme, BOND)
     accounts = {f"site-{index}": key(folder, f"site-{index}") for index in range(sites)}
     return Run(endpoint, folder, chain, token, programme, accounts, gas_key)

@@ -20,7 +20,17 @@ ARTEFACTS = sorted(
         *Path(__file__).parent.glob("artifacts/*.json"),
     ]
 )
-NAMES = {"Settlement", "DemoToken", "FeeToken", "FalseToken", "CallbackToken"}
+NAMES = {
+    "Settlement",
+    "StakeVault",
+    "SumVerifier",
+    "ModelRegistry",
+    "DemoToken",
+    "FeeToken",
+    "FalseToken",
+    "CallbackToken",
+    "ObedientVerifier",
+}
 
 
 def test_every_contract_has_an_artefact() -> None:

@@ -252,13 +252,13 @@ def settling(folder):
         (folder / name).write_text("x")
         (folder / name).chmod(0o600)
     settlement = config.SettlementSettings(
-        "http://127.0.0.1:1",
-        31337,
-        folder / "keystore.json",
-        folder / "passphrase",
-        "0x" + "c3" * 20,
-        "d4" * 32,
-        "1",
+        rpc="http://127.0.0.1:1",
+        chain_id=31337,
+        keystore=folder / "keystore.json",
+        passphrase=folder / "passphrase",
+        contract="0x" + "c3" * 20,
+        programme="d4" * 32,
+        escrow="1",
     )
     return msgspec.structs.replace(fakes.make_settings(folder), settlement=settlement)
 

@@ -1,6 +1,5 @@
 """A coordinator's stores, ports and chain: what is refused comes with words and a fix."""
 
-import json
 import socket
 from pathlib import Path
 
@@ -8,13 +7,13 @@ import pytest
 
 from coordinator.adapters.sql.store import open_store
 from coordinator.config import S3Access
-from veilsum.doctor.chain import check_chain
+from tests.chain.fake_node import FakeNode, served
+from veilsum.chain.access import ChainAccess, SignerAccess
+from veilsum.doctor.chain import check_chain, check_chains
 from veilsum.doctor.finding import Finding, Level
 from veilsum.doctor.host import check_port, check_root_key
 from veilsum.doctor.report import report_of, status_of
 from veilsum.doctor.stores import check_database, check_objects
-
-from .servers import served
 
 
 class Places:
@@ -84,31 +83,28 @@ def test_a_port_where_nobody_listens_is_said_and_one_where_somebody_does():
     assert unheard.level is Level.WARNING
 
 
-def rpc(chain: int):
-    """An endpoint that says on which chain it is, and nothing else."""
-
-    def serve(plain):
-        _, _, body = plain.recv(65536).partition(b"\r\n\r\n")
-        while not body:
-            body = plain.recv(65536)
-        answer = {"jsonrpc": "2.0", "id": json.loads(body)["id"], "result": hex(chain)}
-        text = json.dumps(answer).encode()
-        plain.sendall(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
-            + f"Content-Length: {len(text)}\r\n\r\n".encode()
-            + text
-        )
-
-    return serve
-
-
 @pytest.mark.parametrize(("asked", "level"), [(31337, Level.OK), (1, Level.PROBLEM)])
 def test_a_chain_must_be_the_one_that_is_meant(asked, level):
-    with served(rpc(31337)) as port:
-        found = check_chain(f"http://127.0.0.1:{port}/?apikey=hunter2", asked, "", 5.0)
+    with served(FakeNode(chain_id=31337)) as url:
+        found = check_chain(f"{url}/?apikey=hunter2", asked, "", 5.0)
 
     assert found.level is level
     assert "hunter2" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("genesis", "levels"), [("11", [Level.OK, Level.OK]), ("22", [Level.PROBLEM])]
+)
+def test_two_endpoints_must_be_of_one_chain(genesis, levels):
+    """Found out before a round is settled, and by name."""
+    nodes = FakeNode(), FakeNode(genesis="0x" + genesis * 32)
+    with served(nodes[0]) as one, served(nodes[1]) as two:
+        signer = SignerAccess("https://signer.example.org", "0x" + "12" * 20)
+        access = ChainAccess(rpc=one, second_rpc=two, chain_id=31337, signer=signer)
+
+        found = check_chains(access, "", 5.0)
+
+    assert [each.level for each in found] == levels
 
 
 def test_a_chain_that_does_not_answer_is_a_warning():

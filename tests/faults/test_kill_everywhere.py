@@ -87,6 +87,9 @@ ENROLLING = only(
 )
 """Nobody joins in the middle of a programme here: tests/coordinator/members goes to them."""
 
+SENDING = PLACES["sender"]
+"""Nothing is settled on a chain here: tests/chain/test_kills.py goes to them."""
+
 COORDINATOR = only("coordinator", lambda name: name not in (*SEATED, *ENROLLING))
 RUNS = (
     Run("coordinator", "ckks", "coordinator", ("migrate.before_commit", "migrate.after_commit",
@@ -119,7 +122,7 @@ def test_every_place_is_gone_to() -> None:
     """At least forty, and each that the table of failpoints has."""
     gone = [place for run in RUNS for place in run.places]
 
-    assert {*gone, *RENEWING, *ENROLLING} == NAMES
+    assert {*gone, *RENEWING, *ENROLLING, *SENDING} == NAMES
     assert len(NAMES) >= 40
 
 

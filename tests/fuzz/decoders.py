@@ -12,7 +12,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from participant.wire import disputing
-from privacy import arithmetic, canonical, documents, limbs, plan, records
+from privacy import accusation, arithmetic, canonical, documents, limbs, plan, records
+from privacy.commitment import NO_COMMIT, Commit
 from privacy.errors import MalformedMessage, VeilsumError
 from privacy.evidence import bundle
 from privacy.identifiers import parse_uri
@@ -247,6 +248,15 @@ _SCORES = records.Scores(
 
 _VOID = replace(_SCORES, scores=(), void="seat gorse has said nothing for 3 seconds")
 
+_SKETCH = records.StatedSketch(
+    **_ABOUT,
+    cohort=records.digest_of(example.COHORT),
+    release=records.digest_of(example.RELEASE),
+    participant="amber",
+    commitment=example.filler("sketch of amber"),
+    seals=tuple(records.SealedSecret(n, example.filler(f"to {n}")) for n in example.OPENERS),
+)
+
 _RECOLLECTION = records.Recollection(example.FEDERATION, "elm", "ab" * 32, "amber", 7)
 
 _DISPUTE_REPORT = records.DisputeReport(
@@ -279,6 +289,7 @@ _EXAMPLES: Mapping[type, Sequence[Any]] = {type(each): (each,) for each in examp
     records.Verdict: (_VERDICT, replace(_VERDICT, refused=(), unasked="")),
     records.SeatSum: (_SEAT_SUM,),
     records.Scores: (_SCORES, _VOID),
+    records.StatedSketch: (_SKETCH,),
     records.DisputeReport: (_DISPUTE_REPORT,),
 }
 
@@ -288,8 +299,33 @@ _ENTITLEMENT = Entitlement(
     payee="0x" + "b2" * 20,
     cumulative="1000000000000000000",
     salt=example.filler("salt"),
+    score="12",
+    earned="1000",
+    entry_salt=example.filler("entry"),
     proof=(example.filler("left"), example.filler("right")),
 )
+
+_COMMIT = Commit(
+    programme=example.filler("programme"),
+    round=3,
+    parent=NO_COMMIT,
+    slots=2,
+    plan=example.filler("plan"),
+    cohort=example.filler("cohort"),
+    sum_trees=example.filler("sum-trees"),
+    sum=example.filler("sum"),
+    model=example.filler("model"),
+    payouts=example.filler("payouts"),
+    total="1000000000000000000",
+    budget="1000",
+    scores="12",
+)
+
+
+def _accusation() -> Decoder:
+    made = accusation.Accusation(_COMMIT, "bad_top", "00ff" * 40)
+    seeds = (accusation.encode(made),)
+    return Decoder(seeds, accusation.decode, accusation.encode, _MUCH_JSON)
 
 
 def _document() -> Decoder:
@@ -394,6 +430,8 @@ DECODERS: Mapping[str, Decoder] = {
     "roster": _record(Roster, example.roster()),
     "key-specification": _record(records.KeySpecification, example.SPECIFICATION),
     "entitlement": _record(Entitlement, _ENTITLEMENT),
+    "commit": _record(Commit, _COMMIT),
+    "accusation": _accusation(),
     "seat-totals": _seat_totals(),
     "chunk-roots": _record(ChunkRoots, ChunkRoots(_NODES)),
     "leaf-hashes": _record(LeafHashes, LeafHashes(_NODES[:2])),

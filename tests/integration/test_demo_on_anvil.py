@@ -29,7 +29,9 @@ def url() -> Iterator[str]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    command = [str(found[0]), "--port", str(port), "--silent", "--enable-tx-gas-limit"]
+    # Blocks come by themselves too, as on a real chain: its time is theirs, and windows end by it.
+    mining = ["--mixed-mining", "--block-time", "1"]
+    command = [str(found[0]), "--port", str(port), "--silent", "--enable-tx-gas-limit", *mining]
     with subprocess.Popen(command) as process:
         try:
             address = f"http://127.0.0.1:{port}"

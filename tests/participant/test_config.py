@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from participant.config import Policy, SiteConfig, ledger_of, limits_of, read, with_site
@@ -109,7 +110,8 @@ def test_no_setting_names_what_protects_an_update():
     names = set()
     pending = [SiteConfig]
     while pending:
-        for name, kind in pending.pop().__annotations__.items():
+        for field in msgspec.structs.fields(pending.pop()):
+            name, kind = field.name, field.type
             names.add(name)
             pending += [k for k in (kind, *getattr(kind, "__args__", ())) if is_settings(k)]
 

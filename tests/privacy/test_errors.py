@@ -66,9 +66,9 @@ def test_every_error_says_who_acts_and_what_happened(kind: type[VeilsumError]) -
 
 
 NARROWER = {
-    "AddressTaken", "AwaitingApproval", "CertificateEnded", "CertificateRevoked", "FolderHeld",
-    "InvariantBroken", "InvitationRefused", "LeaseLost", "ReleaseMismatch", "RosterRefused",
-    "Standby",
+    "AddressTaken", "AwaitingApproval", "CertificateEnded", "CertificateRevoked",
+    "EndpointsDiffer", "FeeAboveCeiling", "FolderHeld", "InvariantBroken", "InvitationRefused",
+    "LeaseLost", "ReleaseMismatch", "RosterRefused", "Standby",
 }  # fmt: skip
 """Leaves of whom the family's word would name the wrong one."""
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import eth_abi
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,8 +12,10 @@ from privacy.errors import MalformedMessage, RootMismatch, UnsafeParameters
 from privacy.payouts import (
     Domain,
     Entitlement,
+    ScoreEntry,
     amounts_by_participation,
     check,
+    earned_by,
     keccak256,
     leaf,
     parse_address,
@@ -34,24 +37,23 @@ def test_keccak_is_ethereums() -> None:
 
 
 @pytest.mark.parametrize("case", VECTORS, ids=lambda case: str(len(case["payouts"])))
-def test_leaves_root_and_proofs_are_those_of_openzeppelins_tree(case: dict) -> None:
+def test_root_and_proofs_are_those_of_openzeppelins_tree(case: dict) -> None:
     """A payee can check with a library that is not ours."""
-    domain = Domain(case["chain_id"], case["contract"], case["programme"])
-    leaves = [
-        leaf(domain, one["payee"], int(one["cumulative"]), bytes.fromhex(one["salt"]))
-        for one in case["payouts"]
-    ]
+    leaves = [bytes.fromhex(one["leaf"]) for one in case["payouts"]]
 
     made = tree(leaves)
 
-    assert [one.hex() for one in leaves] == [one["leaf"] for one in case["payouts"]]
     assert made.root.hex() == case["root"]
     proofs = [[node.hex() for node in made.proof(one)] for one in leaves]
     assert proofs == [one["proof"] for one in case["payouts"]]
 
 
 def entitlement(**changes: object) -> tuple[Entitlement, bytes]:
-    leaves = [leaf(HERE, PAYEE, 10, SALT), leaf(HERE, "0x" + "55" * 20, 20, b"\x66" * 32)]
+    mine, theirs = ScoreEntry(1, 4, 10, b"\x77" * 32), ScoreEntry(1, 8, 20, b"\x78" * 32)
+    leaves = [
+        leaf(HERE, PAYEE, 10, SALT, mine.digest()),
+        leaf(HERE, "0x" + "55" * 20, 20, b"\x66" * 32, theirs.digest()),
+    ]
     made = tree(leaves)
     fields = {
         "domain": HERE,
@@ -59,6 +61,9 @@ def entitlement(**changes: object) -> tuple[Entitlement, bytes]:
         "payee": PAYEE,
         "cumulative": "10",
         "salt": SALT.hex(),
+        "score": "4",
+        "earned": "10",
+        "entry_salt": "77" * 32,
         "proof": tuple(node.hex() for node in made.proof(leaves[0])),
     }
     return Entitlement(**{**fields, **changes}), made.root
@@ -77,6 +82,10 @@ def test_an_entitlement_is_checked_against_the_root() -> None:
         {"cumulative": "11"},
         {"payee": "0x" + "55" * 20},
         {"salt": "00" * 32},
+        {"round": 2},
+        {"score": "5"},
+        {"earned": "11"},
+        {"entry_salt": "00" * 32},
         {"proof": ()},
         {"domain": Domain(2, HERE.contract, HERE.programme)},
         {"domain": Domain(1, PAYEE, HERE.programme)},
@@ -120,13 +129,6 @@ def test_a_leaf_that_the_tree_lacks_has_no_proof() -> None:
     for absent in (b"\x04" * 32, made.root, made.nodes[1]):
         with pytest.raises(RootMismatch):
             made.proof(absent)
-
-
-@pytest.mark.parametrize(("amount", "salt"), [(-1, SALT), (2**256, SALT), (1, b""), (1, SALT[1:])])
-def test_a_leaf_of_an_impossible_amount_or_salt_is_refused(amount: int, salt: bytes) -> None:
-    """Beyond a word the encoding would shift the fields."""
-    with pytest.raises(UnsafeParameters):
-        leaf(HERE, PAYEE, amount, salt)
 
 
 COUNTS = st.dictionaries(st.text("abcdef", min_size=1, max_size=4), st.integers(0, 10**6))
@@ -183,3 +185,95 @@ def test_addresses_are_lowercase_and_nothing_else_is_one() -> None:
     for wrong in ("", "0x", "ab" * 20, "0x" + "ab" * 19, "0x" + "gg" * 20, PAYEE + "\n"):
         with pytest.raises(MalformedMessage):
             parse_address(wrong)
+
+
+ENTRY_WORDS = ["bytes32", "uint64", "uint128", "uint128", "bytes32"]
+LEAF_WORDS = [
+    "bytes32",
+    "uint256",
+    "address",
+    "bytes32",
+    "address",
+    "uint256",
+    "bytes32",
+    "bytes32",
+]
+
+
+def test_an_entry_hashes_to_what_its_abi_encoding_does() -> None:
+    """A contract opens it where the amount is disputed. Source: eth-abi 6.0.0."""
+    one = ScoreEntry(7, 4, 44, SALT)
+    body = eth_abi.encode(ENTRY_WORDS, [keccak256(b"veilsum/score/1"), 7, 4, 44, SALT])
+
+    assert one.encode() == body
+    assert one.digest() == keccak256(body)
+
+
+def test_a_leaf_hashes_twice_what_its_abi_encoding_is() -> None:
+    """The second hash keeps an inner node from passing for a leaf. Source: eth-abi 6.0.0."""
+    entry = ScoreEntry(7, 4, 44, SALT).digest()
+    here = (HERE.chain_id, HERE.contract, bytes.fromhex(HERE.programme))
+    words = [keccak256(b"veilsum/payout-leaf/2"), *here, PAYEE, 10, SALT, entry]
+
+    made = leaf(HERE, PAYEE, 10, SALT, entry)
+
+    assert made == keccak256(keccak256(eth_abi.encode(LEAF_WORDS, words)))
+
+
+def test_an_entry_does_not_print_its_salt() -> None:
+    """With the salt, a score could be guessed from its hash."""
+    assert SALT.hex() not in repr(ScoreEntry(7, 4, 44, SALT))
+    assert repr(SALT) not in repr(ScoreEntry(7, 4, 44, SALT))
+
+
+@pytest.mark.parametrize(
+    ("round_number", "score", "earned", "salt"),
+    [
+        (-1, 1, 1, SALT),
+        (1, -1, 1, SALT),
+        (1, 2**128, 1, SALT),
+        (1, 1, 2**128, SALT),
+        (1, 1, 1, b""),
+    ],
+)
+def test_an_entry_out_of_range_is_refused(
+    round_number: int, score: int, earned: int, salt: bytes
+) -> None:
+    """The contract would call it malformed."""
+    with pytest.raises(UnsafeParameters):
+        ScoreEntry(round_number, score, earned, salt)
+
+
+@pytest.mark.parametrize(
+    "change", [{"cumulative": -1}, {"cumulative": 2**256}, {"salt": b""}, {"entry": b""}]
+)
+def test_a_leaf_of_an_impossible_part_is_refused(change: dict) -> None:
+    """Beyond a word the encoding would shift the fields."""
+    fields = {"cumulative": 1, "salt": SALT, "entry": SALT}
+
+    with pytest.raises(UnsafeParameters):
+        leaf(HERE, PAYEE, **{**fields, **change})
+
+
+@settings(deadline=None)
+@given(
+    scores=st.lists(st.integers(0, 2**100), min_size=1, max_size=8), budget=st.integers(0, 2**100)
+)
+def test_a_budget_is_divided_by_score_and_never_exceeded(scores: list[int], budget: int) -> None:
+    """Rounded down, each within one unit; without scores nobody earns."""
+    total = sum(scores)
+
+    parts = [earned_by(score, budget, total) for score in scores]
+
+    assert sum(parts) <= budget
+    for score, part in zip(scores, parts, strict=True):
+        assert (0 <= score * budget - part * total < total) if total else part == 0
+
+
+@pytest.mark.parametrize(("score", "budget", "scores"), [(1, -1, 1), (-1, 1, 1), (2, 1, 1)])
+def test_a_score_above_the_sum_earns_nothing_but_an_error(
+    score: int, budget: int, scores: int
+) -> None:
+    """It would take from the others."""
+    with pytest.raises(UnsafeParameters):
+        earned_by(score, budget, scores)

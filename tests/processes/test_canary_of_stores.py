@@ -63,7 +63,7 @@ def left(
         s3_server.fault = s3.refuse("403 Forbidden", "InvalidAccessKeyId", times=6, method="PUT")
         made.start()
         made.wait_for_phase(1, Phase.DONE)
-        made.wait_for_log("coordinator", "settlement_failed")
+        made.wait_for_log("coordinator", "will_retry", code="chain_unavailable")
         with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=5) as page:
             shown = page.read()
         _bundle(made, folder)
@@ -236,7 +236,7 @@ def test_the_round_was_one_under_shares_and_what_went_wrong_was_logged(left: Lef
 
     assert left.made.round(1) is not None
     assert {f"{name}.log" for name in (*SITES, *SEATS)} <= {Path(e).name for e in left.places}
-    assert b"settlement_failed" in logged
+    assert b"chain_unavailable" in logged
     assert b"store_unavailable" in logged
     assert any(b"will_retry" in body for name, body in left.places.items() if "bundle" in name)
 

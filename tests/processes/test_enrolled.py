@@ -105,8 +105,11 @@ def test_a_site_that_is_cut_off_while_it_joins_goes_on(tmp_path):
         first.kill()
         first.wait()
         made.kill()
-        again = made.begin_join("site-b", link)  # another folder, other keys: see below
-        again.wait(30)
+        again = made.begin_join("site-b", link)  # another folder: it waits, and makes no key yet
+        waits = made.folder / "site-b.words"
+        made.wait_for("that it is tried", lambda: "is tried for" in waits.read_text())
+        again.kill()
+        again.wait()
         made.start()
         made.decide("site-a", words)
 

@@ -10,7 +10,6 @@ from participant.settling.payout import Payouts
 from privacy import canonical
 from privacy.errors import ConfigError, MalformedMessage
 from privacy.evidence.bundle import Bundle, Paid
-from privacy.payouts import Entitlement
 from veilsum.files import read_file
 
 
@@ -25,9 +24,12 @@ def paid_to(config: SiteConfig, rpc: str) -> Paid:
     payouts = Payouts(config)
     if not payouts.receipt.exists():
         raise ConfigError(f"{payouts.receipt}: this site has claimed nothing; leave out --chain")
-    entitlement = canonical.decode(read_file(payouts.entitlement), Entitlement)
+    offered = payouts.offered()
+    if offered is None:
+        raise ConfigError(f"{payouts.offer} is gone, and with it where this site was paid")
+    one = offered.entitlement
     receipt = canonical.decode(read_file(payouts.receipt), Receipt)
-    about = Paid(entitlement.domain, entitlement.payee, "0", receipt.rounds, 0)
+    about = Paid(one.domain, one.payee, "0", receipt.rounds, 0)
     return _asked(about, rpc)
 
 
@@ -52,11 +54,11 @@ def read_paid(source: str, bundle: Bundle) -> Paid:
 
 def _asked(about: Paid, rpc: str) -> Paid:
     # web3 takes half a second to import, and is there only where the chain is used.
-    from veilsum.chain.endpoint import connect, translated  # noqa: PLC0415
+    from veilsum.chain.endpoint import checksummed, connect, translated  # noqa: PLC0415
 
     endpoint = connect(rpc, chain_id=about.domain.chain_id)
     settlement = endpoint.deployed("Settlement", about.domain.contract)
-    payee = endpoint.web3.to_checksum_address(about.payee)
+    payee = checksummed(about.payee)
     programme = bytes.fromhex(about.domain.programme)
     with translated():
         block = int(endpoint.web3.eth.block_number)

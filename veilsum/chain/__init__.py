@@ -1,1 +1,1 @@
-"""The settlement contracts as the rest of Veilsum meets them: artefacts, keys, endpoint."""
+"""The one door to a chain: artefacts, keys and signers, endpoints, journal, deployment."""

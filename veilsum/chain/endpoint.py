@@ -1,52 +1,56 @@
-"""A chain's JSON-RPC endpoint: contracts called, transactions signed here and waited for."""
+"""The one door to a chain: contracts called, transactions sent, and what is final told apart."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, cast
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
-import requests
-from eth_abi.abi import decode
-from eth_account.signers.local import LocalAccount
-from eth_account.typed_transactions.typed_transaction import TypedTransaction
-from eth_utils.abi import abi_to_signature, function_signature_to_4byte_selector
-from eth_utils.crypto import keccak
+from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
-from web3 import HTTPProvider, Web3
+from web3 import Web3
 from web3.contract.contract import Contract, ContractConstructor, ContractFunction
-from web3.exceptions import ContractLogicError, TimeExhausted, TransactionNotFound, Web3Exception
-from web3.exceptions import Web3RPCError as RpcError
-from web3.types import TxParams, TxReceipt
+from web3.logs import DISCARD
+from web3.types import TxParams
 
-from privacy.errors import ChainUnavailable, IllegalEvent, WrongContext
+from privacy.errors import ChainUnavailable, ConfigError, WrongContext
+from privacy.failpoints import Step, pass_by
+from veilsum.files import read_secret
 
+from .access import ChainAccess
 from .compiled import Artefact, load
+from .fees import GWEI, ceiling_of
+from .finality import Block, Finality
 from .journal import Journal
+from .lines import Alone, Clock, Identity, Line, Lines, Sleep
+from .refusals import refusal, translated
+from .sending import Call, Receipt, Sending, Standing, Terms, find
+from .signing import RemoteSigner, Signer, require_unix_socket
+from .wallet import load_key
 
-Call = ContractFunction | ContractConstructor
-"""What can be sent: a function of a contract, or a contract's deployment."""
+__all__ = (
+    "Call", "Contract", "Endpoint", "Receipt", "Standing", "checksummed", "connect", "reach",
+    "refusal", "signer_of", "transfer", "translated",
+)  # fmt: skip
 
-_SEEN_BEFORE = ("already known", "already imported", "nonce too low")
-_KNOWN = ("Settlement", "DemoToken")
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """A mined transaction that succeeded: its hash, gas used and new contract, if any."""
-
-    transaction: str
-    gas: int
-    contract: str | None
-    mined: TxReceipt = field(repr=False)
+DEFAULT_CEILING: Final = 100 * GWEI
+"""Wei for a unit of gas."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A connected endpoint whose chain is the one that was asked for."""
+    """A connected chain, which is the one that was asked for; one endpoint of it, or two.
+
+    What is read or sent is asked of the first endpoint that answers. What is final is asked of
+    each, and counts where they agree.
+    """
 
     web3: Web3
     chain_id: int
-    patience_seconds: float
+    chain: str
+    finality: Finality
+    terms: Terms
+    again: Callable[[], Identity]
 
     def deployed(self, name: str, address: str) -> Contract:
         """Return the contract `name` at `address`.
@@ -58,7 +62,7 @@ class Endpoint:
         artefact = load(name)
         with translated():
             code = self.web3.eth.get_code(Web3.to_checksum_address(address))
-        if code != HexBytes(artefact.deployed_bytecode):
+        if not artefact.runs_as(bytes(code)):
             raise WrongContext(
                 f"the code at {address} on chain {self.chain_id} is not that of {name}; "
                 "whoever configured the address must correct it"
@@ -72,12 +76,15 @@ class Endpoint:
 
     def constructor(self, name: str, *arguments: object) -> ContractConstructor:
         """Return the deployment of the contract `name`, to be sent."""
-        artefact = load(name)
+        return self.construction(load(name), *arguments)
+
+    def construction(self, artefact: Artefact, *arguments: object) -> ContractConstructor:
+        """Return the deployment of a contract whose libraries are linked, to be sent."""
         factory = self.web3.eth.contract(abi=artefact.abi, bytecode=HexBytes(artefact.bytecode))
         return factory.constructor(*arguments)
 
     def read(self, call: ContractFunction) -> Any:  # noqa: ANN401 (the ABI decides)
-        """Return what `call` answers at the newest block.
+        """Return what `call` answers at the newest block, which may yet be undone.
 
         Raises:
             IllegalEvent: the contract refuses.
@@ -86,163 +93,206 @@ class Endpoint:
         with translated():
             return call.call()
 
-    def send(
-        self,
-        key: LocalAccount,
-        journal: Journal,
-        purpose: str,
-        call: Call,
-    ) -> Receipt:
+    def read_final(self, call: ContractFunction) -> Any:  # noqa: ANN401 (the ABI decides)
+        """Return what `call` answers at the newest final block, on every endpoint.
+
+        Raises:
+            IllegalEvent: the contract refuses.
+            EndpointsDiffer: two endpoints give different answers.
+            ChainUnavailable: one does not answer, or the contract is not final yet.
+        """
+        with translated():
+            return self.finality.read(call)
+
+    def final_block(self) -> Block:
+        """Return the newest block that is final, on every endpoint.
+
+        Raises:
+            EndpointsDiffer: they have different ones.
+            ChainUnavailable: one does not answer, or is behind.
+        """
+        with translated():
+            return self.finality.newest()
+
+    def require_final(self, receipt: Receipt) -> None:
+        """Return if a transaction is final: nothing is paid or published before.
+
+        Raises:
+            EndpointsDiffer: the endpoints have different final blocks.
+            ChainUnavailable: it is not final yet, or was undone; run this again.
+        """
+        with translated():
+            newest, held = self.finality.newest(), self.finality.holds(receipt.block)
+        if not held:
+            raise ChainUnavailable(
+                f"transaction {receipt.transaction} is in block {receipt.block.number}, and final "
+                f"are those up to {newest.number}; run this again"
+            )
+
+    def send(self, key: Signer, journal: Journal, purpose: str, call: Call) -> Receipt:
         """Sign `call`, journal it, broadcast it, and return its receipt once it is mined.
 
-        After a crash the journalled bytes are sent again, so that one purpose has one
-        effect; they are signed anew only when they failed, or can never be mined.
+        After a crash the journalled bytes are sent again, so that one purpose has one effect;
+        they are signed anew only when it is final that they failed, or can never be mined. What
+        this key has sent before goes first.
 
         Raises:
             IllegalEvent: the contract refuses; nothing was changed.
-            ChainUnavailable: no answer, or not mined within `patience_seconds`.
+            ChainUnavailable: no answer, or not mined within the time that was given.
+            FeeAboveCeiling: gas costs more than may be paid.
+            EndpointsDiffer: the endpoints are of different chains, or differ in what is final.
+            InvalidSignature: a signer elsewhere signed something else.
+            FolderHeld: another process sends with this key.
         """
         with translated():
-            signed = journal.get(purpose)
-            if signed is None or self._is_spent(key, signed):
-                signed = self._sign(key, call)
-                journal.put(purpose, signed)
-            self._broadcast(signed)
-            return self._wait(signed)
+            return self._sending(key, journal).send(purpose, call)
+
+    def tend(self, key: Signer, journal: Journal) -> Standing:
+        """Look after what a key has sent and is not final: sent again, or replaced, in order.
+
+        Raises:
+            ChainUnavailable, FeeAboveCeiling, EndpointsDiffer, FolderHeld: as for `send`.
+        """
+        with translated():
+            return self._sending(key, journal).tend()
 
     def recall(self, journal: Journal, purpose: str) -> Receipt | None:
         """Return the receipt of what was sent for `purpose`, if this journal knows it.
 
         Raises:
+            IllegalEvent: it was mined and failed.
             ChainUnavailable: the endpoint does not answer.
         """
-        signed = journal.get(purpose)
-        if signed is None:
+        entry = journal.find(self.chain, purpose)
+        if entry is None:
             return None
         with translated():
-            return None if self._find(signed) is None else self._wait(signed)
+            return find(self.web3, entry)
 
-    def _sign(self, key: LocalAccount, call: Call) -> bytes:
-        eth = self.web3.eth
-        if eth.get_balance(key.address) == 0:
-            raise ChainUnavailable(
-                f"{key.address} has no ether for gas; send it some, and run again"
+    def events(self, contract: Contract, name: str, receipt: Receipt) -> list[dict[str, Any]]:
+        """Return the arguments of each event `name` that a transaction left in a contract."""
+        found = contract.events[name]().process_receipt(receipt.mined, errors=DISCARD)
+        return [dict(event["args"]) for event in found if event["address"] == contract.address]
+
+    def _sending(self, key: Signer, journal: Journal) -> Sending:
+        # Asked again each time: behind one URL there may be another node by now.
+        found = self.again()
+        if chain_of(found) != self.chain:
+            raise WrongContext(
+                f"the endpoint is of chain {chain_of(found)} now, and was of {self.chain}; its "
+                "operator must look"
             )
-        # A fork's pending count may hold transactions that vanish: the mined count is the truth.
-        nonce = eth.get_transaction_count(key.address, "latest")
-        base = eth.get_block("latest").get("baseFeePerGas", 0)
-        tip = eth.max_priority_fee
-        options: TxParams = {
-            "from": key.address,
-            "nonce": nonce,
-            "chainId": self.chain_id,
-            "maxFeePerGas": Web3.to_wei(2 * base + tip, "wei"),
-            "maxPriorityFeePerGas": tip,
-        }
-        transaction = call.build_transaction(options)
-        return bytes(key.sign_transaction(cast(dict[str, Any], transaction)).raw_transaction)
-
-    def _is_spent(self, key: LocalAccount, signed: bytes) -> bool:
-        receipt = self._find(signed)
-        if receipt is not None:
-            return receipt["status"] != 1
-        nonce: int = TypedTransaction.from_bytes(HexBytes(signed)).as_dict()["nonce"]
-        return nonce < self.web3.eth.get_transaction_count(key.address, "latest")
-
-    def _find(self, signed: bytes) -> TxReceipt | None:
-        try:
-            return self.web3.eth.get_transaction_receipt(HexBytes(keccak(signed)))
-        except TransactionNotFound:
-            return None
-
-    def _broadcast(self, signed: bytes) -> None:
-        try:
-            self.web3.eth.send_raw_transaction(signed)
-        except RpcError as error:
-            if not any(words in str(error).lower() for words in _SEEN_BEFORE):
-                raise
-
-    def _wait(self, signed: bytes) -> Receipt:
-        mined = self.web3.eth.wait_for_transaction_receipt(
-            HexBytes(keccak(signed)), timeout=self.patience_seconds, poll_latency=0.05
+        return Sending(
+            self.web3, self.chain_id, self.chain, self.finality, self.terms, key, journal
         )
-        name = HexBytes(mined["transactionHash"]).to_0x_hex()
-        if mined["status"] != 1:
-            raise IllegalEvent(f"transaction {name} was mined and failed; nothing was changed")
-        return Receipt(name, mined["gasUsed"], mined.get("contractAddress"), mined)
 
 
 def connect(
     url: str,
     *,
+    second: str | None = None,
     chain_id: int | None = None,
     answer_seconds: float = 10.0,
     patience_seconds: float = 60.0,
+    ceiling: int = DEFAULT_CEILING,
+    finality_blocks: int | None = None,
+    step: Step = pass_by,
+    sleep: Sleep = time.sleep,
+    clock: Clock = time.monotonic,
 ) -> Endpoint:
-    """Return the endpoint at `url`.
+    """Return the chain with an endpoint at `url`.
 
     Args:
+        second: the URL of another endpoint, to compare.
         chain_id: of the chain it must be on; None takes the chain it is on.
-        answer_seconds: how long one request may take.
+        answer_seconds: how long one request may take, attempts included.
         patience_seconds: how long a transaction may take to be mined.
+        ceiling: wei, the most that is paid for a unit of gas.
+        finality_blocks: how many blocks stand above a final one; the chain's word, if None.
+        step: called with the name of each failpoint that is passed.
 
     Raises:
         ChainUnavailable: nothing answers there.
         WrongContext: it is on another chain.
+        EndpointsDiffer: the two are of different chains.
     """
-    provider = HTTPProvider(
-        url, request_kwargs={"timeout": answer_seconds}, exception_retry_configuration=None
-    )
-    web3 = Web3(provider)
+    urls = (url,) if second is None else (url, second)
+    each = tuple(Line(one, answer_seconds, sleep, clock) for one in urls)
+    lines = Lines(each, chain_id)
     with translated():
-        found = web3.eth.chain_id
-    if chain_id is not None and found != chain_id:
-        raise WrongContext(
-            f"the endpoint is on chain {found}, not {chain_id}; its operator must correct the URL"
-        )
-    return Endpoint(web3, found, patience_seconds)
+        found = lines.meet_again()
+    alone = tuple(Web3(Alone(lines, line)) for line in each)
+    return Endpoint(
+        Web3(lines),
+        found.chain_id,
+        chain_of(found),
+        Finality(alone, finality_blocks),
+        Terms(ceiling, patience_seconds, step, sleep, clock),
+        lines.meet_again,
+    )
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Turn what web3 raises into errors that say who must act."""
-    try:
-        yield
-    except ContractLogicError as error:
-        raise IllegalEvent(f"the contract refused: {refusal(error)}") from None
-    except TimeExhausted:
-        raise ChainUnavailable("the transaction is not mined yet; run this again") from None
-    except RpcError as error:
-        raise ChainUnavailable(f"the chain's endpoint answered: {_reason(error)}") from None
-    except (Web3Exception, requests.RequestException, OSError) as error:
-        raise ChainUnavailable(
-            f"the chain's endpoint does not answer ({type(error).__name__})"
-        ) from None
+def reach(
+    access: ChainAccess,
+    *,
+    answer_seconds: float = 10.0,
+    patience_seconds: float = 60.0,
+    step: Step = pass_by,
+) -> Endpoint:
+    """Return the chain that settings name.
+
+    Raises:
+        ChainUnavailable, WrongContext, EndpointsDiffer: as for `connect`.
+    """
+    return connect(
+        access.rpc,
+        second=access.second_rpc,
+        chain_id=access.chain_id,
+        answer_seconds=answer_seconds,
+        patience_seconds=patience_seconds,
+        ceiling=ceiling_of(access.fee_ceiling_gwei),
+        finality_blocks=access.finality_blocks,
+        step=step,
+    )
 
 
-def refusal(error: ContractLogicError) -> str:
-    """Return the contract's own name for why it refused, with its arguments."""
-    data = HexBytes(error.data) if isinstance(error.data, str) else HexBytes(b"")
-    for name in _KNOWN:
-        for entry in load(name).abi:
-            if entry["type"] == "error" and _selector(entry) == data[:4]:
-                return _described(entry, bytes(data[4:]))
-    return _reason(error)
+def signer_of(access: ChainAccess) -> Signer:
+    """Return who signs: the key in a keystore, or a signer elsewhere.
+
+    Raises:
+        InsecureKeyFile: others than the owner can read a key, or it is no keystore that the
+            passphrase opens.
+        ConfigError: a file cannot be read, or a socket is none, or anybody's.
+    """
+    if access.signer is not None:
+        if access.signer.key is not None:
+            read_secret(access.signer.key)
+        _require_socket(access.signer.url)
+        return RemoteSigner(access.signer)
+    if access.keystore is None or access.passphrase is None:
+        raise ConfigError("settlement: set keystore and passphrase, or the table signer")
+    return load_key(access.keystore, read_secret(access.passphrase).decode().strip())
 
 
-def _selector(entry: dict[str, Any]) -> bytes:
-    return function_signature_to_4byte_selector(abi_to_signature(entry))  # type: ignore[arg-type]
+def chain_of(identity: Identity) -> str:
+    """Return the name of a chain in journals: its number, and the beginning of its first block."""
+    return f"{identity.chain_id}-{identity.genesis.removeprefix('0x')[:16]}"
 
 
-def _described(entry: dict[str, Any], body: bytes) -> str:
-    inputs: list[dict[str, str]] = entry["inputs"]
-    values = decode([one["type"] for one in inputs], body)
-    shown = [value.hex() if isinstance(value, bytes) else str(value) for value in values]
-    pairs = zip(inputs, shown, strict=True)
-    return f"{entry['name']}({', '.join(one['name'] + '=' + value for one, value in pairs)})"
+def checksummed(address: str) -> str:
+    """Return an address with its checksum, as contracts are called."""
+    return str(to_checksum_address(address))
 
 
-def _reason(error: Web3Exception) -> str:
-    response = getattr(error, "rpc_response", None) or {}
-    message = response.get("error", {}).get("message") or str(error)
-    return str(message).partition("\n")[0][:200]
+def transfer(sender: str, to: str, wei: int) -> TxParams:
+    """Return the transaction by which an account that a node has unlocked gives ether away."""
+    return {
+        "from": Web3.to_checksum_address(sender),
+        "to": Web3.to_checksum_address(to),
+        "value": Web3.to_wei(wei, "wei"),
+    }
+
+
+def _require_socket(url: str) -> None:
+    if url.startswith("unix://"):
+        require_unix_socket(Path(url.removeprefix("unix://")))

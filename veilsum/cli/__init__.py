@@ -19,6 +19,7 @@ from .members import (
     operator_app,
     participant_app,
 )
+from .settle import settle_app
 from .surface import Answer, Root, command
 
 app = typer.Typer(
@@ -52,6 +53,7 @@ app.add_typer(auditor_app, name="auditor")
 app.add_typer(aggregator_app, name="aggregator")
 app.add_typer(audit_app, name="audit")
 app.add_typer(budget_app, name="budget")
+app.add_typer(settle_app, name="settle")
 app.add_typer(bench_app, name="bench")
 
 

@@ -83,7 +83,7 @@ def find(
     models = {name: _model_of(places, name) for name in HOSPITALS}
     digest, vector = models[OPENERS[0]]
     payouts = {name: _paid(places, name) for name in HOSPITALS}
-    settled = events(places.logs / "coordinator.log", "settled")
+    settled = events(places.logs / "coordinator.log", "round_settled")
     spent = {name: _spent(places, name) for name in HOSPITALS}
     pooled = accuracy_pooled(job)
     alone = {name: accuracy_alone(site, job, os.urandom) for name, (_, site) in HOSPITALS.items()}

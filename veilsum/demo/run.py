@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.config import read
+from coordinator.settling.shape import shape_of
 from privacy.errors import ConfigError
 from privacy.failpoints import VARIABLE
 from privacy.roster import Roster
@@ -116,7 +118,8 @@ def _set_up(scene: _Scene, url: str) -> tuple[Roster, Programme]:
     scene.progress.step("certificates, roster, escrow")
     roster = found(places, FEDERATION, members(scheme))
     sites = {name: places.site(name) for name in HOSPITALS}
-    programme = open_programme(url, places.coordinator, sites, roster)
+    settings = read(configure_coordinator(places, None, scheme, scene.job))
+    programme = open_programme(url, places.coordinator, sites, roster, shape_of(settings))
     outsiders = "three seats, one auditor" if seats(scheme) else "one auditor"
     scene.progress.step(f"one coordinator, {outsiders} and four hospitals start")
     address = _start_coordinator(scene, programme)

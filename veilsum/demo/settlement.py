@@ -7,6 +7,7 @@ from pathlib import Path
 
 from coordinator.adapters.chain import deploy
 from coordinator.settling.settle import Terms
+from coordinator.settling.shape import Shape
 from privacy.roster import Roster
 from veilsum.chain.endpoint import connect
 from veilsum.chain.journal import FolderJournal
@@ -14,8 +15,17 @@ from veilsum.chain.wallet import load_key, make_key
 
 from .chain import deploy_token, give_gas
 
-ESCROW = 1_200_000
-"""Units of the demonstration token."""
+ESCROW = 3_600_000
+"""Units of the demonstration token; three rounds or twenty, of three sites or four, divide it."""
+
+BOND = 300_000
+"""What the coordinator loses if it is proved wrong."""
+
+_DEMAND_BOND = 1 << 127
+"""More than there is: the coordinator answers no demand yet, and silence would cost its bond."""
+
+_WINDOW_SECONDS = 3
+_RESPONSE_SECONDS = 1
 
 _LIFE_SECONDS = 30 * 24 * 3600
 
@@ -41,6 +51,8 @@ class Programme:
             "contract": self.contract,
             "programme": self.programme,
             "escrow": str(self.escrow),
+            # Nobody else mines on this chain, and no fork undoes what it has.
+            "finality_blocks": 0,
         }
 
     def for_site(self, home: Path) -> dict[str, object]:
@@ -52,15 +64,19 @@ class Programme:
             "payee": self.payees[home.name],
             "keystore": str(home / "gas.json"),
             "passphrase": str(home / "passphrase"),
+            "finality_blocks": 0,
         }
 
 
-def open_programme(rpc: str, home: Path, sites: dict[str, Path], roster: Roster) -> Programme:
-    """Deploy, open and fund the escrow; the coordinator's key pays, hospitals get gas money.
+def open_programme(
+    rpc: str, home: Path, sites: dict[str, Path], roster: Roster, shape: Shape
+) -> Programme:
+    """Deploy, open, fund and bond; the coordinator's key pays, hospitals get gas money.
 
     Args:
         home: the coordinator's folder, where its chain key is made.
         sites: each hospital's folder.
+        shape: of what hospitals contribute.
 
     Raises:
         ChainUnavailable: nothing answers at `rpc`, or its accounts are locked.
@@ -74,14 +90,26 @@ def open_programme(rpc: str, home: Path, sites: dict[str, Path], roster: Roster)
     give_gas(endpoint, [key.address, *gas])
     journal = home / "founding-transactions"
     journal.mkdir(mode=0o700)
-    token = deploy_token(endpoint, key, FolderJournal(journal), ESCROW)
+    token = deploy_token(endpoint, key, FolderJournal(journal), ESCROW + BOND)
     chain = deploy(endpoint, key, FolderJournal(journal))
     address = key.address.lower()
     terms = Terms(
-        token, address, address, int(time.time()) + _LIFE_SECONDS, secrets.token_bytes(32)
+        token=token,
+        coordinator=address,
+        funder=address,
+        end=int(time.time()) + _LIFE_SECONDS,
+        window=_WINDOW_SECONDS,
+        response=_RESPONSE_SECONDS,
+        bond=BOND,
+        demand_bond=_DEMAND_BOND,
+        arithmetic=shape.arithmetic,
+        leaves_per_chunk=shape.leaves_per_chunk,
+        last_chunk_leaves=shape.last_chunk_leaves,
+        label=secrets.token_bytes(32),
     )
     programme = chain.open(terms)
     chain.fund(programme, ESCROW)
+    chain.bond(programme, BOND)
     contract = str(chain.contract.address).lower()
     payees = {member.participant: member.payout_address for member in roster.members}
     return Programme(rpc, endpoint.chain_id, contract, programme, ESCROW, payees)

@@ -11,7 +11,7 @@ from coordinator.config import Settings
 from coordinator.members.rosters import versions_in
 from privacy.errors import VeilsumError
 
-from .chain import check_chain
+from .chain import check_chains
 from .edges import Edges
 from .finding import OPERATOR, SITE, Finding, Level, refused, warning
 from .machine import check_certificate, check_disk, check_secret
@@ -44,7 +44,7 @@ def examine_coordinator(settings: Settings, edges: Edges, seconds: float) -> lis
     findings += [check_port(name, address, seconds) for name, address in _ports(settings)]
     if settings.settlement is not None:
         chain = settings.settlement
-        findings.append(check_chain(chain.rpc, chain.chain_id, chain.contract, seconds))
+        findings += check_chains(chain, chain.contract, seconds)
     return findings
 
 
@@ -57,7 +57,7 @@ def _secrets(settings: Settings) -> list[Path]:
     if settings.enrolment is not None:
         paths += [settings.enrolment.authority_key, settings.enrolment.passphrase]
     if settings.settlement is not None:
-        paths += [settings.settlement.keystore, settings.settlement.passphrase]
+        paths += settings.settlement.secrets()
     return [path for path in paths if path is not None]
 
 

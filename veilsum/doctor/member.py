@@ -22,7 +22,7 @@ from veilsum.audit.standing import open_reading
 from veilsum.files import read_file
 
 from .asking import Answered, ask_member
-from .chain import check_chain
+from .chain import check_chains
 from .clock import check_clock
 from .edges import Edges
 from .finding import OPERATOR, SITE, Finding, Level, problem, refused, warning
@@ -219,8 +219,8 @@ def _of_a_site(config: SiteConfig | MemberConfig | None, seconds: float) -> list
     findings = [check_ledger(config)]
     if config.settlement is not None:
         chain = config.settlement
-        findings += [check_secret(chain.keystore), check_secret(chain.passphrase)]
-        findings.append(check_chain(chain.rpc, chain.chain_id, chain.contract, seconds))
+        findings += map(check_secret, chain.secrets())
+        findings += check_chains(chain, chain.contract, seconds)
     return findings
 
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from veilsum.v1 import options_pb2 as veilsum_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bveilsum/v1/settlement.proto\x12\nveilsum.v1\x1a\x18veilsum/v1/options.proto\"\x12\n\x10GetPayoutRequest\"J\n\x11GetPayoutResponse\x12\x13\n\x0b\x65ntitlement\x18\x01 \x01(\x0c\x12\x10\n\x08\x63ontract\x18\x02 \x01(\t\x12\x0e\n\x06rounds\x18\x03 \x01(\r2d\n\x11SettlementService\x12O\n\tGetPayout\x12\x1c.veilsum.v1.GetPayoutRequest\x1a\x1d.veilsum.v1.GetPayoutResponse\"\x05\xea\xe0\x18\x01\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bveilsum/v1/settlement.proto\x12\nveilsum.v1\x1a\x18veilsum/v1/options.proto\"\x12\n\x10GetPayoutRequest\"Z\n\x11GetPayoutResponse\x12\x13\n\x0b\x65ntitlement\x18\x01 \x01(\x0c\x12\x10\n\x08\x63ontract\x18\x02 \x01(\t\x12\x0e\n\x06rounds\x18\x03 \x01(\r\x12\x0e\n\x06\x63ommit\x18\x04 \x01(\x0c\x32\x64\n\x11SettlementService\x12O\n\tGetPayout\x12\x1c.veilsum.v1.GetPayoutRequest\x1a\x1d.veilsum.v1.GetPayoutResponse\"\x05\xea\xe0\x18\x01\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPAYOUTREQUEST']._serialized_start=69
   _globals['_GETPAYOUTREQUEST']._serialized_end=87
   _globals['_GETPAYOUTRESPONSE']._serialized_start=89
-  _globals['_GETPAYOUTRESPONSE']._serialized_end=163
-  _globals['_SETTLEMENTSERVICE']._serialized_start=165
-  _globals['_SETTLEMENTSERVICE']._serialized_end=265
+  _globals['_GETPAYOUTRESPONSE']._serialized_end=179
+  _globals['_SETTLEMENTSERVICE']._serialized_start=181
+  _globals['_SETTLEMENTSERVICE']._serialized_end=281
 # @@protoc_insertion_point(module_scope)

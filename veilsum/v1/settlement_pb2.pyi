@@ -38,6 +38,7 @@ class GetPayoutResponse(_message.Message):
     ENTITLEMENT_FIELD_NUMBER: _builtins.int
     CONTRACT_FIELD_NUMBER: _builtins.int
     ROUNDS_FIELD_NUMBER: _builtins.int
+    COMMIT_FIELD_NUMBER: _builtins.int
     entitlement: _builtins.bytes
     """The payee's leaf, salt and proof: canonical JSON; its form is privacy.payouts.Entitlement.
     Empty if the caller has earned nothing.
@@ -46,16 +47,21 @@ class GetPayoutResponse(_message.Message):
     """The settlement contract, hex with 0x."""
     rounds: _builtins.int
     """Rounds the participant took part in."""
+    commit: _builtins.bytes
+    """The commit under which the payee's leaf stands: canonical JSON; its form is
+    privacy.commitment.Commit. Its hash is on the chain.
+    """
     def __init__(
         self,
         *,
         entitlement: _builtins.bytes = ...,
         contract: _builtins.str = ...,
         rounds: _builtins.int = ...,
+        commit: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contract", b"contract", "entitlement", b"entitlement", "rounds", b"rounds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "contract", b"contract", "entitlement", b"entitlement", "rounds", b"rounds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -93,6 +93,7 @@ def test_a_process_that_dies_is_told_and_what_to_do():
         next(results)
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
 )
@@ -115,7 +116,7 @@ def test_no_process_outlives_the_command(number, status, temporary):
         os.killpg(command.pid, number)
     else:
         command.send_signal(number)
-    said = command.communicate(timeout=60)[1]
+    said = command.communicate(timeout=150)[1]
 
     assert command.returncode == status
     _until(lambda: not _group(command.pid))

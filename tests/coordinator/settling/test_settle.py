@@ -1,89 +1,152 @@
-"""Settle: from participation to one root and one total."""
+"""Settle: from a round's weights to one commit, and a leaf for each payee."""
+
+import os
 
 import pytest
 
-from coordinator.settling.settle import Head, Statement, earned, statement
-from privacy.errors import MalformedMessage, UnsafeParameters
+from coordinator.settling.settle import (
+    Result,
+    Salts,
+    Statement,
+    budget_of,
+    cohort_of,
+    payouts_root,
+    require_distinct,
+    statement,
+)
+from privacy.commitment import NO_COMMIT, Cohort, Slot
+from privacy.errors import ConfigError, UnsafeParameters, WrongContext
 from privacy.payouts import Domain, check
+from privacy.records import Entry
 
 DOMAIN = Domain(chain_id=7, contract="0x" + "11" * 20, programme="22" * 32)
-START = Head(round=0, root=b"\0" * 32, total=0)
 A, B, C = ("0x" + digit * 40 for digit in "abc")
-PAYEES = {"north": A, "south": B.upper().replace("X", "x"), "west": C}
+COHORT = Cohort((Slot(0, b"a" * 32), Slot(2, b"b" * 32)))
 
 
-def salts(amounts: dict[str, int], first: int = 1) -> dict[str, bytes]:
-    return {payee: bytes([first + number]) * 32 for number, payee in enumerate(amounts)}
+def a_result(number: int) -> Result:
+    return Result(number, "aa" * 32, "bb" * 32, "cc" * 32, COHORT, b"t" * 32)
 
 
-def made(amounts: dict[str, int], parent: Head = START, round_number: int = 3) -> Statement:
-    return statement(DOMAIN, parent, round_number, amounts, salts(amounts))
+def salts(*payees: str) -> dict[str, Salts]:
+    return {payee: Salts(os.urandom(32), os.urandom(32)) for payee in payees}
 
 
-def test_rounds_become_amounts_by_address() -> None:
-    """Three rounds, three and two: eight parts."""
-    amounts = earned({}, 800, {"north": 3, "south": 3, "west": 2}, PAYEES)
+def made(
+    weights: dict[str, int], budget: int = 800, number: int = 3, before: Statement | None = None
+) -> Statement:
+    return statement(DOMAIN, before, a_result(number), budget, weights, salts(*weights))
 
-    assert amounts == {A: 300, B: 300, C: 200}
+
+def test_a_budget_is_divided_in_proportion_and_the_commit_says_by_what() -> None:
+    """Three, three and two: eight parts."""
+    one = made({A: 3, B: 3, C: 2})
+
+    assert one.amounts() == {A: 300, B: 300, C: 200}
+    assert (one.commit.budget, one.commit.scores, one.commit.total) == ("800", "8", "800")
+    assert (one.commit.round, one.commit.slots, one.commit.parent) == (3, 2, NO_COMMIT)
+
+
+def test_every_entitlement_is_under_the_root_and_opens_its_own_score() -> None:
+    """What the contract is told and what payees are told agree."""
+    one = made({A: 3, B: 3, C: 2})
+
+    root = bytes.fromhex(one.commit.payouts)
+    for entitlement in one.entitlements:
+        check(entitlement, root)
+    assert [each.entry().score for each in one.entitlements] == [3, 3, 2]
+    assert payouts_root(one.entitlements) == root
 
 
 def test_what_was_earned_before_is_added_and_never_falls() -> None:
-    """Leaves are cumulative; a site that was absent since keeps what it had."""
-    first = earned({}, 800, {"north": 3, "south": 3, "west": 2}, PAYEES)
+    """Leaves are cumulative; who was absent keeps what it had, with a score of nothing."""
+    first = made({A: 3, B: 3, C: 2})
 
-    second = earned(first, 100, {"north": 1}, PAYEES)
+    second = made({A: 1, B: 0, C: 0}, 100, 4, first)
 
-    assert second == {A: 400, B: 300, C: 200}
-
-
-def test_two_participants_with_one_address_are_one_payee() -> None:
-    """Cumulative leaves of one payee would otherwise hide each other."""
-    amounts = earned({}, 10, {"north": 1, "west": 1}, {"north": A, "west": A})
-
-    assert amounts == {A: 10}
+    assert second.amounts() == {A: 400, B: 300, C: 200}
+    assert second.commit.total == "900"
+    assert second.commit.parent == first.commit.digest().hex()
+    assert [each.earned for each in second.entitlements] == ["100", "0", "0"]
 
 
-def test_a_participant_without_an_address_is_named() -> None:
-    """Nobody is left out silently."""
-    with pytest.raises(MalformedMessage, match="no address"):
-        earned({}, 10, {"north": 1}, {"north": ""})
+def test_what_floors_leave_is_paid_to_nobody() -> None:
+    """The contract holds each earned amount against the formula, unit by unit."""
+    one = made({A: 1, B: 1, C: 1}, 100)
+
+    assert one.amounts() == {A: 33, B: 33, C: 33}
+    assert (one.commit.total, one.commit.budget) == ("99", "100")
 
 
-def test_every_entitlement_is_under_the_root_and_the_total_is_their_sum() -> None:
-    """What the contract is told and what payees are told agree."""
-    amounts = {A: 300, B: 300, C: 200}
+def test_where_nobody_has_a_score_nobody_earns() -> None:
+    one = made({A: 0, B: 0})
 
-    one = made(amounts)
-
-    for entitlement in one.entitlements:
-        check(entitlement, one.head.root)
-    assert {each.payee: each.amount() for each in one.entitlements} == amounts
-    assert (one.head.total, one.head.round, one.parent) == (800, 3, START.root)
+    assert one.amounts() == {A: 0, B: 0}
+    assert (one.commit.total, one.commit.scores) == ("0", "0")
 
 
-def test_the_next_statement_follows_the_one_before() -> None:
-    """The chain refuses a commit whose parent is not the newest root."""
-    first = made({A: 10})
+def test_a_payee_of_the_round_before_stays_one() -> None:
+    """Left out, it could claim nothing of what it had."""
+    first = made({A: 1, B: 1})
 
-    second = made({A: 10, B: 5}, parent=first.head, round_number=4)
-
-    assert second.parent == first.head.root
-
-
-@pytest.mark.parametrize(
-    ("amounts", "round_number"), [({A: 9}, 4), ({A: 10}, 3), ({A: 10}, 2), ({}, 4)]
-)
-def test_a_statement_that_the_chain_would_refuse_is_not_made(
-    amounts: dict[str, int], round_number: int
-) -> None:
-    """Rounds rise and totals do not fall."""
-    before = made({A: 10}).head
-
-    with pytest.raises(UnsafeParameters):
-        made(amounts, parent=before, round_number=round_number)
+    with pytest.raises(UnsafeParameters, match="each payee of the round before"):
+        made({A: 1}, number=4, before=first)
 
 
-def test_a_salt_is_used_once() -> None:
-    """One payee's salt would let it guess the other's amount."""
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_round_that_does_not_follow_is_not_stated(number: int) -> None:
+    first = made({A: 1}, number=3)
+
+    with pytest.raises(WrongContext, match=f"round {number} cannot follow round 3"):
+        made({A: 1}, number=number, before=first)
+
+
+def test_salts_that_repeat_are_refused() -> None:
+    """Two leaves with one salt can be told apart by guessing."""
+    same = os.urandom(32)
+    twice = {A: Salts(same, os.urandom(32)), B: Salts(same, os.urandom(32))}
+
     with pytest.raises(UnsafeParameters, match="share a salt"):
-        statement(DOMAIN, START, 1, {A: 1, B: 2}, {A: b"\1" * 32, B: b"\1" * 32})
+        statement(DOMAIN, None, a_result(1), 10, {A: 1, B: 1}, twice)
+
+
+def test_salts_are_in_no_representation() -> None:
+    """A log that shows a value would show what hides an amount."""
+    assert "b'" not in repr(salts(A)[A])
+
+
+def test_budgets_of_all_rounds_are_the_escrow_to_the_last_unit() -> None:
+    budgets = [budget_of(1000, 3, position) for position in range(3)]
+
+    assert budgets == [333, 333, 334]
+
+
+def test_slots_are_trainers_places_in_the_roster() -> None:
+    """So a chain learns no name, and one that is left out stands between two others."""
+    entries = [Entry("west", "ee" * 32, ("22" * 32,)), Entry("east", "dd" * 32, ("11" * 32,))]
+
+    found = cohort_of(entries, ["east", "north", "west"])
+
+    assert found.slots == (Slot(0, b"\x11" * 32), Slot(2, b"\x22" * 32))
+
+
+def test_three_components_are_one_contribution() -> None:
+    """Under `shares` no word is ever shown to the chain, only what binds all three."""
+    entries = [Entry("east", "dd" * 32, ("11" * 32, "22" * 32, "33" * 32))]
+
+    (slot,) = cohort_of(entries, ["east"]).slots
+
+    assert slot.contribution not in (b"\x11" * 32, b"\x22" * 32, b"\x33" * 32)
+
+
+def test_a_contribution_of_nobody_in_the_roster_is_refused() -> None:
+    with pytest.raises(WrongContext, match="no trainer"):
+        cohort_of([Entry("south", "dd" * 32, ("11" * 32,))], ["east"])
+
+
+def test_two_sites_with_one_address_are_named() -> None:
+    """Cumulative leaves of one payee would hide each other, and a twin is proof of guilt."""
+    with pytest.raises(ConfigError, match="east and west are paid at one address"):
+        require_distinct({"east": A, "west": A.upper().replace("X", "x"), "north": B})
+
+    require_distinct({"east": A, "west": B})

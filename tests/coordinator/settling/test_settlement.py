@@ -1,178 +1,328 @@
-"""Who has earned what, before any chain knows of it."""
+"""Who has earned what, round by round, and how far the chain knows of it."""
+
+from __future__ import annotations
 
 import itertools
-from pathlib import Path
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from coordinator.rounds.state import Phase, Round, Rules
+from coordinator.settling.settle import Result, Statement
 from coordinator.settling.settlement import Settlement, participation
 from coordinator.wire.codec import payout_to_wire
 from privacy import canonical
-from privacy.errors import NotYet, WrongContext
-from privacy.payouts import Domain, Entitlement
-from privacy.records import Entry
+from privacy.commitment import Cohort, Slot
+from privacy.contribution import Method
+from privacy.errors import ChainUnavailable, ConfigError, IllegalEvent, NotYet, WrongContext
+from privacy.payouts import Domain
+from privacy.records import Entry, Score, Scores
 from tests import fakes
 from tests.coordinator.memory_store import MemoryStore
 
 RULES = Rules(fakes.OPENERS, fakes.SITES, 2, 2, 5.0, 60.0)
+DOMAIN = Domain(1, "0x" + "c3" * 20, "d4" * 32)
+ADDRESSES = {"hospital-a": "0x" + "a1" * 20, "hospital-b": "0x" + "b2" * 20}
+A, B = ADDRESSES.values()
 
 
 def a_round(number, phase, *names):
     entries = tuple(Entry(name, "a" * 64, ()) for name in names)
-    return Round(number, RULES, phase, committed=entries)
+    return Round(number, RULES, phase, committed=entries, release="e" * 64)
 
 
-def test_only_released_rounds_count_and_each_once_for_each_site():
-    rounds = {
-        1: a_round(1, Phase.DONE, "hospital-a", "hospital-b"),
-        2: a_round(2, Phase.ABORTED, "hospital-a", "hospital-c"),
-        3: a_round(3, Phase.DONE, "hospital-a"),
-        4: a_round(4, Phase.OPENING, "hospital-d"),
-    }
-
-    assert participation(rounds) == {"hospital-a": 2, "hospital-b": 1}
-    assert participation({}) == {}
-
-
-def test_nothing_is_paid_before_it_is_settled():
-    settlement = Settlement(None, MemoryStore(), fakes.make_roster, bytes, Path("/nowhere"))
-
-    assert not settlement.is_done()
-    assert settlement.transaction() == ""
-    with pytest.raises(NotYet, match="not settled yet"):
-        settlement.payout("hospital-a")
-
-
-def test_a_settlement_that_is_on_the_chain_is_not_made_again():
-    """It returns before it reads a key or opens a connection; there is neither here."""
-    store = MemoryStore()
-    store.put_document("settlement", "transaction", b"0xabc")
-    settlement = Settlement(None, store, fakes.make_roster, bytes, Path("/nowhere"))
-    settlement_settings = type("Unset", (), {})()
-    settlement.settings = settlement_settings
-
-    settlement.run({})
-
-    assert settlement.is_done()
-    assert settlement.transaction() == "0xabc"
-
-
-PAYEE = "0x" + "a1" * 20
-
-
-@pytest.fixture
-def settled():
-    """A programme in which hospital-a alone has earned something; it and b have addresses."""
-    roster, store = fakes.make_roster(), MemoryStore()
-    addresses = {"hospital-a": PAYEE, "hospital-b": "0x" + "b2" * 20}
-    members = tuple(
-        msgspec.structs.replace(each, payout_address=addresses.get(each.participant, ""))
-        for each in roster.members
-    )
-    domain = Domain(1, "0x" + "c3" * 20, "d4" * 32)
-    earned = Entitlement(domain, 2, PAYEE, "5", "e5" * 32, ())
-    statement = {
-        "parent": "00" * 32,
-        "round": 2,
-        "root": "ff" * 32,
-        "total": "5",
-        "entitlements": [canonical.builtins(earned)],
-    }
-    store.put_document("settlement", "statement", msgspec.json.encode(statement, order="sorted"))
-    store.put_document("settlement", "transaction", b"0xabc")
-    paid = msgspec.structs.replace(roster, members=members)
-    settings = SimpleNamespace(contract=domain.contract)
-    return Settlement(settings, store, lambda: paid, bytes, Path("/nowhere"))
-
-
-def test_a_participant_is_told_its_own_entitlement(settled):
-    entitlement, contract = settled.payout("hospital-a")
-
-    assert (entitlement.payee, entitlement.cumulative) == (PAYEE, "5")
-    assert payout_to_wire(entitlement, contract, 2).entitlement == canonical.encode(entitlement)
-
-
-@pytest.mark.parametrize("name", ["hospital-b", "hospital-c", "auditor"])
-def test_who_earned_nothing_is_told_so_and_does_not_wait(settled, name):
-    """With an address or without; it must be able to end when the programme has."""
-    entitlement, contract = settled.payout(name)
-
-    assert entitlement is None
-    assert payout_to_wire(entitlement, contract, 0).entitlement == b""
-
-
-def test_a_settlement_that_is_done_is_not_looked_up_again(settled, monkeypatch):
-    """Every watching site asks, again and again."""
-    assert settled.is_done()
-    monkeypatch.setattr(settled.store, "documents", None)
-
-    assert settled.is_done()
-
-
-def test_a_settlement_that_is_not_done_is_not_looked_up_either(monkeypatch):
-    """Who watches asks on the loop, where a database that hangs would stop every call."""
-    store = MemoryStore()
-    settlement = Settlement(None, store, fakes.make_roster, bytes, Path("/nowhere"))
-    monkeypatch.setattr(store, "documents", None)
-
-    assert not settlement.is_done()
-
-
-@pytest.fixture
-def earning():
-    """A programme of two rounds, whose statement is made and not yet sent."""
-    roster = fakes.make_roster()
-    addresses = {"hospital-a": PAYEE, "hospital-b": "0x" + "b2" * 20}
-    members = tuple(
-        msgspec.structs.replace(each, payout_address=addresses.get(each.participant, ""))
-        for each in roster.members
-    )
-    drawn = itertools.count(1)
-    made = Settlement(
-        SimpleNamespace(contract="0x" + "c3" * 20, escrow="1000"),
-        MemoryStore(),
-        lambda: msgspec.structs.replace(roster, members=members),
-        lambda count: next(drawn).to_bytes(count, "big"),
-        Path("/nowhere"),
-    )
-    made._statement(DOMAIN, ROUNDS)
-    return made
-
-
-DOMAIN = Domain(1, "0x" + "c3" * 20, "d4" * 32)
 ROUNDS = {
     1: a_round(1, Phase.DONE, "hospital-a", "hospital-b"),
-    2: a_round(2, Phase.DONE, "hospital-a"),
+    2: a_round(2, Phase.ABORTED, "hospital-b"),
+    3: a_round(3, Phase.DONE, "hospital-a"),
 }
 
 
-def test_the_same_statement_is_sent_after_a_crash_and_after_more_rounds(earning):
-    """Its salts are kept; rounds that came later are none of its own."""
-    before = earning._statement(DOMAIN, ROUNDS)
+@dataclass
+class Outcomes:
+    """Results of rounds without records, and scores that come when the test says so."""
 
-    again = earning._statement(DOMAIN, {**ROUNDS, 3: a_round(3, Phase.DONE, "hospital-b")})
+    opened: dict[int, Scores] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=lambda: dict(ADDRESSES))
+    asked: list[int] = field(default_factory=list)
 
-    assert again == before
-    assert before.head.total == 1000
+    def of(self, current):
+        self.asked.append(current.number)
+        slots = tuple(Slot(place, b"c" * 32) for place in range(len(current.committed)))
+        digit = f"{current.number:064x}"
+        return Result(current.number, digit, digit, digit, Cohort(slots), bytes(32))
+
+    def payees(self, current):
+        return self.addresses
+
+    def scores(self, current):
+        if current.number not in self.opened:
+            raise NotYet("no scores yet")
+        return self.opened[current.number]
+
+
+@dataclass
+class FakeChain:
+    """A contract that keeps commits in memory, and a fork that can drop the newest."""
+
+    commits: list[bytes] = field(default_factory=list)
+    final: bool = True
+    down: bool = False
+
+    def domain(self, programme):
+        return Domain(1, "0x" + "c3" * 20, programme)
+
+    def commit(self, made: Statement):
+        if self.down:
+            raise ChainUnavailable("down")
+        digest = made.commit.digest()
+        if digest not in self.commits:
+            newest = self.commits[-1] if self.commits else bytes(32)
+            if newest.hex() != made.commit.parent:
+                raise IllegalEvent("another parent")
+            self.commits.append(digest)
+        return f"0x{digest.hex()}"
+
+    def is_final(self, made):
+        return self.final and made.commit.digest() in self.commits
+
+
+def roster():
+    made = fakes.make_roster()
+    members = tuple(
+        msgspec.structs.replace(each, payout_address=ADDRESSES.get(each.participant, ""))
+        for each in made.members
+    )
+    return msgspec.structs.replace(made, members=members)
+
+
+def settling(store=None, chain=None, outcomes=None, wanted=2, method=Method.PARTICIPATION):
+    drawn = itertools.count(1)
+    return Settlement(
+        settings=SimpleNamespace(escrow="1000", programme=DOMAIN.programme, method=method),
+        store=MemoryStore() if store is None else store,
+        wanted=wanted,
+        roster=roster,
+        outcomes=outcomes or Outcomes(),
+        entropy=lambda count: next(drawn).to_bytes(count, "big"),
+        attach=lambda: chain if chain is not None else FakeChain(),
+    )
+
+
+def test_only_released_rounds_count_and_each_once_for_each_site():
+    assert participation(ROUNDS) == {"hospital-a": 2, "hospital-b": 1}
+    assert participation({}) == {}
+
+
+def test_each_released_round_is_one_commit_in_order():
+    """The escrow's equal parts, by who took part; an aborted round pays nobody."""
+    chain = FakeChain()
+    settlement = settling(chain=chain)
+
+    settlement.run(ROUNDS)
+
+    assert len(chain.commits) == 2
+    assert settlement.is_done()
+    paid = {name: settlement.payout(name)[0].amount() for name in ADDRESSES}
+    assert paid == {"hospital-a": 250 + 500, "hospital-b": 250}
+
+
+def test_a_round_is_committed_before_the_programme_is_over():
+    """Who leaves early has earned what it has earned."""
+    settlement = settling()
+
+    settlement.run({1: ROUNDS[1]})
+
+    assert settlement.transaction(1).startswith("0x")
+    assert not settlement.is_done()
+    assert settlement.payout("hospital-b")[0].amount() == 250
+
+
+def test_nothing_is_paid_before_it_is_committed():
+    settlement = settling()
+
+    with pytest.raises(NotYet, match="not settled yet"):
+        settlement.payout("hospital-a")
+    assert not settlement.is_done()
+
+
+def test_a_participant_is_told_its_own_entitlement_and_by_which_commit():
+    settlement = settling()
+    settlement.run(ROUNDS)
+
+    entitlement, commit = settlement.payout("hospital-a")
+
+    assert entitlement.payee == A
+    assert entitlement.round == commit.round == 3
+    answer = payout_to_wire(entitlement, commit, DOMAIN.contract, 2)
+    assert answer.entitlement == canonical.encode(entitlement)
+    assert answer.commit == canonical.encode(commit)
+
+
+@pytest.mark.parametrize("name", ["hospital-c", "auditor"])
+def test_who_earned_nothing_is_told_so_and_does_not_wait(name):
+    """It must be able to end when the programme has."""
+    settlement = settling()
+    settlement.run(ROUNDS)
+
+    entitlement, commit = settlement.payout(name)
+
+    assert entitlement is None
+    assert payout_to_wire(entitlement, commit, DOMAIN.contract, 0).entitlement == b""
+
+
+def test_a_chain_that_is_down_loses_nothing_and_the_same_is_sent_later():
+    """The statement is on disk before anything is sent: salts are not drawn again."""
+    store, chain = MemoryStore(), FakeChain(down=True)
+    settlement = settling(store, chain)
+    with pytest.raises(ChainUnavailable):
+        settlement.run(ROUNDS)
+    kept = dict(store.documents("settlement-statement"))
+
+    chain.down = False
+    settling(store, chain).run(ROUNDS)
+
+    assert dict(store.documents("settlement-statement"))["000001"] == kept["000001"]
+
+
+def test_a_commit_that_is_not_final_is_waited_for_and_what_it_was_made_from_is_kept():
+    chain = FakeChain(final=False)
+    settlement = settling(chain=chain)
+
+    with pytest.raises(ChainUnavailable, match="not final yet"):
+        settlement.run(ROUNDS)
+    assert settlement.holds(1)
+    assert not settlement.is_done()
+
+    chain.final = True
+    settlement.run(ROUNDS)
+
+    assert not settlement.holds(1)
+    assert settlement.is_done()
+
+
+def test_a_commit_that_a_fork_has_dropped_is_sent_again():
+    chain = FakeChain(final=False)
+    settlement = settling(chain=chain)
+    with pytest.raises(ChainUnavailable):
+        settlement.run(ROUNDS)
+    dropped = chain.commits.pop()
+    with pytest.raises(ChainUnavailable):
+        settlement.run(ROUNDS)
+
+    assert chain.commits[-1] == dropped
+
+
+@pytest.mark.parametrize("place", ["settlement.before_state", "settlement.before_record"])
+def test_killed_at_a_step_it_goes_on_with_one_effect(place):
+    """What was drawn and not written was never used; what was sent is found on the chain."""
+    store, chain = MemoryStore(), FakeChain()
+    first = settling(store, chain)
+
+    class Killed(BaseException):
+        pass
+
+    def dies(name):
+        if name == place:
+            raise Killed
+
+    first.step = dies
+    with pytest.raises(Killed):
+        first.run(ROUNDS)
+
+    again = settling(store, chain)
+    again.run(ROUNDS)
+
+    assert len(chain.commits) == 2
+    assert again.is_done()
+
+
+def test_a_round_whose_scores_are_not_signed_waits_and_rounds_after_it_too():
+    """Commits are in order; each is by its own round's scores."""
+    outcomes, chain = Outcomes(), FakeChain()
+    settlement = settling(outcomes=outcomes, chain=chain, method=Method.ALIGNMENT)
+
+    with pytest.raises(NotYet):
+        settlement.run(ROUNDS)
+    outcomes.opened[1] = scores(1, {"hospital-a": 30, "hospital-b": 10})
+    with pytest.raises(NotYet):
+        settlement.run(ROUNDS)
+    outcomes.opened[3] = scores(3, {"hospital-a": 5})
+    settlement.run(ROUNDS)
+
+    paid = {name: settlement.payout(name)[0].amount() for name in ADDRESSES}
+    assert paid == {"hospital-a": 375 + 500, "hospital-b": 125}
+
+
+def scores(number, alignments):
+    found = tuple(Score(name, "1", str(value)) for name, value in alignments.items())
+    return Scores(fakes.FEDERATION, number, "a" * 64, "b" * 64, 0, found)
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [
-        (PAYEE, "0x" + "ee" * 20),
-        ('"total":"1000"', '"total":"999"'),
-        ('"salt":"00', '"salt":"01'),
-    ],
+    [(A, "0x" + "ee" * 20), ('"total":"500"', '"total":"499"'), ('"salt":"00', '"salt":"01')],
 )
-def test_a_statement_that_was_changed_in_the_database_is_not_sent(earning, old, new):
+def test_a_statement_that_was_changed_in_the_database_is_not_sent(old, new):
     """Who can write to the database must not say who is paid."""
-    kept = earning.store._documents
-    changed = kept["settlement", "statement"].decode().replace(old, new)
-    assert changed.encode() != kept["settlement", "statement"]
-    kept["settlement", "statement"] = changed.encode()
+    store, chain = MemoryStore(), FakeChain(down=True)
+    with pytest.raises(ChainUnavailable):
+        settling(store, chain).run(ROUNDS)
+    kept = store._documents
+    body = kept["settlement-statement", "000001"].decode()
+    assert old in body
+    kept["settlement-statement", "000001"] = body.replace(old, new).encode()
 
-    with pytest.raises(WrongContext, match="not what its rounds have earned"):
-        earning._statement(DOMAIN, ROUNDS)
+    with pytest.raises(WrongContext, match="not what the round has earned"):
+        settling(store, FakeChain()).run(ROUNDS)
+
+
+def test_a_final_statement_that_was_changed_is_not_built_upon():
+    """Its contributions are gone; the chain has its root, which its payouts must lead to."""
+    store, chain = MemoryStore(), FakeChain()
+    settling(store, chain).run({1: ROUNDS[1]})
+    kept = store._documents
+    body = kept["settlement-statement", "000001"].decode()
+    kept["settlement-statement", "000001"] = body.replace('"250"', '"251"', 1).encode()
+
+    with pytest.raises(WrongContext, match="not what the round has earned"):
+        settling(store, chain).run(ROUNDS)
+    assert len(chain.commits) == 1
+
+
+def test_a_round_that_is_final_is_not_looked_at_again():
+    """Its contributions may be gone."""
+    store, chain, outcomes = MemoryStore(), FakeChain(), Outcomes()
+    settling(store, chain).run({1: ROUNDS[1]})
+
+    settling(store, chain, outcomes).run(ROUNDS)
+
+    assert outcomes.asked == [3]
+
+
+def test_who_watches_asks_no_database(monkeypatch):
+    """On the loop one that hangs would stop every call."""
+    settlement = settling()
+    monkeypatch.setattr(settlement.store, "document", None)
+
+    assert not settlement.is_done()
+
+
+def test_what_is_done_is_done_after_a_restart_and_opens_no_connection():
+    store = MemoryStore()
+    settling(store).run(ROUNDS)
+
+    again = settling(store)
+    again.attach = None
+    again.run(ROUNDS)
+
+    assert again.is_done()
+
+
+def test_two_sites_paid_at_one_address_stop_the_settlement_and_are_named():
+    outcomes = Outcomes(addresses={"hospital-a": A, "hospital-b": A})
+
+    with pytest.raises(ConfigError, match="hospital-a and hospital-b"):
+        settling(outcomes=outcomes).run(ROUNDS)

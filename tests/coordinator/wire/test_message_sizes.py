@@ -14,6 +14,7 @@ from coordinator.server import _OPTIONS, PROTOS
 from coordinator.wire import codec
 from participant.wire.channel import LARGEST_MESSAGE
 from privacy import canonical
+from privacy.commitment import Commit
 from privacy.documents import Signed
 from privacy.errors import ConfigError, MalformedMessage
 from privacy.payouts import Entitlement
@@ -151,8 +152,10 @@ def later_wraps():
 
 
 def payout():
-    kept = Entitlement.__struct_fields__
-    return settlement_pb2.GetPayoutResponse(entitlement=bytes(64 * 64 * len(kept)), rounds=1 << 31)
+    kept, said = len(Entitlement.__struct_fields__), len(Commit.__struct_fields__)
+    return settlement_pb2.GetPayoutResponse(
+        entitlement=bytes(64 * 64 * kept), commit=bytes(128 * said), rounds=1 << 31
+    )
 
 
 def chunk(kind, field):

@@ -1,11 +1,10 @@
-"""What stands on disk between a decision and the chain: keys and signed transactions."""
+"""Keys on disk: encrypted, and their owner's alone."""
 
 from pathlib import Path
 
 import pytest
 
 from privacy.errors import InsecureKeyFile
-from veilsum.chain.journal import FolderJournal
 from veilsum.chain.wallet import load_key, load_or_make_key, make_key
 
 LIGHT = 1 << 12
@@ -63,13 +62,3 @@ def test_a_key_is_never_written_over(tmp_path: Path) -> None:
 
     with pytest.raises(FileExistsError):
         make_key(path, "word", work_factor=LIGHT)
-
-
-def test_the_journal_keeps_the_newest_for_each_purpose(tmp_path: Path) -> None:
-    """What is sent again after a crash is what was signed before it."""
-    FolderJournal(tmp_path).put("commit-1", b"old")
-    FolderJournal(tmp_path).put("commit-1", b"new")
-
-    assert FolderJournal(tmp_path).get("commit-1") == b"new"
-    assert FolderJournal(tmp_path).get("commit-2") is None
-    assert [path.name for path in tmp_path.iterdir()] == ["commit-1.transaction"]

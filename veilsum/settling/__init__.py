@@ -1,0 +1,1 @@
+"""`veilsum settle`: a programme looked at, claimed from, bonded for, and challenged by hand."""
