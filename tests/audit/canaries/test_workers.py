@@ -18,6 +18,7 @@ from privacy.errors import ConfigError
 from privacy.plan import Mechanism
 from veilsum.audit.canaries import workers
 from veilsum.audit.canaries.workers import Job, audited
+from veilsum.process import stopped_by_sigterm
 
 from .small_audit import DISTRIBUTED, SETTINGS
 
@@ -91,6 +92,27 @@ def test_a_process_that_dies_is_told_and_what_to_do():
 
     with pytest.raises(ConfigError, match="fewer cores"):
         next(results)
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_an_end_waits_until_all_processes_are_born(monkeypatch):
+    """One that comes in the middle of a birth left a child that said at length what it missed."""
+    born = []
+
+    class Ended(workers.ProcessPoolExecutor):
+        def submit(self, *args):
+            future = super().submit(*args)
+            os.kill(os.getpid(), signal.SIGTERM)
+            born.append(future)
+            return future
+
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", Ended)
+
+    with pytest.raises(SystemExit), stopped_by_sigterm():
+        list(audited([Job(LONG), Job(LONG)]))
+
+    assert len(born) == 2
+    assert started() == []
 
 
 @pytest.mark.timeout(240)

@@ -53,7 +53,7 @@ def audited(jobs: Sequence[Job]) -> Generator[PrivacyAudit]:
         yield from map(_audited, jobs)
         return
     with _workers(processes) as pool:
-        with _deaf():
+        with _whole_births():
             coming = [pool.submit(_audited, job) for job in jobs]
         for result in coming:
             yield result.result()
@@ -97,14 +97,25 @@ def _kill_workers() -> None:
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    # Ctrl-C goes to a whole group of processes. Who is born here does not hear it, from its
-    # first moment on; this process ends the others.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _whole_births() -> Iterator[None]:
+    # An end in the middle of a birth would leave a child without its orders, which says so at
+    # length: both signals wait until all are born. A mask alone would not do, since a thread of
+    # a library may hear them for this one. Ctrl-C goes to a whole group of processes: who is
+    # born under the mask does not hear it from its first moment on.
+    heard: list[int] = []
+    waiting = {
+        each: signal.signal(each, lambda number, _: heard.append(number))
+        for each in (signal.SIGINT, signal.SIGTERM)
+    }
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for each, before in waiting.items():
+            signal.signal(each, before)
+        for number in heard:
+            signal.raise_signal(number)
 
 
 def _begin(folder: str) -> None:
