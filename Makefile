@@ -46,13 +46,14 @@ deep: $(INSTALLED) ## Tests that run for as long as they find useful
 fuzz: $(INSTALLED) ## Each decoder under a fuzzer that coverage steers; SECONDS=60 for each
 	FUZZ_SECONDS=$(SECONDS) $(BIN)/python -m pytest -m fuzz --timeout 0 tests/fuzz $(PYTEST_ARGS)
 
-bench: $(INSTALLED) ## Measure what protection and a whole round cost here; write docs/performance.md
+bench: $(INSTALLED) ## Measure what protection, a whole round and a chain cost here; write docs/performance.md
 	@made=$$(mktemp -d) && trap 'rm -rf "$$made"' EXIT && set -ex && \
 	$(BIN)/veilsum bench scheme --participants 8 --value-bits 16 --json > "$$made/scheme-1.json" && \
 	$(BIN)/veilsum bench scheme --participants 100 --value-bits 24 --json > "$$made/scheme-2.json" && \
 	$(BIN)/veilsum bench scheme --scheme shares --json > "$$made/shares-1.json" && \
 	$(BIN)/veilsum bench round --json > "$$made/round.json" && \
 	$(BIN)/veilsum bench round --scheme shares --json > "$$made/round-shares.json" && \
+	$(BIN)/veilsum bench settlement --json > "$$made/settlement.json" && \
 	$(BIN)/python -m veilsum.bench.write docs "$$made"
 
 simulate: $(INSTALLED) ## Seeded rounds with faults, in memory; ROUNDS=5000, SEED= to tell one again

@@ -2,21 +2,24 @@
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from privacy import canonical
-from privacy.contribution import check_method
+from privacy.contribution.scores import check_method
 from privacy.errors import ConfigError, MissingDependency, RosterRefused
 from privacy.failpoints import Failpoints, Step
+from privacy.plan import ALIGNMENT_RELEASE, SCORE_RELEASES, SHARES
 from privacy.roster import Member, Role, Roster, check_operators, organisations_of
 from privacy.schemes.shares.layout import SEATS
+from privacy.settlement.payouts import Domain
 from privacy.signing import public_bytes
 from veilsum.files import hold, read_file, read_secret
 from veilsum.metrics.book import Book
@@ -42,10 +45,23 @@ from .replicas.leased_objects import LeasedObjects
 from .rounds import plan
 from .rounds.progress import Progress
 from .rounds.state import Phase
+from .seats.pledges import Bonds
 from .service import Service
+from .settling.disputes import Disputes
+from .settling.held import Held
+from .settling.openings import Openings
 from .settling.results import Results
-from .settling.settlement import Chain, Settlement
+from .settling.settlement import Settlement
+from .settling.shape import Shape, shape_of
+from .settling.shown import Shown
 from .settling.sums import SumTrees
+
+if TYPE_CHECKING:
+    from veilsum.chain.signing import Signer
+
+    from .adapters.chain import SettlementChain
+
+log = structlog.get_logger()
 
 UNSET_MODEL: Final = "0" * 64
 """What `init` writes for the first model, which nobody there knows yet."""
@@ -70,6 +86,8 @@ class Built:
     settlement: Settlement | None
     held: int
     authority: Certifies = field(default_factory=NoAuthority)
+    shown: Shown | None = None
+    disputes: Disputes | None = None
 
     @cached_property
     def office(self) -> Office:
@@ -132,7 +150,9 @@ def build(
         failpoints=failpoints,
         engine=Counted(engine_of(settings, objects), book or Book(), settings.scheme.name),
     )
-    built = Built(settings, service, _settlement(settings, service), held, authority)
+    built = Built(settings, service, None, held, authority)
+    if settings.settlement is not None:
+        built = _settled(built, settings.settlement)
     built.office.proposals.resume()
     return built
 
@@ -184,42 +204,117 @@ def _check_shared(settings: Settings) -> None:
         )
 
 
-def _settlement(settings: Settings, service: Service) -> Settlement | None:
-    if settings.settlement is None:
-        return None
-    for secret in settings.settlement.secrets():
+def _settled(built: Built, wanted: SettlementSettings) -> Built:
+    """Return a coordinator that settles on a chain, and answers for what it commits there."""
+    settings, service = built.settings, built.service
+    for secret in wanted.secrets():
         read_secret(secret)
     if find_spec("web3") is None:
         raise MissingDependency("settlement: web3 is not installed; install the extra `chain`")
-    wanted = settings.settlement
-    check_method(wanted.method, scored=settings.scheme.score_step_log2 is not None)
-    results = Results(
-        service.archive, service.rosters, SumTrees(service.objects), service.seats.scores.agreed
-    )
+    check_method(wanted.method, opened=_opened(settings))
+    store, archive, round_of = service.store, service.archive, service.rounds.get
+    trees = SumTrees(service.objects, store)
+    results = Results(archive, service.rosters, trees, service.seats.scores.agreed)
+    journal, shape = settings.state / "transactions", shape_of(settings)
+    key = _key(wanted)
+    attach = partial(_attach, wanted, key, journal, service.failpoints.hit)
     settlement = Settlement(
         settings=wanted,
-        store=service.store,
+        store=store,
         wanted=settings.rounds.wanted,
         roster=service.roster,
         outcomes=results,
         entropy=os.urandom,
-        attach=partial(_attach, wanted, settings.state / "transactions", service.failpoints.hit),
+        attach=partial(_attach_to_commit, attach, wanted.programme, shape),
         step=service.failpoints.hit,
     )
+    settlement.require_one_programme()
+    openings = Openings(round_of, archive, store, service.objects, results)
     service.demanded_by(partial(_is_unsettled, service, settlement))
-    return settlement
+    service.bonded_at(Bonds(_domain(wanted), _signer_of))
+    _say_receipts(wanted)
+    return replace(
+        built,
+        settlement=settlement,
+        shown=Shown(_domain(wanted), round_of, store, results, settlement, _signing(key)),
+        disputes=Disputes(wanted.programme, store, settlement, attach, openings.of),
+    )
+
+
+def _opened(settings: Settings) -> tuple[str, ...]:
+    """Return the scores that plans of these settings open, in the words of their releases."""
+    if settings.scheme.score_step_log2 is None:
+        return ()
+    return SCORE_RELEASES if settings.scheme.name == SHARES else (ALIGNMENT_RELEASE,)
+
+
+def _say_receipts(settings: SettlementSettings) -> None:
+    if settings.signer is not None:
+        log.warning(
+            "no_receipts",
+            reason="settlement.signer signs transactions only; set settlement.keystore, so that "
+            "sites get receipts",
+        )
 
 
 def _is_unsettled(service: Service, settlement: Settlement, number: int) -> bool:
-    """Return whether contributions of a round must stay, because its commit is not final yet."""
+    """Return whether contributions of a round must stay: to be committed, or shown."""
     return service.rounds.get(number).phase is Phase.DONE and settlement.holds(number)
 
 
-def _attach(settings: SettlementSettings, journal: Path, step: Step) -> Chain:
+def _domain(settings: SettlementSettings) -> Domain:
+    return Domain(settings.chain_id, settings.contract.lower(), settings.programme.lower())
+
+
+def _signer_of(digest: bytes, signature: bytes) -> str:
+    from veilsum.chain.digests import signer_of_digest  # noqa: PLC0415  as for `_attach`
+
+    return signer_of_digest(digest, signature)
+
+
+def _key(settings: SettlementSettings) -> "Callable[[], Signer]":
+    """Return what tells who signs: a keystore is decrypted once, which takes a second."""
+
+    def read() -> "Signer":
+        from veilsum.chain.endpoint import signer_of  # noqa: PLC0415  as for `_attach`
+
+        return signer_of(settings)
+
+    # A signer elsewhere costs nothing, and whose its socket is may change.
+    return read if settings.signer is not None else Held(read)
+
+
+def _signing(key: "Callable[[], Signer]") -> Callable[[bytes], bytes]:
+    def sign(digest: bytes) -> bytes:
+        from veilsum.chain.digests import sign_digest  # noqa: PLC0415  as for `_attach`
+
+        return sign_digest(key(), digest)
+
+    return sign
+
+
+def _attach(
+    settings: SettlementSettings,
+    key: "Callable[[], Signer]",
+    journal: Path,
+    step: Step,
+) -> "SettlementChain":
     # web3 takes half a second to import, and is there only where the chain is used.
     from coordinator.adapters.chain import attach_by  # noqa: PLC0415
 
-    return attach_by(settings, journal, step)
+    return attach_by(settings, key, journal, step)
+
+
+def _attach_to_commit(
+    attach: "Callable[[], SettlementChain]", programme: str, shape: Shape
+) -> "SettlementChain":
+    """Return the contract, if rounds of these settings may be committed there.
+
+    What was committed is answered for all the same: a demand has a deadline, whatever is set now.
+    """
+    chain = attach()
+    chain.require_terms(programme, shape)
+    return chain
 
 
 def _source(settings: Settings, signing_key: Ed25519PrivateKey) -> Roster | Operated:

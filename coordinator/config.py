@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from privacy.configuration import NOTHING, Over, decode
-from privacy.contribution import Method
+from privacy.contribution.scores import Method
 from privacy.errors import ConfigError
 from privacy.events import PositiveDecimal
 from privacy.identifiers import Digest, FederationId, ParticipantId
@@ -85,7 +85,8 @@ class SchemeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How updates are put on the grid and protected.
 
     `ciphertexts_per_chunk` is for `ckks/1`; what stands below it for `shares/1`, whose seats
-    answer what is asked here about updates that they cannot open.
+    answer what is asked here about updates that they cannot open. `score_step_log2` is for both:
+    under `ckks/1` each site states a product of its own update, and openers judge it.
     """
 
     fraction_bits: int
@@ -312,14 +313,18 @@ def _check_ckks(scheme: SchemeSettings, seats: tuple[str, ...]) -> None:
             f"rounds.seats: under {CKKS} nobody holds a share; leave them out, or set "
             f'scheme.name to "{SHARES}"'
         )
-    if scheme.packed or scheme.unchecked or scheme.score_step_log2 is not None:
+    if scheme.packed or scheme.unchecked:
         raise ConfigError(
-            f"scheme.packed, scheme.unchecked and scheme.score_step_log2 are for {SHARES}; "
-            f"leave them out under {CKKS}"
+            f"scheme.packed and scheme.unchecked are for {SHARES}; leave them out under {CKKS}"
         )
 
 
 def _check_distributed(scheme: SchemeSettings) -> None:
+    if scheme.name == CKKS and scheme.score_step_log2 is not None:
+        raise ConfigError(
+            'privacy.mechanism: under "distributed" no single update has all of the noise; leave '
+            "out scheme.score_step_log2"
+        )
     asks = scheme.bound_norms or scheme.score_step_log2 is not None
     if scheme.name == SHARES and asks:
         raise ConfigError(

@@ -40,6 +40,8 @@ from veilsum.v1 import (
     operator_pb2_grpc,
     round_pb2,
     round_pb2_grpc,
+    score_pb2,
+    score_pb2_grpc,
     seat_pb2,
     seat_pb2_grpc,
     settlement_pb2,
@@ -54,6 +56,7 @@ from .replicas.gate import Gate, StandingBy
 from .replicas.lease import Lease, Renewing, Turn, holder_of
 from .rounds.invariants import stop_process
 from .rounds.watch import Watch
+from .settling.disputes import Disputes
 from .settling.settlement import Settlement
 from .stop import Stop
 from .upkeep.scrub import PASS_SECONDS
@@ -67,6 +70,7 @@ from .wire.join_servicer import JoinServicer
 from .wire.metered import Metered
 from .wire.operator_servicer import OperatorServicer
 from .wire.pace import Pace
+from .wire.score_servicer import ScoreServicer
 from .wire.seat_servicer import RelayServicer, SeatServicer
 from .wire.servicer import (
     CohortServicer,
@@ -109,6 +113,7 @@ PROTOS = (
     seat_pb2,
     cohort_pb2,
     model_pb2,
+    score_pb2,
     settlement_pb2,
 )
 
@@ -379,6 +384,9 @@ async def _work(process: Process, built: Built, lease: Lease | None) -> list[asy
     if built.settlement is not None:
         settling = _settle(built.settlement, built, process.watched)
         working.append(asyncio.create_task(settling))
+    if built.disputes is not None:
+        # By itself: a demand has a deadline, and a commit may wait for the chain.
+        working.append(asyncio.create_task(_dispute(built.disputes, process.watched)))
     if lease is not None:
         working.append(asyncio.create_task(_until_lost(lease)))
     told = asyncio.create_task(process.stop.wait())
@@ -471,8 +479,9 @@ def _server(
     model_pb2_grpc.add_ModelServiceServicer_to_server(
         ModelServicer(service.models, transfers), server
     )
+    score_pb2_grpc.add_ScoreServiceServicer_to_server(ScoreServicer(service.products), server)
     settlement_pb2_grpc.add_SettlementServiceServicer_to_server(
-        SettlementServicer(service.rounds, settlement), server
+        SettlementServicer(service.rounds, settlement, built.shown, transfers), server
     )
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     return server
@@ -598,6 +607,9 @@ async def _settle(settlement: Settlement, built: Built, watched: Watched) -> Non
             # Rounds never depend on the chain: whatever is wrong there, sites are still served.
             log.error("settlement_failed", reason=str(error))
             pause = CHAIN_RETRY_SECONDS
+        except Exception as error:
+            log.error("unexpected_error", exc_info=error)
+            pause = CHAIN_RETRY_SECONDS
         await asyncio.sleep(pause)
 
 
@@ -605,6 +617,27 @@ def _settle_once(settlement: Settlement, built: Built) -> None:
     settlement.run(built.service.rounds.all())
     if settlement.is_done():
         built.service.rounds.announce()
+
+
+async def _dispute(disputes: Disputes, watched: Watched) -> None:
+    """Answer what is demanded on the chain; no round waits for it."""
+    while True:
+        try:
+            pause = await apart(disputes.look)
+        except LeaseLost:
+            raise
+        except Unavailable as error:
+            log.warning("will_retry", code=error.code, reason=str(error))
+            watched.book.add(RETRIES, 1, error.code)
+            pause = CHAIN_RETRY_SECONDS
+        except (VeilsumError, OSError) as error:
+            # What is demanded is open all the same: it is tried until its deadline.
+            log.error("disputes_not_watched", reason=str(error))
+            pause = CHAIN_RETRY_SECONDS
+        except Exception as error:
+            log.error("unexpected_error", exc_info=error)
+            pause = CHAIN_RETRY_SECONDS
+        await asyncio.sleep(pause)
 
 
 def _credentials(settings: Settings) -> grpc.ServerCredentials:

@@ -4,6 +4,7 @@ Everything here is synchronous and runs in threads. What a call may do stands in
 it belongs to; what is due by itself, with time or after a step, is done by `tick`.
 """
 
+import math
 import re
 import threading
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from privacy import canonical
 from privacy import plan as plans
 from privacy.errors import MalformedMessage, NotYet
 from privacy.failpoints import Failpoints
-from privacy.plan import Plan
+from privacy.plan import CKKS, Plan
 from privacy.records import KeyRecord, Release
 from privacy.roster import Roster
 from privacy.signing import Purpose
@@ -39,13 +40,15 @@ from .opening.models import Models
 from .opening.sums import Sums
 from .ports import ObjectStore, Store
 from .rounds import plan as planning
-from .rounds import programme, seated
+from .rounds import programme, scoring, seated
 from .rounds import round as machine
 from .rounds.moving import Moving
 from .rounds.progress import Progress
 from .rounds.standing import Rounds
-from .rounds.state import Phase, Round, Rules
+from .rounds.state import Phase, Round, Rules, Scoring
 from .rounds.upgrade import abandon_other_scheme, abandon_unreadable
+from .scoring.products import Products
+from .seats.pledges import Bonds
 from .seats.serving import Seats
 from .seats.starts import LONGEST_SILENCE_SECONDS, Starts
 from .seats.statements import Statements
@@ -85,8 +88,10 @@ class Service:
             rounds, archive, store, objects, rosters, self.now, self.failpoints, arrivals
         )
         self._moving = moving = Moving(self.progress)
-        self.sums = Sums(rounds, archive, store, objects, rosters, moving)
-        self.seats = Seats(rounds, archive, store, objects, rosters, moving)
+        self.sums = Sums(rounds, archive, store, objects, rosters, moving, self._in_dispute)
+        self._bonds_at: Bonds | None = None
+        self.seats = Seats(rounds, archive, store, objects, rosters, moving, self._bonds)
+        self.products = Products(rounds, archive, store, rosters)
         self.relay = Relay()
         self.revocations = Revocations(store, self.now)
         self.seen = SeenBook(self.now)
@@ -123,6 +128,16 @@ class Service:
     def demanded_by(self, demands: Demands) -> None:
         """Keep what a round was made from as long as `demands` says that it may be asked for."""
         self.open_demands = self.retention.open_demands = demands
+
+    def bonded_at(self, bonds: Bonds) -> None:
+        """Take pledges of seats for bonds that are there."""
+        self._bonds_at = bonds
+
+    def _bonds(self) -> Bonds | None:
+        return self._bonds_at
+
+    def _in_dispute(self, number: int) -> bool:
+        return self.open_demands(number)
 
     # -- what everybody may know -------------------------------------------------
 
@@ -199,8 +214,21 @@ class Service:
                 if (current.phase, machine.Quiet) in machine.TRANSITIONS:
                     self.rounds.apply(current.number, quiet)
                     self._say_stragglers(current, quiet)
+            self._wait_for_scores()
         self.carry_out()
         self._advance()
+
+    def _wait_for_scores(self) -> None:
+        rounds = self.rounds.all()
+        waiting = [number for number in sorted(rounds) if rounds[number].is_scored()]
+        older = {*waiting[: -scoring.MOST_SCORED]}
+        for number in waiting:
+            # Of older ones no product is waited for; openers have their time all the same.
+            if number in older and rounds[number].scoring is Scoring.STATING:
+                quiet = machine.Quiet(math.inf, math.inf)
+            else:
+                quiet = machine.Quiet(*self.progress.quiet(number))
+            self.rounds.apply(number, quiet)
 
     def _quiet(self, current: Round) -> machine.Quiet:
         number, progress_seconds = current.number, current.rules.progress_seconds
@@ -263,6 +291,8 @@ class Service:
             self.contributions.forget(effect.round)
             self._moving.forget(effect.round)
             self.progress.forget(effect.round)
+        elif isinstance(effect, scoring.ForgetProducts):
+            self.products.forget(effect.round)
 
     # -- the programme -------------------------------------------------------------
 
@@ -298,8 +328,7 @@ class Service:
 
     def _publish_plan(self, number: int) -> None:
         rules = self.rounds.get(number).rules
-        # Who certifies is counted by the plan's roster, so the round must go by the same.
-        if rules.seats and not self.archive.has_plan(number) and rules != self._rules():
+        if not self.archive.has_plan(number) and self._are_others(rules):
             reason = "roster or settings have changed since the round began; the next one begins"
             self.rounds.apply(number, machine.Abandoned(reason))
             return
@@ -313,6 +342,12 @@ class Service:
             return
         plan = self._make_plan(number)
         self.rounds.apply(number, machine.Planned(plan.digest()))
+
+    def _are_others(self, rules: Rules) -> bool:
+        """Return whether a round cannot go by the plan that would be made for it now."""
+        now = self._rules()
+        # Who certifies is counted by the plan's roster, so the round must go by the same.
+        return rules != now if rules.seats else rules.products != now.products
 
     def _seats_are_up(self, number: int) -> bool:
         away = self.starts.away()
@@ -373,7 +408,12 @@ class Service:
             auditor=rounds.auditor or "",
             seats=rounds.seats,
             unchecked=self.settings.scheme.unchecked,
+            products=self._asks_for_products(),
         )
+
+    def _asks_for_products(self) -> bool:
+        scheme = self.settings.scheme
+        return scheme.name == CKKS and scheme.score_step_log2 is not None
 
 
 def _refusal(current: Round, sender: str, code: str) -> machine.Event:

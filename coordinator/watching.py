@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from veilsum.metrics.book import Book, Sample
 from veilsum.metrics.catalogue import (
+    DEMANDS_ENDED,
+    DEMANDS_LOOKED,
+    DEMANDS_WAITING,
     FOLD_LAG,
     LAST_SEEN,
     LEADS,
@@ -19,6 +22,7 @@ from veilsum.metrics.catalogue import (
     SCRUB_MENDED,
     SCRUB_OBJECTS,
     SCRUB_PASSES,
+    SETTLEMENT_ROUND,
     UPLOAD_IN_FLIGHT,
 )
 from veilsum.metrics.door import expiry_of
@@ -27,6 +31,7 @@ from veilsum.traces.tracing import Attributes, NoTraces, Tracer
 from .build import Built
 from .replicas.lease import Lease
 from .rounds.state import Phase, Round
+from .settling.disputes import OUTCOMES, STATES
 from .wire.credits import LARGEST_CHUNK, Transfers
 
 
@@ -71,6 +76,7 @@ class Watched:
             yield LEADS, (), 1.0
             yield from _of_rounds(built)
             yield from _of_scrub(built)
+            yield from _of_settlement(built)
             if lease is not None:
                 yield LEASE_SECONDS, (), lease.sure_seconds()
             carries = transfers()
@@ -113,3 +119,15 @@ def _of_scrub(built: Built) -> Iterator[Sample]:
     yield SCRUB_PASSES, (), float(report.passes)
     yield SCRUB_MENDED, (), float(report.mended)
     yield SCRUB_DAMAGED, (), float(len(report.damaged))
+
+
+def _of_settlement(built: Built) -> Iterator[Sample]:
+    disputes = built.disputes
+    if disputes is None:
+        return
+    for state in STATES:
+        yield SETTLEMENT_ROUND, (state,), float(disputes.rounds[state])
+    yield DEMANDS_WAITING, (), float(disputes.waiting)
+    yield DEMANDS_LOOKED, (), disputes.looked
+    for outcome in OUTCOMES:
+        yield DEMANDS_ENDED, (outcome,), float(disputes.outcomes[outcome])

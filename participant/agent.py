@@ -66,6 +66,10 @@ from .policy import approvals
 from .policy import plans as policy
 from .policy.approvals import Approvals
 from .policy.refusing import line
+from .scoring import kept_update
+from .scoring.judging import Judging
+from .scoring.kept_update import Keeper
+from .scoring.stating import Stating
 from .seat import recall
 from .sending.contribute import Contributor
 from .sending.outbox import Outbox, erase_until
@@ -75,17 +79,21 @@ from .session import (
     Certify,
     Claim,
     Contribute,
+    JudgeProducts,
     MakeKey,
     Open,
     SealModel,
     Standing,
+    StateProduct,
     Task,
     VouchForKey,
     is_over,
     left_out,
+    scores_are_over,
     tasks,
     works_on,
 )
+from .settling.own_rounds import OwnRounds
 from .settling.payout import Payouts
 from .training.worker import Main, Worker, error_of, serve
 from .view import LeftOut, View
@@ -124,8 +132,11 @@ class Agent:
         self._peers = Peers(self.config.participant, self._memory, self._ledger)
         self._models = Models(state / models.FOLDER)
         self._models.sweep()
+        updates = state / kept_update.FOLDER
+        self._keeper = Keeper(updates, self.config.participant, self.keys.sealing, self.entropy)
         self._worker = Worker(self.worker_main, self.config.dataset.site, self._models.folder)
         self._payouts = Payouts(self.config, self.failpoints.hit)
+        self._commits = OwnRounds(self.config, self._payouts, self.clock)
         self._view = View()
         self._standing = Standing(self.config.participant)
         self._openings: dict[int, Opening] = {}
@@ -211,6 +222,7 @@ class Agent:
             self.config.state / "receipts",
             self._kept,
             self.failpoints,
+            self._keeper,
         )
         log.info("joined", participant=self.config.participant, roster=newest.digest())
 
@@ -260,11 +272,11 @@ class Agent:
     # -- the loop ------------------------------------------------------------------
 
     async def _attend(self) -> None:
-        """Watch the rounds, and answer seats, for ever."""
+        """Watch the rounds and their commits, and answer seats, for ever."""
+        attending = [self._watch(), self._commits.watch(self._coordinator, self._versions)]
         if SHARES in self.config.policy.schemes and self._standing.trains:
-            await asyncio.gather(self._watch(), self._answer_seats())
-        else:
-            await self._watch()
+            attending.append(self._answer_seats())
+        await asyncio.gather(*attending)
 
     async def _answer_seats(self) -> None:
         # A seat that starts signs nothing before trainers have told it what they signed.
@@ -319,6 +331,7 @@ class Agent:
     async def _work(self, watching: asyncio.Task[None]) -> None:
         while not is_over(self._view, self._standing):
             self._erase_ended()
+            self._erase_scored()
             todo = tasks(self._view, self._standing)
             self._retries = {task: each for task, each in self._retries.items() if task in todo}
             for task in todo:
@@ -436,6 +449,10 @@ class Agent:
                 await self._opener(roster).seal(task.round)
             case Agree():
                 await self._opener(roster).agree(task.round)
+            case StateProduct():
+                await self._stating().state(task.round)
+            case JudgeProducts():
+                await self._judging().judge(task.round)
 
     def _certifier(self, roster: Roster) -> Certifier:
         return Certifier(
@@ -478,6 +495,27 @@ class Agent:
             self.failpoints.hit,
         )
 
+    def _stating(self) -> Stating:
+        return Stating(
+            self.config.participant,
+            self.keys.signing,
+            self._coordinator,
+            self._worker,
+            self._keeper,
+            self._adopter(),
+            self.failpoints.hit,
+        )
+
+    def _judging(self) -> Judging:
+        return Judging(
+            self.config.participant,
+            self.keys,
+            self._coordinator,
+            self._memory,
+            self._adopter(),
+            self.failpoints.hit,
+        )
+
     # -- contributing --------------------------------------------------------------
 
     def _check_hours(self) -> None:
@@ -516,6 +554,7 @@ class Agent:
             await self._contributor.contribute(plan, key, self._outbox(number))
         except BudgetExhausted as error:
             raise policy.exhausted(error, limits) from None
+        self._commits.begin(plan, roster, self._outbox(number))
 
     async def _public_key(self, plan: Plan, roster: Roster) -> bytes:
         number = plan.terms.round
@@ -560,9 +599,9 @@ class Agent:
 
     def _finish_rounds(self, number: int) -> None:
         """Erase what rounds up to `number` left."""
-        erase_until(self.config.state / "outbox", number)
+        erase_until(self.config.state / "outbox", number, self._commits.holds())
         spool.erase_until(self.config.state / spool.FOLDER, number)
-        self._memory.forget_models(self._models, self._first)
+        self._memory.forget_models(self._models, self._first, self._keeper.models())
         for past in [at for at in self._openings if at <= number]:
             del self._openings[past]
         opened = {at: made for at, made in self._standing.opened.items() if at > number}
@@ -575,10 +614,22 @@ class Agent:
         # Without a newer round to be seen, a round may only not be shown yet, or any more.
         last = max((number - (not aborted) for number, aborted in shown.items()), default=-1)
         try:
-            erase_until(self.config.state / "outbox", last, live)
+            erase_until(self.config.state / "outbox", last, live | self._commits.holds())
             spool.erase_until(self.config.state / spool.FOLDER, last, live)
         except Unavailable as error:
             log.info("not_erased", reason=str(error))
+
+    def _erase_scored(self) -> None:
+        """Erase what this site has kept for scores that will not be asked for any more."""
+        shown = {each.number: each for each in self._view.rounds}
+        last = max(shown, default=0)
+        for number in self._keeper.rounds():
+            # Without a newer round to be seen, a round may only not be shown yet.
+            over = number < last
+            if number in shown:
+                over = scores_are_over(shown[number], self.config.participant)
+            if over:
+                self._keeper.kept(number).erase()
 
     def _outbox(self, number: int) -> Outbox:
         return Outbox(self.config.state / "outbox", number)
@@ -587,6 +638,7 @@ class Agent:
         if self.config.settlement is None:
             self._standing = replace(self._standing, claimed=True)
             return
+        await self._commits.finish(self._coordinator, self._versions)
         payout = await self._coordinator.payout()
         try:
             if payout.entitlement:

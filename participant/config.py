@@ -17,8 +17,8 @@ from privacy.configuration import NOTHING, Over, decode
 from privacy.errors import ConfigError
 from privacy.identifiers import Digest, FederationId, ParticipantId
 from privacy.ledger import KeyText, Name
-from privacy.payouts import Word
 from privacy.plan import Mechanism
+from privacy.settlement.payouts import Word
 from veilsum.chain.access import ChainAccess
 from veilsum.files import read_text
 from veilsum.metrics.settings import MetricsAddress

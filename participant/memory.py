@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from privacy.contribution.products import OpenedSum
 from privacy.errors import OpeningRefused, StoreUnavailable
 from privacy.failpoints import Step, pass_by
 from privacy.growth import LastSeen, SeenOf
@@ -38,6 +39,11 @@ CREATE TABLE IF NOT EXISTS openings
     (round INTEGER PRIMARY KEY, cohort TEXT NOT NULL, sum TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS signed
     (round INTEGER PRIMARY KEY, release TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sums
+    (round INTEGER NOT NULL, model TEXT NOT NULL, product TEXT NOT NULL,
+     squared_step TEXT NOT NULL, PRIMARY KEY (round, model));
+CREATE TABLE IF NOT EXISTS scores
+    (round INTEGER PRIMARY KEY, scores TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS releases
     (round INTEGER PRIMARY KEY, release TEXT NOT NULL, model TEXT NOT NULL);
 """
@@ -165,6 +171,28 @@ class Memory:
         if self._run("SELECT release FROM signed WHERE round = ?", number) != (release,):
             raise OpeningRefused(f"round {number}: another release was signed before")
 
+    def measures(self, number: int, model: str, opened: OpenedSum) -> None:
+        """Record what the sum that gave a model has to say about the products that sites state."""
+        numbers = str(opened.product), str(opened.squared_step)
+        self._write("INSERT OR IGNORE INTO sums VALUES (?, ?, ?, ?)", number, model, *numbers)
+
+    def opened_sum(self, number: int, model: str) -> OpenedSum | None:
+        """Return what was recorded of the sum that gave a round's model, if this site opened it."""
+        row = self._run(
+            "SELECT product, squared_step FROM sums WHERE round = ? AND model = ?", number, model
+        )
+        return None if row is None else OpenedSum(int(row[0]), int(row[1]))
+
+    def scores(self, number: int, scores: str) -> None:
+        """Record, before they are signed, which scores of a round this opener signs.
+
+        Raises:
+            OpeningRefused: it signed, or recorded, others.
+        """
+        self._write("INSERT OR IGNORE INTO scores VALUES (?, ?)", number, scores)
+        if self._run("SELECT scores FROM scores WHERE round = ?", number) != (scores,):
+            raise OpeningRefused(f"round {number}: other scores were signed before")
+
     def releases(self, number: int, release: str, model: str) -> None:
         """Record a release that this site has accepted.
 
@@ -181,10 +209,16 @@ class Memory:
         row = self._run("SELECT round, release, model FROM releases ORDER BY round DESC LIMIT 1")
         return None if row is None else (int(row[0]), str(row[1]), str(row[2]))
 
-    def forget_models(self, models: Models, first: str) -> None:
-        """Delete the models that nothing needs any more: all but the first and the newest two."""
+    def forget_models(
+        self, models: Models, first: str, needed: frozenset[str] = frozenset()
+    ) -> None:
+        """Delete the models that nothing needs any more: all but the first and the newest two.
+
+        Args:
+            needed: others that stay.
+        """
         rows = self._all("SELECT model FROM releases ORDER BY round DESC LIMIT 2")
-        kept = {first, *(row[0] for row in rows)}
+        kept = {first, *needed, *(row[0] for row in rows)}
         opened = max((row[0] for row in self._all("SELECT max(round) FROM openings")), default=None)
         released = (self.newest_release() or (0, "", ""))[0]
         if opened is not None and opened > released:

@@ -64,6 +64,16 @@ class Agree(Task):
 
 
 @dataclass(frozen=True, slots=True)
+class StateProduct(Task):
+    """State the product of this site's update with the released step."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeProducts(Task):
+    """Hold what sites state against the sum that this site has opened, and sign the scores."""
+
+
+@dataclass(frozen=True, slots=True)
 class Audit(Task):
     """Add the round's contributions again, and sign its sum or refuse it."""
 
@@ -106,12 +116,16 @@ def tasks(view: View, standing: Standing) -> tuple[Task, ...]:
     adopt = Adopt(view.released)
     for each in view.rounds:
         found += _of_round(each, standing)
+        found += _of_scores(each, standing)
     if standing.trains and view.released > standing.adopted and adopt not in standing.declined:
         # A plan starts from the newest model; with an older one, policy would refuse it for good.
         found = [adopt, *(task for task in found if not isinstance(task, Contribute))]
     if view.finished and view.settled and not standing.claimed:
         found.append(Claim(view.released))
-    urgent = (Adopt, Certify, Open, SealModel, Agree, Contribute, VouchForKey, MakeKey, Claim)
+    urgent = (
+        *(Adopt, Certify, Open, SealModel, Agree, StateProduct, JudgeProducts),
+        *(Contribute, VouchForKey, MakeKey, Claim),
+    )
     todo = (task for task in found if task not in standing.declined)
     return tuple(sorted(todo, key=lambda task: urgent.index(type(task))))
 
@@ -171,7 +185,8 @@ def is_over(view: View, standing: Standing) -> bool:
     """Return whether nothing more will come for this site."""
     claims = not standing.claimed and Claim(view.released) not in standing.declined
     waits_for_payout = view.settles and claims
-    return view.finished and not waits_for_payout and not tasks(view, standing)
+    waits = waits_for_payout or any(_will_judge(each, standing) for each in view.rounds)
+    return view.finished and not waits and not tasks(view, standing)
 
 
 def _of_round(each: RoundView, standing: Standing) -> list[Task]:
@@ -187,6 +202,28 @@ def _of_round(each: RoundView, standing: Standing) -> list[Task]:
     if each.phase == "opening" and me not in each.agreed:
         return _of_opening(each, standing)
     return []
+
+
+def _of_scores(each: RoundView, standing: Standing) -> list[Task]:
+    # Not among the rounds that this site works on: no round waits for scores.
+    me = standing.participant
+    if each.scoring == "stating" and me in each.committed and me not in each.stated:
+        return [StateProduct(each.number)]
+    if each.scoring == "judging" and me in each.agreed and me not in each.scored:
+        return [JudgeProducts(each.number)]
+    return []
+
+
+def scores_are_over(each: RoundView, participant: str) -> bool:
+    """Return whether nothing more will be asked of a site for the scores of a round."""
+    ended = each.phase in ("done", "aborted") and each.scoring not in ("stating", "judging")
+    left_out = each.scoring == "stating" and participant not in each.committed
+    return ended or left_out
+
+
+def _will_judge(each: RoundView, standing: Standing) -> bool:
+    judges = each.scoring == "stating" and standing.participant in each.agreed
+    return judges and JudgeProducts(each.number) not in standing.declined
 
 
 def _of_keying(each: RoundView, me: str) -> list[Task]:

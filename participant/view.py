@@ -25,6 +25,10 @@ class RoundView:
         certified: seats and trainers that have signed the cohort.
         disputed: the two seats that state different sums.
         liars: seats whose sums do not count any more.
+        scoring: how far the scores are that openers find out after the release: "stating",
+            "judging" or "over"; empty where none are asked for.
+        stated: sites that have stated their product.
+        scored: openers that have signed the scores.
     """
 
     number: int
@@ -46,6 +50,9 @@ class RoundView:
     left_out: tuple[LeftOut, ...] = ()
     disputed: tuple[str, ...] = ()
     liars: tuple[str, ...] = ()
+    scoring: str = ""
+    stated: tuple[str, ...] = ()
+    scored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

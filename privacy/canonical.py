@@ -7,6 +7,7 @@ import msgspec
 import rfc8785
 
 from .errors import MalformedMessage
+from .learned import learned
 
 # msgspec lets a string that is not UTF-8 through as what Python raises for it
 _REFUSALS = (
@@ -43,19 +44,22 @@ def encode(value: msgspec.Struct) -> bytes:
     return rfc8785.dumps(msgspec.to_builtins(value))
 
 
-def decode(body: bytes, kind: type[Value]) -> Value:
+def decode(body: bytes, kind: type[Value], largest: int = LARGEST_DOCUMENT) -> Value:
     """Return the value that `body` encodes, if `body` is its canonical encoding.
+
+    Args:
+        largest: bytes; more only for what holds documents, and is none that is signed itself.
 
     Raises:
         MalformedMessage: not JSON, unknown or missing fields, a value out of its
             range, or bytes that the same value would not be encoded to.
         UnsafeParameters: a number that `kind` itself refuses.
     """
-    if len(body) > LARGEST_DOCUMENT:
-        raise MalformedMessage(f"{kind.__name__}: {len(body)} bytes, more than {LARGEST_DOCUMENT}")
+    if len(body) > largest:
+        raise MalformedMessage(f"{kind.__name__}: {len(body)} bytes, more than {largest}")
     _check_depth(body, kind)
     try:
-        value: Value = msgspec.json.decode(body, type=kind, strict=True)
+        value: Value = msgspec.json.decode(body, type=learned(kind), strict=True)
         canonical = _is_plain(body, value) or encode(value) == body
     except _REFUSALS as error:
         raise MalformedMessage(f"{kind.__name__}: {_first_line(error)}") from None

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, NamedTuple, TypeVar, get_args, get_ori
 import msgspec
 
 from .errors import ConfigError
+from .learned import learned
 
 Settings = TypeVar("Settings", bound=msgspec.Struct)
 
@@ -220,7 +221,7 @@ def _convert(layers: list[_Layer], kind: type[Settings], name: str) -> Settings:
     for layer in layers:
         _put(tree, layer)
     try:
-        return msgspec.convert(tree, type=kind, strict=True, dec_hook=_path)
+        return msgspec.convert(tree, type=learned(kind), strict=True, dec_hook=_path)
     except (msgspec.ValidationError, TypeError) as error:
         raise ConfigError(f"{name}: {error}{_asked_by(str(error), layers)}") from None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from .errors import InvalidSignature, MalformedMessage
+from .learned import learned
 from .roster import Roster
 from .signing import Purpose, verify
 
@@ -41,7 +42,7 @@ def unpack(stored: bytes) -> Signed:
         MalformedMessage: `pack` makes no such bytes; the store is damaged.
     """
     try:
-        document = msgspec.msgpack.decode(stored, type=_Stored)
+        document = msgspec.msgpack.decode(stored, type=learned(_Stored))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise MalformedMessage(f"a stored document of {len(stored)} bytes is damaged") from None
     signed = Signed(document.body, document.signatures)

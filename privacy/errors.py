@@ -21,8 +21,9 @@ The first question an error answers is *who must act*:
     │   ├── WrongContext
     │   ├── RootMismatch
     │   ├── FalseSum
-    │   ├── FalseSketch
+    │   ├── FalseProduct
     │   ├── FalsePayout
+    │   ├── FalseCommit
     │   ├── SeatsDisagree
     │   ├── SeatLied
     │   ├── ConflictingContribution
@@ -192,16 +193,22 @@ class FalseSum(ProtocolError):
     code = "false_sum"
 
 
-class FalseSketch(ProtocolError):
-    """Sketches do not add up to that of their sum, or one is too long: there are no scores."""
+class FalseProduct(ProtocolError):
+    """Stated products do not add up to that of their sum, or one is too large: no scores."""
 
-    code = "false_sketch"
+    code = "false_product"
 
 
 class FalsePayout(ProtocolError):
     """What a site is said to have earned is not by the formula, or less than it was before."""
 
     code = "false_payout"
+
+
+class FalseCommit(ProtocolError):
+    """What was committed to a chain is not of this site's contribution, or not of those signed."""
+
+    code = "false_commit"
 
 
 class SeatsDisagree(ProtocolError):

@@ -13,6 +13,7 @@ import msgspec
 
 from .canonical import builtins
 from .errors import MalformedMessage, UnsafeParameters
+from .learned import learned
 
 # one spelling for each number, and \Z because $ also matches before a final line feed
 _DECIMAL = r"^(0|[1-9][0-9]{0,9})(\.[0-9]{0,19}[1-9])?\Z"
@@ -126,7 +127,7 @@ def from_json(document: object) -> DpEvent:
     """
     _check_nesting(document)
     try:
-        event: DpEvent = msgspec.convert(document, DpEvent, strict=True)
+        event: DpEvent = msgspec.convert(document, learned(DpEvent), strict=True)
     except msgspec.ValidationError as error:
         raise MalformedMessage(f"privacy event: {str(error)[:200]}") from None
     check_depth(event)

@@ -109,11 +109,8 @@ def tree_root(nodes: Sequence[bytes]) -> bytes:
     """
     _require_digests(nodes)
     level = list(nodes)
-    # Pairing neighbours and carrying an odd last node up gives the tree of section 2.1.
     while len(level) > 1:
-        pairs = zip(level[::2], level[1::2], strict=False)
-        paired = [_join(left, right) for left, right in pairs]
-        level = paired + level[len(level) - len(level) % 2 :]
+        level = _paired(level)
     return level[0]
 
 
@@ -165,6 +162,24 @@ def inclusion_path(nodes: Sequence[bytes], index: int) -> tuple[bytes, ...]:
     return (*inclusion_path(nodes[split:], index - split), tree_root(nodes[:split]))
 
 
+def inclusion_paths(nodes: Sequence[bytes]) -> list[tuple[bytes, ...]]:
+    """Return the path of each node, in their order: as `inclusion_path`, each hash made once.
+
+    Raises:
+        MalformedMessage: no node, or one of another length than 32 bytes.
+    """
+    _require_digests(nodes)
+    level, height = list(nodes), 0
+    paths: list[list[bytes]] = [[] for _ in nodes]
+    while len(level) > 1:
+        for index, path in enumerate(paths):
+            beside = (index >> height) ^ 1
+            if beside < len(level):
+                path.append(level[beside])
+        level, height = _paired(level), height + 1
+    return [tuple(path) for path in paths]
+
+
 def verify_inclusion(
     node: bytes, index: int, count: int, path: Sequence[bytes], root: bytes
 ) -> None:
@@ -212,6 +227,13 @@ def sides(index: int, count: int) -> list[bool]:
         steps.append(left)
         index, count = (index, split) if left else (index - split, count - split)
     return steps[::-1]
+
+
+def _paired(level: list[bytes]) -> list[bytes]:
+    # Pairing neighbours and carrying an odd last node up gives the tree of section 2.1.
+    pairs = zip(level[::2], level[1::2], strict=False)
+    paired = [_join(left, right) for left, right in pairs]
+    return paired + level[len(level) - len(level) % 2 :]
 
 
 def _join(left: bytes, right: bytes) -> bytes:

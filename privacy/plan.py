@@ -10,6 +10,7 @@ plan against its own policy before it touches data.
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
+from math import ceil, isqrt
 from typing import Annotated
 
 import msgspec
@@ -62,15 +63,31 @@ class PrivacyPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CkksTerms(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="ckks"
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag_field="kind",
+    tag="ckks",
+    omit_defaults=True,
 ):
-    """The parameters of `ckks` beyond the arithmetic part."""
+    """The parameters of `ckks` beyond the arithmetic part, and what sites state of their updates.
+
+    Attributes:
+        score_step_log2: each site states the product of its update with the released step, and
+            openers sign it rounded to multiples of 2^this. None: no scores, and not a word of
+            them in the plan, whose digest is that of plans from before there were any.
+    """
 
     degree: int
     scale_log2: int
     values_per_half: int
     ciphertexts_per_chunk: int
     cohort_max: int
+    score_step_log2: Annotated[int, msgspec.Meta(ge=0, le=62)] | None = None
+
+    def releases(self) -> tuple[str, ...]:
+        """Return what is let out about single updates, as the privacy plan must list it."""
+        return (ALIGNMENT_RELEASE,) if self.score_step_log2 is not None else ()
 
 
 class SharesTerms(
@@ -181,6 +198,14 @@ class Plan(SignedPlan):
         """Return the grid that updates are put on."""
         return Grid(self.arithmetic.fraction_bits, self.arithmetic.value_bits)
 
+    def largest_norm(self) -> int:
+        """Return the largest L2 norm, in grid steps, that a clipped update has on the grid.
+
+        Rounding moves each coordinate by half a step at most.
+        """
+        steps = exact(self.terms.clip) * (1 << self.arithmetic.fraction_bits)
+        return ceil(steps) + isqrt(self.arithmetic.dimension) // 2 + 1
+
     def geometry(self) -> Geometry:
         """Return how the vector is cut into chunks."""
         return Geometry(self.arithmetic.dimension, self.arithmetic.values_per_chunk)
@@ -207,6 +232,7 @@ class Plan(SignedPlan):
             ciphertexts_per_chunk=scheme.ciphertexts_per_chunk,
         )
         self._check_geometry(parameters.geometry(self.arithmetic.dimension))
+        _check_products(self, scheme)
         return parameters
 
     def shares(self) -> SharesParameters:
@@ -268,8 +294,10 @@ SHARES = "shares/1"
 """The schemes that plans may name; there is no weaker one."""
 
 NORM_BOUND_RELEASE = "norm-bound"
-SCORE_RELEASES = ("squared-norm", "alignment")
-"""What answers to questions let out, in the words of a privacy plan's releases."""
+ALIGNMENT_RELEASE = "alignment"
+SCORE_RELEASES = ("squared-norm", ALIGNMENT_RELEASE)
+"""What is let out about single updates, in the words of a privacy plan's releases: the bound and
+both scores under `shares`, the alignment alone under `ckks`."""
 
 
 MEAN = "mean/1"
@@ -356,10 +384,10 @@ def _check_distributed(plan: Plan, order: DistributedSum) -> None:
             "that shows two cohorts gets a single update, which has too little noise; name one"
         )
     # A site's vector has a part of the noise only, and answers about it have none.
-    if isinstance(terms.scheme, SharesTerms) and terms.scheme.releases():
+    if terms.scheme.releases():
         raise UnsafeParameters(
             f"mechanism {Mechanism.DISTRIBUTED} leaves a single update too little noise for "
-            f"{', '.join(terms.scheme.releases())}; ask seats nothing"
+            f"{', '.join(terms.scheme.releases())}; ask nothing about single updates"
         )
 
 
@@ -409,6 +437,21 @@ def _check_questions(
     hidden = sorted(set(asked) - set(privacy.releases))
     if hidden:
         raise UnsafeParameters(f"privacy.releases does not list {', '.join(hidden)}")
+
+
+def _check_products(plan: Plan, scheme: CkksTerms) -> None:
+    if scheme.score_step_log2 is None:
+        return
+    hidden = sorted(set(scheme.releases()) - set(plan.terms.privacy.releases))
+    if hidden:
+        raise UnsafeParameters(f"privacy.releases does not list {', '.join(hidden)}")
+    longest = plan.largest_norm()
+    # A score has to have room in its record, and the sum in what float64 holds exactly.
+    if scheme.cohort_max * longest**2 >= 1 << 62:
+        raise UnsafeParameters(
+            f"scores of {scheme.cohort_max} updates within a norm of {longest} grid steps have no "
+            "room in 62 bits; plan fewer fraction bits"
+        )
 
 
 def _check_scores(scheme: SharesTerms) -> None:

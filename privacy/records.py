@@ -238,20 +238,27 @@ class SeatSum(Record, frozen=True, forbid_unknown_fields=True):
 Integer = Annotated[str, msgspec.Meta(pattern=r"^(0|-?[1-9][0-9]{0,19})\Z")]
 """An integer in decimal; JSON numbers end at 2^53."""
 
+MaybeInteger = Annotated[str, msgspec.Meta(pattern=r"^(0|-?[1-9][0-9]{0,19})?\Z")]
+"""An integer in decimal, or nothing where a scheme does not open it."""
+
 
 class Score(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Rounded scalars of one hidden update: its squared norm, its product with the sum."""
+    """Rounded scalars of one hidden update: its squared norm, its product with the sum.
+
+    Under `ckks` the squared norm is not opened, and the product is one with the released step.
+    """
 
     participant: ParticipantId
-    squared_norm: Integer
+    squared_norm: MaybeInteger
     alignment: Integer
 
 
 class Scores(Record, frozen=True, forbid_unknown_fields=True):
-    """What seats opened about the updates of a cohort, in squared grid steps.
+    """What was opened about the updates of a cohort, in squared grid steps.
 
-    Counts only where all three seats sign the same. `void` says why there is none: a seat
-    was away, or a squared norm was not the one that its site had declared.
+    Under `shares` it counts where all three seats sign the same, under `ckks` where as many
+    openers do as must agree on the model. `void` says why there is none: a seat was away, a site
+    stated nothing, or what sites stated cannot be true.
     """
 
     plan: Digest
@@ -261,10 +268,10 @@ class Scores(Record, frozen=True, forbid_unknown_fields=True):
     void: Annotated[str, msgspec.Meta(max_length=300)] = ""
 
 
-class StatedSketch(Record, frozen=True, forbid_unknown_fields=True):
-    """One site's sketch of its own update in a released round, as it is sealed to the openers.
+class StatedProduct(Record, frozen=True, forbid_unknown_fields=True):
+    """The product of one site's own update with a round's released step, as sealed to openers.
 
-    `commitment` is to the one sketch that all openers must find, and `seals` what was sealed to
+    `commitment` is to the one number that all openers must find, and `seals` what was sealed to
     each of them, in the plan's order; the seals travel beside it.
     """
 
@@ -436,7 +443,7 @@ PURPOSES: Mapping[type[Record], Purpose] = {
     Verdict: Purpose.VERDICT,
     SeatSum: Purpose.SEAT_SUM,
     Scores: Purpose.SCORES,
-    StatedSketch: Purpose.SKETCH,
+    StatedProduct: Purpose.PRODUCT,
     Receipt: Purpose.RECEIPT,
     Cohort: Purpose.COHORT,
     Sum: Purpose.SUM,

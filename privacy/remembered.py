@@ -12,6 +12,7 @@ import msgspec
 from .documents import Signed
 from .errors import MalformedMessage
 from .identifiers import FederationId, ParticipantId
+from .learned import learned
 from .signing import Purpose
 
 FORMAT: Final = "veilsum-rounds/1"
@@ -63,7 +64,7 @@ def unpack(body: bytes) -> Remembered:
         MalformedMessage: it is not that.
     """
     try:
-        found = msgspec.msgpack.decode(body, type=Remembered)
+        found = msgspec.msgpack.decode(body, type=learned(Remembered))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise MalformedMessage(f"{len(body)} bytes are not what a member remembers") from None
     if found.format != FORMAT or any(each.purpose not in KINDS for each in found.documents):

@@ -58,7 +58,9 @@ class Sealed(StrEnum):
     SEAT_SUM_KEY = "veilsum/sealed-seat-sum-key/1"
     SEAT_CHANNEL = "veilsum/sealed-seat-channel/1"
     DISPUTE = "veilsum/sealed-dispute/1"
-    SKETCH = "veilsum/sealed-sketch/1"
+    PRODUCT = "veilsum/sealed-product/1"
+    KEPT_UPDATE = "veilsum/kept-update/1"
+    KEPT_UPDATE_KEY = "veilsum/kept-update-key/1"
 
 
 def seal_context(kind: Sealed, *fields: bytes) -> bytes:

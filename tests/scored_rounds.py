@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from privacy.accounting import smallest_noise_multiplier
 from privacy.clipping import clip
-from privacy.contribution import Method, earned, weights
+from privacy.contribution.scores import Method, earned, weights
 from privacy.grid import Grid
 from privacy.initial import initial_vector
 from privacy.records import Score, Scores
-from privacy.sketches import measured, sketch_of
 from privacy.vectors import Shapes
 from veilsum.demo.clinical_data import Patients, all_hospitals
 from veilsum.demo.descent import descended, gradients
@@ -111,16 +110,6 @@ def exact_scores(updates: Updates, names: Sequence[str], step_log2: int = 0) -> 
     ]
     found = (Score(name, *pair) for name, pair in zip(names, pairs, strict=True))
     return _record(tuple(found), step_log2)
-
-
-def sketched_scores(
-    updates: Updates, names: Sequence[str], seed: bytes, step_log2: int = 0
-) -> Scores:
-    """Return what sketches of such updates tell."""
-    sketches = {name: sketch_of(seed, each) for name, each in zip(names, updates, strict=True)}
-    total = sketch_of(seed, updates.sum(0))
-    found = measured(sketches, total, step_log2=step_log2, norm_bound=GRID.largest)
-    return _record(found, step_log2)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import participant.auditing.config
 import participant.config
 import participant.joining.operator_config
 import participant.seat.config
+import veilsum.settling.terms_file
 from tests import command_pages
 from tests.source_tree import ROOT, parsed, public_definitions, source_files
 from tests.test_architecture import every_error
@@ -26,6 +27,7 @@ SETTINGS = {
     "auditor.toml": participant.auditing.config.AuditorConfig,
     "aggregator.toml": participant.seat.config.AggregatorConfig,
     "operator.toml": participant.joining.operator_config.OperatorConfig,
+    "programme.toml": veilsum.settling.terms_file.ProgrammeFile,
 }
 
 

@@ -144,9 +144,9 @@ ENTRIES: Final[dict[str, Entry]] = {
         "word, and hold the coordinator's signature. If the disk is sound, treat it as an "
         "incident.",
     ),
-    "false_sketch": Entry(
-        "Sites have stated sketches of their updates that do not add up to the sketch of the sum "
-        "that was opened, or one that is too long for a clipped update. The round's scores are "
+    "false_product": Entry(
+        "Sites have stated products of their updates that do not add up to that of the sum that "
+        "was opened, or one that is too large for a clipped update. The round's scores are "
         "void, and nobody earns by them; its sum and its model are not touched.",
         "Where the message names a site, its operator looks at its disk and memory. Where it "
         "names none, nobody can tell who it was; if rounds go on like this, leave sites out one "
@@ -158,6 +158,13 @@ ENTRIES: Final[dict[str, Entry]] = {
         "While the round is open, challenge it: if there is a file `proof-ROUND.json` in the state "
         "folder, run `veilsum settle challenge --proof` with it. Else show the coordinator's "
         "operator `offer.json` of that folder ([settlement](settlement.md)).",
+    ),
+    "false_commit": Entry(
+        "What the coordinator has committed to on the chain for a round is not what this site "
+        "sent, or leaves it out though it has a receipt. Nothing is claimed.",
+        "While the round is open, run `veilsum settle challenge --proof` with the file that the "
+        "message names. Where there is none, show the coordinator's operator the round's file in "
+        "`dossiers/` of the state folder ([settlement](settlement.md#what-a-site-looks-at)).",
     ),
     "seats_disagree": Entry(
         "Two seats hold the same component and show different sums of it: one lies, or its disk "

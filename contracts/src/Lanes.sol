@@ -11,12 +11,14 @@ library Lanes {
     uint256 internal constant TWO_64 = 1 << 64;
 
     uint256 private constant HIGHEST_IN_LANES = 1 << 63;
+    // slither-disable-start too-many-digits: a mask shows all its digits
     uint256 private constant ONES = 0x0000000000000001_0000000000000001_0000000000000001_0000000000000001;
     uint256 private constant TOPS = 0x8000000000000000_8000000000000000_8000000000000000_8000000000000000;
     uint256 private constant RESTS = 0x7FFFFFFFFFFFFFFF_7FFFFFFFFFFFFFFF_7FFFFFFFFFFFFFFF_7FFFFFFFFFFFFFFF;
     uint256 private constant BYTES = 0x00FF00FF00FF00FF_00FF00FF00FF00FF_00FF00FF00FF00FF_00FF00FF00FF00FF;
     uint256 private constant PAIRS = 0x0000FFFF0000FFFF_0000FFFF0000FFFF_0000FFFF0000FFFF_0000FFFF0000FFFF;
     uint256 private constant HALVES = 0x00000000FFFFFFFF_00000000FFFFFFFF_00000000FFFFFFFF_00000000FFFFFFFF;
+    // slither-disable-end too-many-digits
 
     /// @notice Add words: `left` becomes the sum of `left` and `right`, word by word.
     /// @param left A whole number of 32 bytes; `right` has as many.
@@ -61,6 +63,7 @@ library Lanes {
         for (uint256 offset = 32; offset <= left.length; offset += 32) {
             uint256 a;
             uint256 b;
+            // slither-disable-next-line assembly: 32 bytes out of bytes, and back
             assembly ("memory-safe") {
                 a := mload(add(left, offset))
                 b := mload(add(right, offset))
@@ -81,6 +84,7 @@ library Lanes {
         uint256 beyond = 0;
         // What lifts a lane's top bit exactly when it is not below the modulus.
         uint256 gap = (HIGHEST_IN_LANES - modulus) * ONES;
+        // slither-disable-next-line assembly: for the gas of a proof
         assembly ("memory-safe") {
             let none := shr(255, calldatasize())
             let byteMask := or(BYTES, none)
@@ -111,6 +115,7 @@ library Lanes {
     }
 
     function _addWrapping(bytes memory left, bytes memory right) private pure {
+        // slither-disable-next-line assembly: for the gas of a proof
         assembly ("memory-safe") {
             let none := shr(255, calldatasize())
             let byteMask := or(BYTES, none)

@@ -10,8 +10,10 @@ contract ModelRegistry is IModelRegistry {
     /// @inheritdoc IModelRegistry
     address public immutable settlement;
 
+    // slither-disable-next-line uninitialized-state: `register` grows it through a reference
     mapping(bytes32 programme => Version[] versions) private _versions;
 
+    // slither-disable-next-line missing-zero-check: a registry of no settlement registers nothing
     constructor(address settlement_) {
         settlement = settlement_;
     }

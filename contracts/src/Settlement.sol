@@ -122,6 +122,7 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
     ) external nonReentrant {
         State storage state = _states[programme];
         Round storage from = _requireStanding(programme, round);
+        // slither-disable-next-line timestamp: seconds are small beside a window
         if (block.timestamp < from.maturesAt) revert SettlementNotMatured(from.maturesAt);
         bytes32 leaf = leafOf(programme, payee, cumulative, salt, entry);
         if (!MerkleProof.verifyCalldata(proof, from.payouts, leaf)) revert SettlementInvalidProof();
@@ -145,6 +146,7 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
         Terms storage terms = _terms[programme];
         State storage state = _states[programme];
         if (msg.sender != terms.funder) revert SettlementUnauthorized(msg.sender);
+        // slither-disable-next-line timestamp: seconds are small beside a window
         if (block.timestamp < terms.end && state.voidFrom == NONE) revert SettlementNotEnded(terms.end);
         uint128 committed = _rounds[programme][state.head].total;
         uint256 amount = state.funded - committed;
@@ -216,6 +218,7 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
         _requireCommitted(round, commitment);
         bytes32 id = demandOf(programme, commitment.round, node);
         Demand storage asked = _requireDemanded(id);
+        // slither-disable-next-line timestamp: seconds are small beside a window
         if (block.timestamp >= asked.deadline) revert SettlementAnswerTooLate(asked.deadline);
         if (!_verifier.opens(_contextOf(commitment, round), node, opening)) revert SettlementWrongAnswer();
 
@@ -228,6 +231,7 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
     function expire(bytes32 programme, uint64 round, ISumVerifier.Node calldata node) external {
         bytes32 id = demandOf(programme, round, node);
         Demand storage asked = _requireDemanded(id);
+        // slither-disable-next-line timestamp: seconds are small beside a window
         if (block.timestamp < asked.deadline) revert SettlementNotExpired(asked.deadline);
 
         asked.closed = true;
@@ -287,6 +291,7 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
     /// @inheritdoc ISettlement
     function isSettled(bytes32 programme, uint64 round) external view returns (bool) {
         uint64 maturesAt = _rounds[programme][round].maturesAt;
+        // slither-disable-next-line timestamp: seconds are small beside a window
         return maturesAt != 0 && block.timestamp >= maturesAt && !_isVoid(programme, round);
     }
 
@@ -375,6 +380,7 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
         State storage state = _states[programme];
         state.voidFrom = round;
         state.head = _rounds[programme][round].previous;
+        // slither-disable-next-line reentrancy-events: what was called is our own vault, which here calls nobody but us
         emit Halted(programme, round);
     }
 
@@ -443,6 +449,7 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
     }
 
     function _requireUnmatured(Round storage round) private view {
+        // slither-disable-next-line timestamp: seconds are small beside a window
         if (block.timestamp >= round.maturesAt) revert SettlementMatured(round.maturesAt);
     }
 
@@ -463,6 +470,7 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
     function _requireRunning(bytes32 programme) private view {
         _requireOpen(programme);
         uint64 end = _offices[programme].end;
+        // slither-disable-next-line timestamp: seconds are small beside a window
         if (block.timestamp >= end) revert SettlementEnded(end);
         uint64 voidFrom = _states[programme].voidFrom;
         if (voidFrom != NONE) revert SettlementHalted(voidFrom);
@@ -490,6 +498,7 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
 
     function _areSoundTimes(Terms calldata terms) private view returns (bool) {
         bool ordered = terms.response > 0 && terms.window > 2 * uint256(terms.response);
+        // slither-disable-next-line timestamp: seconds are small beside a window
         return ordered && terms.window <= LONGEST_WINDOW && terms.end > block.timestamp;
     }
 

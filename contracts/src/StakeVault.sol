@@ -65,6 +65,7 @@ contract StakeVault is IStakeVault, ReentrancyGuardTransient {
         Stake storage stake = _stakes[programme][msg.sender];
         uint256 amount = stake.thawing;
         if (amount == 0) revert StakeVaultNothing();
+        // slither-disable-next-line timestamp: seconds are small beside a window
         if (block.timestamp < stake.thawsAt) revert StakeVaultThawing(stake.thawsAt);
 
         stake.thawing = 0;

@@ -136,6 +136,7 @@ contract SumVerifier is ISumVerifier {
         if (!_isPlace(context, shape, proof.chunk, proof.leaf) || context.commit.slots == 0) return false;
 
         Walk memory walk = Walk(proof.steps, 0);
+        // slither-disable-next-line uninitialized-local: both branches set it
         bytes32 own;
         bytes32 node;
         if (context.commit.slots == 1) {
@@ -403,6 +404,7 @@ contract SumVerifier is ISumVerifier {
     /// @dev Zero where there is none.
     function _step(bytes32[] memory steps, uint256 index) private pure returns (bytes32 step) {
         if (index < steps.length) {
+            // slither-disable-next-line assembly: the bound is checked one line above
             assembly ("memory-safe") {
                 step := mload(add(add(steps, 32), shl(5, index)))
             }
@@ -414,6 +416,7 @@ contract SumVerifier is ISumVerifier {
     }
 
     function _sumNode(bytes32 left, bytes32 right, bytes32 own) private view returns (bytes32 node) {
+        // slither-disable-next-line assembly: SHA-256 called without a copy of its input
         assembly ("memory-safe") {
             // Beyond what is allocated, where nothing has to be kept.
             let body := mload(64)
@@ -427,6 +430,7 @@ contract SumVerifier is ISumVerifier {
     }
 
     function _join(bytes32 left, bytes32 right) private view returns (bytes32 node) {
+        // slither-disable-next-line assembly: SHA-256 called without a copy of its input
         assembly ("memory-safe") {
             let body := mload(64)
             mstore8(body, 0x01)
@@ -456,6 +460,7 @@ contract SumVerifier is ISumVerifier {
         uint256 modulus = _modulusOf(shape, chunk, index);
         if (modulus == 0) return false;
         bytes memory words = new bytes(WORDS_BYTES);
+        // slither-disable-next-line assembly: a copy out of the middle of bytes
         assembly ("memory-safe") {
             mcopy(add(words, 32), add(body, 45), 2048)
         }
@@ -465,6 +470,7 @@ contract SumVerifier is ISumVerifier {
     /// @dev 32 bytes of `body` from `offset` on, all of which it must have.
     function _wordAt(bytes memory body, uint256 offset) private pure returns (bytes32 word) {
         assert(offset + 32 <= body.length);
+        // slither-disable-next-line assembly: 32 bytes out of bytes
         assembly ("memory-safe") {
             word := mload(add(add(body, 32), offset))
         }
@@ -503,6 +509,7 @@ contract SumVerifier is ISumVerifier {
             )
         );
         bytes32 digest = MessageHashUtils.toTypedDataHash(context.domain, receipt);
+        // slither-disable-next-line unused-return: the third value only says more about a failure
         (address signer, ECDSA.RecoverError failure,) = ECDSA.tryRecover(digest, proof.signature);
         return failure == ECDSA.RecoverError.NoError && signer == context.coordinator;
     }

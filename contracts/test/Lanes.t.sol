@@ -8,6 +8,7 @@ import {Test, vm} from "./base/Test.sol";
 /// @dev `check_` are halmos's; forge runs the rest.
 contract LanesProof is Test {
     uint256 private constant PRIME = 1_152_921_504_606_830_593;
+    bytes32 private constant WITHOUT_TOPS = 0xFFFFFFFFFFFFFF7F_FFFFFFFFFFFFFF7F_FFFFFFFFFFFFFF7F_FFFFFFFFFFFFFF7F;
 
     /// @notice Modulo 2^64, each word wraps in its own 64 bits.
     function check_wrapping_addition_is_word_by_word(bytes32 a, bytes32 b) public pure {
@@ -19,10 +20,32 @@ contract LanesProof is Test {
         agree(a, b, PRIME);
     }
 
-    /// @notice Modulo anything up to 2^63.
-    function check_addition_below_any_modulus_is_word_by_word(bytes32 a, bytes32 b, uint256 modulus) public pure {
-        if (modulus < 2 || modulus > 1 << 63) return;
-        agree(a, b, modulus);
+    /// @notice Modulo anything from 2 to 2^63: a word that is not below the modulus is seen, wherever it is, and no other.
+    function check_words_beyond_any_modulus_are_seen(bytes32 a, bytes32 b, uint64 gap) public pure {
+        uint256 modulus = modulusOf(gap);
+        (, uint256 wrong) = reference_(mirrored(uint256(a)), mirrored(uint256(b)), modulus);
+        bool canonical = Lanes.addTo(abi.encodePacked(a), abi.encodePacked(b), modulus);
+        assert(canonical == (wrong == 0));
+    }
+
+    /// @notice Modulo anything from 2 to 2^63: the first words' sum. Lane by lane, since a lane rests on those before it.
+    function check_addition_below_any_modulus_first(bytes32 a, bytes32 b, uint64 gap) public pure {
+        agreeIn(3, a, b, modulusOf(gap));
+    }
+
+    /// @notice The second words' sum.
+    function check_addition_below_any_modulus_second(bytes32 a, bytes32 b, uint64 gap) public pure {
+        agreeIn(2, a, b, modulusOf(gap));
+    }
+
+    /// @notice The third words' sum.
+    function check_addition_below_any_modulus_third(bytes32 a, bytes32 b, uint64 gap) public pure {
+        agreeIn(1, a, b, modulusOf(gap));
+    }
+
+    /// @notice The last words' sum.
+    function check_addition_below_any_modulus_last(bytes32 a, bytes32 b, uint64 gap) public pure {
+        agreeIn(0, a, b, modulusOf(gap));
     }
 
     /// @notice Each byte goes where it belongs.
@@ -88,16 +111,35 @@ contract LanesProof is Test {
         assert(agrees);
     }
 
+    /// @dev Of words below the modulus, so below 2^63: what has a top bit is none, and is left out.
+    function agreeIn(uint256 place, bytes32 a, bytes32 b, uint256 modulus) private pure {
+        (a, b) = (a & WITHOUT_TOPS, b & WITHOUT_TOPS);
+        bytes memory left = abi.encodePacked(a);
+        (uint256 sum, uint256 wrong) = reference_(mirrored(uint256(a)), mirrored(uint256(b)), modulus);
+        if (wrong != 0) return;
+        Lanes.addTo(left, abi.encodePacked(b), modulus);
+        assert(uint64(mirrored(uint256(bytes32(left))) >> (64 * place)) == uint64(sum >> (64 * place)));
+    }
+
+    /// @dev Every modulus from 1 to 2^63, said by how far it is from the highest, as the lanes need it: the solver then
+    /// sees at once that no lane reaches into the next.
+    function modulusOf(uint64 gap) private pure returns (uint256 modulus) {
+        assembly ("memory-safe") {
+            modulus := sub(shl(63, 1), and(gap, 0x7FFFFFFFFFFFFFFF))
+        }
+    }
+
     /// @return sum Lane by lane.
-    /// @return wrong How many lanes are not below the modulus.
+    /// @return wrong One if a lane is not below the modulus, else zero.
     function reference_(uint256 a, uint256 b, uint256 modulus) private pure returns (uint256 sum, uint256 wrong) {
         for (uint256 lane = 0; lane < 4; lane++) {
             uint256 left = uint256(uint64(a >> (64 * lane)));
             uint256 right = uint256(uint64(b >> (64 * lane)));
-            uint256 total = left + right;
+            uint256 total;
             assembly ("memory-safe") {
-                wrong := add(wrong, add(iszero(lt(left, modulus)), iszero(lt(right, modulus))))
-                total := sub(total, mul(modulus, iszero(lt(total, modulus))))
+                total := add(left, right)
+                wrong := or(wrong, iszero(and(lt(left, modulus), lt(right, modulus))))
+                total := sub(total, and(modulus, sub(0, iszero(lt(total, modulus)))))
             }
             sum |= uint256(uint64(total)) << (64 * lane);
         }

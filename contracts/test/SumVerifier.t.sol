@@ -712,6 +712,12 @@ contract PayoutsTest is VerifierFixture {
         }
     }
 
+    /// @notice More than all the scores is no part of them, though its amount be by the formula.
+    function test_no_score_is_above_all_of_them() public view {
+        vm.assertTrue(!judged(ISumVerifier.Fault.Formula, Case(7, 1_000, 1_003, 3), entryOf(5, 7, 1_000)), "all");
+        vm.assertTrue(judged(ISumVerifier.Fault.Formula, Case(8, 1_142, 1_145, 3), entryOf(5, 8, 1_142)), "above");
+    }
+
     function test_an_entry_has_its_form_and_its_round() public view {
         Case memory of_ = Case(7, 1_000, 1_000, 0);
         vm.assertTrue(!judged(ISumVerifier.Fault.Formula, of_, entryOf(5, 7, 1_000)), "right");

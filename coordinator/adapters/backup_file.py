@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from privacy import canonical
 from privacy.errors import ConfigError, InvalidSignature, MalformedMessage, NotYet
 from privacy.identifiers import Digest, sha256_hex
+from privacy.learned import learned
 from privacy.signing import Purpose, sign, verify
 from veilsum.files import Draft, disk_errors
 
@@ -148,7 +149,7 @@ class Backup:
         return {each.name: each for each in signed.parts}
 
     def _head(self) -> Head:
-        return msgspec.msgpack.decode(self._get(_HEAD), type=Head)
+        return msgspec.msgpack.decode(self._get(_HEAD), type=learned(Head))
 
     def _get(self, name: str) -> bytes:
         part = self._parts[name]

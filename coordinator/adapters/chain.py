@@ -1,15 +1,21 @@
 """The coordinator's door to the chain: it deploys, opens, funds, bonds and commits, each once."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from coordinator.config import SettlementSettings
+from coordinator.settling.disputes import Asked, Demand, Demands
 from coordinator.settling.settle import Statement, Terms, programme_of
-from privacy.commitment import Commit
-from privacy.errors import IllegalEvent, WrongContext
+from coordinator.settling.shape import Shape
+from privacy.errors import ConfigError, IllegalEvent, WrongContext
 from privacy.failpoints import Step
-from privacy.payouts import Domain
+from privacy.settlement.commitment import Commit
+from privacy.settlement.payouts import Domain
+from privacy.settlement.sum_proof import Node, Opening, Tree
 from veilsum.chain.compiled import load
 from veilsum.chain.deployment import deploy_all
 from veilsum.chain.endpoint import (
@@ -19,11 +25,17 @@ from veilsum.chain.endpoint import (
     Receipt,
     checksummed,
     reach,
-    signer_of,
+    translated,
 )
 from veilsum.chain.journal import FolderJournal, Journal
+from veilsum.chain.logs import Logged, earliest_block_at, logged
 from veilsum.chain.signing import Signer
 from veilsum.files import make_folder
+
+log = structlog.get_logger()
+
+_RUNNING: Final = (1 << 64) - 1
+"""Where the contract names the first void round: there is none."""
 
 UNKNOWN: Final = "unknown"
 """Stands for a transaction that made a commit and that this journal does not know."""
@@ -125,6 +137,20 @@ class SettlementChain:
         call = self.contract.functions.roundOf(programme, made.commit.round)
         return bytes(self.endpoint.read_final(call)[0]) == made.commit.digest()
 
+    def is_over(self, programme: str) -> bool:
+        """Return whether a programme's end has passed, as of the newest final block.
+
+        Raises:
+            EndpointsDiffer: two endpoints have different ones.
+            ChainUnavailable: one does not answer.
+        """
+        call = self.contract.functions.termsOf(bytes.fromhex(programme))
+        end, number = int(self.endpoint.read_final(call)[6]), self.endpoint.final_block().number
+        with translated():
+            # Of each: nothing is committed any more after that, on no single endpoint's word.
+            blocks = [web3.eth.get_block(number) for web3 in self.endpoint.finality.each]
+            return min(int(each["timestamp"]) for each in blocks) >= end
+
     def stands(self, programme: str, number: int) -> Stands:
         """Return what the contract keeps of a round; zeros where it has none.
 
@@ -134,6 +160,155 @@ class SettlementChain:
         call = self.contract.functions.roundOf(bytes.fromhex(programme), number)
         commit, payouts, total, matures_at, _ = self.endpoint.read(call)
         return Stands(bytes(commit), bytes(payouts), total, matures_at)
+
+    # -- disputes ----------------------------------------------------------------------
+
+    def response_seconds(self, programme: str) -> int:
+        """Return how long this coordinator has to answer a demand.
+
+        Raises:
+            ChainUnavailable: the endpoint does not answer.
+        """
+        return self._times_of(programme)[1]
+
+    def first_block(self, programme: str, number: int) -> int:
+        """Return the block in which a round was committed, or an earlier one.
+
+        Raises:
+            ChainUnavailable, EndpointsDiffer: an endpoint does not answer, or they differ.
+        """
+        call = self.contract.functions.roundOf(bytes.fromhex(programme), number)
+        matures_at = int(self.endpoint.read_final(call)[3])
+        if not matures_at:  # not final: a fork may move it
+            return self.endpoint.final_block().number
+        window, _ = self._times_of(programme)
+        return earliest_block_at(self.endpoint, matures_at - window)
+
+    def demands(self, programme: str, first: int) -> Demands:
+        """Return the demands from block `first` on, as any endpoint tells them.
+
+        Raises:
+            ChainUnavailable: no endpoint answers.
+        """
+        where = {"programme": bytes.fromhex(programme)}
+        found = logged(self.endpoint, self.contract, "Demanded", where, first)
+        read = [each for event in found.events if (each := _demand(event)) is not None]
+        demands = {each.id: each for each in read}
+        return Demands(tuple(demands.values()), found.until)
+
+    def asked(self, demand: bytes) -> Asked:
+        """Return how a demand stands in the newest block, which may yet be undone.
+
+        Raises:
+            ChainUnavailable: the endpoint does not answer.
+        """
+        _, deadline, closed = self.endpoint.read(self.contract.functions.demandAt(demand))
+        return Asked(deadline, closed)
+
+    def asked_for_good(self, demand: bytes) -> Asked:
+        """Return how a demand stands in the newest final block, on every endpoint.
+
+        Raises:
+            EndpointsDiffer: two endpoints give different answers.
+            ChainUnavailable: one does not answer.
+        """
+        _, deadline, closed = self.endpoint.read_final(self.contract.functions.demandAt(demand))
+        return Asked(deadline, closed)
+
+    def time(self) -> int:
+        """Return the Unix time of the newest block.
+
+        Raises:
+            ChainUnavailable: the endpoint does not answer.
+        """
+        with translated():
+            return int(self.endpoint.web3.eth.get_block("latest")["timestamp"])
+
+    def final_block(self) -> tuple[int, int]:
+        """Return the number and the Unix time of the newest final block.
+
+        Raises:
+            EndpointsDiffer: the endpoints have different ones.
+            ChainUnavailable: one does not answer.
+        """
+        number = self.endpoint.final_block().number
+        with translated():
+            return number, int(self.endpoint.web3.eth.get_block(number)["timestamp"])
+
+    def answer(self, demand: bytes, commit: Commit, node: Node, opening: Opening) -> None:
+        """Have an answer to a demand sent, once, and do not wait until it is mined.
+
+        Raises:
+            IllegalEvent: the contract refuses.
+            ChainUnavailable: the endpoint does not answer; run this again.
+        """
+        place = (node.tree, node.chunk, node.leaf, node.level, node.index)
+        call = self.contract.functions.answer(_commit(commit), place, opening.encode())
+        self.endpoint.post(self.key, self.journal, _answering(demand), call)
+
+    def answered_by(self, demand: bytes) -> str:
+        """Return the transaction by which this journal has answered; nothing if none is mined.
+
+        Raises:
+            ChainUnavailable: the endpoint does not answer.
+        """
+        try:
+            receipt = self.endpoint.recall(self.journal, _answering(demand))
+        except IllegalEvent:
+            return ""
+        return receipt.transaction if receipt else ""
+
+    def void_from(self, programme: str) -> int | None:
+        """Return the first round that is void for good, if any is.
+
+        Raises:
+            EndpointsDiffer: two endpoints give different answers.
+            ChainUnavailable: one does not answer.
+        """
+        call = self.contract.functions.stateOf(bytes.fromhex(programme))
+        void_from = int(self.endpoint.read_final(call)[4])
+        return None if void_from == _RUNNING else void_from
+
+    def is_settled(self, programme: str, number: int) -> bool:
+        """Return whether a round has matured, and stands, as of the newest final block.
+
+        Raises:
+            EndpointsDiffer: two endpoints give different answers.
+            ChainUnavailable: one does not answer.
+        """
+        call = self.contract.functions.isSettled(bytes.fromhex(programme), number)
+        return bool(self.endpoint.read_final(call))
+
+    def _times_of(self, programme: str) -> tuple[int, int]:
+        """Return the window and the time for a response, in seconds."""
+        terms = self.endpoint.read(self.contract.functions.termsOf(bytes.fromhex(programme)))
+        return int(terms[7]), int(terms[8])
+
+    # -- what each of these needs --------------------------------------------------------
+
+    def require_terms(self, programme: str, shape: Shape) -> None:
+        """Return if a programme takes this key's commits, and judges rounds of such a shape.
+
+        Under another arithmetic an honest round would look malformed, and cost the bond.
+
+        Raises:
+            ConfigError: it does not.
+            WrongContext: there is no such programme on this contract.
+            ChainUnavailable: the endpoint does not answer.
+        """
+        self._token(programme)  # which says if it is not open
+        terms = self.endpoint.read(self.contract.functions.termsOf(bytes.fromhex(programme)))
+        if str(terms[1]).lower() != self.key.address.lower():
+            raise ConfigError(
+                f"settlement.programme: it takes commits from {str(terms[1]).lower()}, and the "
+                f"key is {self.key.address.lower()}"
+            )
+        if Shape(bytes(terms[11]), terms[12], terms[13]) != shape:
+            raise ConfigError(
+                "settlement.programme: it pays for plans of another arithmetic than scheme and "
+                "model make here; run: veilsum settle verify. Put them back, or open another "
+                "programme for a new coordinator"
+            )
 
     def _require_next(self, commit: Commit) -> None:
         head = self.contract.functions.headOf(bytes.fromhex(commit.programme))
@@ -194,10 +369,13 @@ def attach(endpoint: Endpoint, key: Signer, journal: Journal, address: str) -> S
     return SettlementChain(endpoint, key, journal, contract, vault)
 
 
-def attach_by(settings: SettlementSettings, journal: Path, step: Step) -> SettlementChain:
-    """Return the contract that settings name, with the key and endpoints that they name.
+def attach_by(
+    settings: SettlementSettings, key: Callable[[], Signer], journal: Path, step: Step
+) -> SettlementChain:
+    """Return the contract that settings name, at the endpoints that they name.
 
     Args:
+        key: tells who signs.
         journal: folder of what was signed; made where it is not there.
 
     Raises:
@@ -206,9 +384,32 @@ def attach_by(settings: SettlementSettings, journal: Path, step: Step) -> Settle
         InsecureKeyFile, ConfigError: the key cannot be had.
     """
     # The key first: one that cannot be had is said whatever the chain does.
-    key, endpoint = signer_of(settings), reach(settings, step=step)
+    signer, endpoint = key(), reach(settings, step=step)
     make_folder(journal)
-    return attach(endpoint, key, FolderJournal(journal), settings.contract)
+    return attach(endpoint, signer, FolderJournal(journal), settings.contract)
+
+
+def _answering(demand: bytes) -> str:
+    return f"answer-{demand.hex()}"
+
+
+def _demand(event: Logged) -> Demand | None:
+    """Return the demand of an event, as an endpoint tells it; nothing if it cannot be read."""
+    told = event.arguments
+    try:
+        name, place = bytes(told["demand"]), _node(told["node"])
+        return Demand(name, int(told["round"]), place, int(told["deadline"]), event.block)
+    except (TypeError, ValueError, LookupError) as error:
+        # No contract of ours has logged that; what is real in other events is answered.
+        reason = type(error).__name__
+        log.error("demand_not_read", block=event.block, reason=reason, who_acts="operator")
+        return None
+
+
+def _node(told: Mapping[str, int]) -> Node:
+    """Return a node as an event tells it."""
+    place = (told[each] for each in ("chunk", "leaf", "level", "index"))
+    return Node(Tree(told["tree"]), *place)
 
 
 def _terms(terms: Terms) -> tuple[object, ...]:

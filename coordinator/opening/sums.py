@@ -1,7 +1,8 @@
 """Cohorts and sums: who was added up, what came of it, and the auditor's word that it is so.
 
 Where a plan names an auditor, no sum leaves for openers before the auditor has signed its
-manifest. Nobody but that auditor is handed contributions, and only until it has answered.
+manifest. Nobody but that auditor is handed contributions: until it has answered, and again while
+the round's commit on a chain can be disputed.
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from coordinator.rounds import round as machine
 from coordinator.rounds.moving import Moving
 from coordinator.rounds.standing import Rounds
 from coordinator.rounds.state import Phase, Round
+from coordinator.upkeep.retention import Demands, nobody_demands
 from privacy import canonical
 from privacy.documents import Signed, check_signer, unpack
 from privacy.errors import IllegalEvent, NotYet, WrongIdentity
@@ -28,7 +30,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Sums:
-    """What is given out of a round that is added up, and to whom."""
+    """What is given out of a round that is added up, and to whom.
+
+    Attributes:
+        in_dispute: whether what a released round's commit was made from may still be asked for.
+    """
 
     rounds: Rounds
     archive: Archive
@@ -36,6 +42,7 @@ class Sums:
     objects: ObjectStore
     rosters: Rosters
     moving: Moving
+    in_dispute: Demands = nobody_demands
 
     # -- what is given out ---------------------------------------------------------
 
@@ -96,7 +103,8 @@ class Sums:
         """Return what the auditor adds again: chunks from `first` on, of each one by participant.
 
         Raises:
-            NotYet, IllegalEvent: the round does not wait for its auditor, yet or any more.
+            NotYet, IllegalEvent: the round does not wait for its auditor, yet or any more, and no
+                commit of it can be disputed.
             WrongIdentity: the caller is not that auditor.
         """
         current = self._audited(caller, number)
@@ -108,7 +116,8 @@ class Sums:
         current = self._audited(caller, number)
         payload = self.objects.get(names.contribution_chunk(number, participant, 0, chunk))
         position = [entry.participant for entry in current.committed].index(participant)
-        self.moving.given(number, caller, "contributions", chunk, position)
+        if current.phase is Phase.AUDITING:  # a round that is done waits for nobody
+            self.moving.given(number, caller, "contributions", chunk, position)
         return payload
 
     def countersign(self, caller: str, number: int, signature: bytes) -> None:
@@ -148,6 +157,8 @@ class Sums:
             raise WrongIdentity(f"{caller} is not the auditor of round {number}")
         if not current.sum:
             raise NotYet(f"round {number} has no sum yet")
+        if current.phase is Phase.DONE and self.in_dispute(number):
+            return current
         if current.phase is not Phase.AUDITING:
             raise IllegalEvent(f"round {number} is {current.phase}: it is not audited any more")
         return current

@@ -46,9 +46,9 @@ FOLLOWS: Final[Mapping[Phase, frozenset[Phase]]] = {
 }
 """Which phases may follow which; no transition leads anywhere else."""
 
-WRITTEN_ONCE: Final = ("plan", "candidates", "cohort", "sum")
-APPENDED: Final = ("judged", "left_out", "stated")
-GROWING: Final = ("committed", "certified", "liars")
+WRITTEN_ONCE: Final = ("plan", "candidates", "cohort", "sum", "scores")
+APPENDED: Final = ("judged", "left_out", "stated", "scored")
+GROWING: Final = ("committed", "certified", "liars", "products")
 
 
 @dataclass

@@ -147,16 +147,17 @@ def _shares_parameters(settings: Settings) -> SharesParameters:
 def _scheme_terms(settings: Settings, starts: tuple[str, str, str]) -> CkksTerms | SharesTerms:
     if settings.scheme.name == SHARES:
         return _shares_terms(settings, _shares_parameters(settings), starts)
-    return _ckks_terms(_ckks_parameters(settings))
+    return _ckks_terms(settings, _ckks_parameters(settings))
 
 
-def _ckks_terms(chosen: CkksParameters) -> CkksTerms:
+def _ckks_terms(settings: Settings, chosen: CkksParameters) -> CkksTerms:
     return CkksTerms(
         degree=chosen.degree,
         scale_log2=chosen.scale_log2,
         values_per_half=chosen.values_per_half,
         ciphertexts_per_chunk=chosen.ciphertexts_per_chunk,
         cohort_max=chosen.cohort_max,
+        score_step_log2=settings.scheme.score_step_log2,
     )
 
 

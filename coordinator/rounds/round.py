@@ -24,9 +24,10 @@ import msgspec
 from msgspec.structs import replace
 
 from privacy.errors import ConflictingContribution, IllegalEvent, WrongIdentity
+from privacy.learned import learned
 from privacy.records import Entry
 
-from . import seated
+from . import scoring, seated
 from .state import (
     Abandoned,
     Aggregate,
@@ -290,7 +291,7 @@ def _sign_release(current: Round, event: ReleaseSigned) -> Step:
     signed = replace(current, agreed=agreed)
     if len(agreed) < current.rules.agreement or current.phase is Phase.DONE:
         return signed, ()
-    return replace(signed, phase=Phase.DONE), (Erase(current.number),)
+    return scoring.begin(replace(signed, phase=Phase.DONE)), (Erase(current.number),)
 
 
 def _fail_opening(current: Round, event: OpeningFailed) -> Step:
@@ -370,6 +371,7 @@ TRANSITIONS: Final[Mapping[tuple[Phase, type[Event]], Callable[[Round, Any], Ste
     (Phase.DONE, Countersigned): _countersign_again,
     (Phase.DONE, ReleaseSigned): _sign_release,
     **seated.TRANSITIONS,
+    **scoring.TRANSITIONS,
 }
 
 
@@ -380,7 +382,7 @@ def encode(current: Round) -> bytes:
 
 def decode(body: bytes) -> Round:
     """Return the round that the store kept."""
-    return msgspec.json.decode(body, type=Round)
+    return msgspec.json.decode(body, type=learned(Round))
 
 
 def encode_effect(effect: Effect) -> bytes:
@@ -388,10 +390,12 @@ def encode_effect(effect: Effect) -> bytes:
     return msgspec.json.encode(effect)
 
 
-AnyEffect = Aggregate | Erase | seated.Nominate | seated.Freeze | seated.Manifest
+AnyEffect = (
+    Aggregate | Erase | seated.Nominate | seated.Freeze | seated.Manifest | scoring.ForgetProducts
+)
 
 
 def decode_effect(body: bytes) -> AnyEffect:
     """Return the effect that the store kept."""
-    effect: AnyEffect = msgspec.json.decode(body, type=AnyEffect)
+    effect: AnyEffect = msgspec.json.decode(body, type=learned(AnyEffect))
     return effect

@@ -30,7 +30,8 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `auditor` must countersign the sum before anybody opens it, or settles what two seats
     dispute; empty for nobody. `seats` are those of a round under `shares`; `unchecked` says
-    whether its cohort may be frozen without the norm bound where one of them is away.
+    whether its cohort may be frozen without the norm bound where one of them is away. `products`
+    says whether sites state theirs after the release, so that openers find out scores.
     """
 
     openers: tuple[str, ...]
@@ -42,6 +43,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     auditor: str = ""
     seats: tuple[str, ...] = ()
     unchecked: bool = False
+    products: bool = False
 
 
 class LeftOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,6 +88,26 @@ class Disagreement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     component: int
 
 
+class Scoring(StrEnum):
+    """How far the scores are that openers find out after the release of a round."""
+
+    NONE = "none"
+    """None are asked for, or the round has released nothing yet."""
+    STATING = "stating"
+    """The sites of the cohort state their products."""
+    JUDGING = "judging"
+    """No more are taken; openers judge those that came."""
+    OVER = "over"
+    """Enough openers have signed the same scores, or none will any more."""
+
+
+class Scored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That an opener has signed scores: their digest."""
+
+    opener: str
+    scores: str
+
+
 class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole state of one round; a value, never mutated."""
 
@@ -114,6 +136,10 @@ class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     disputed: Disagreement | None = None
     liars: tuple[str, ...] = ()
     stragglers: tuple[Straggler, ...] = ()
+    scoring: Scoring = Scoring.NONE
+    products: tuple[str, ...] = ()
+    scored: tuple[Scored, ...] = ()
+    scores: str = ""
 
     def whose_turn(self) -> str:
         """Return the opener who makes the key, or seals the model, now."""
@@ -140,8 +166,12 @@ class Round(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {each.seat for each in self.stated} | {*self.liars}
 
     def is_over(self) -> bool:
-        """Return whether nothing more will come of the round."""
+        """Return whether nothing more will come of the round, but scores, where they are asked."""
         return self.phase in (Phase.DONE, Phase.ABORTED)
+
+    def is_scored(self) -> bool:
+        """Return whether scores are still found out of the round's release."""
+        return self.scoring in (Scoring.STATING, Scoring.JUDGING)
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from privacy import canonical
 from privacy.documents import Signed, check_signer
 from privacy.errors import MalformedMessage, WrongContext, WrongIdentity
 from privacy.identifiers import Digest, sha256_hex
+from privacy.learned import learned
 from privacy.limbs import PUBLIC_KEY, Layout
 from privacy.mechanism import events_of
 from privacy.plan import CKKS, SHARES, Plan
@@ -58,7 +59,7 @@ def round_of(signed: Signed) -> int:
         MalformedMessage: it names none.
     """
     try:
-        return msgspec.json.decode(signed.body, type=_Place).round
+        return msgspec.json.decode(signed.body, type=learned(_Place)).round
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise MalformedMessage("the header of a contribution names no round") from None
 

@@ -10,7 +10,7 @@ from typing import Final
 from privacy import canonical
 from privacy.documents import Signed, check_signer
 from privacy.errors import MalformedMessage, WrongContext, WrongIdentity
-from privacy.plan import Plan
+from privacy.plan import SHARES, Plan
 from privacy.records import (
     Candidates,
     Cohort,
@@ -84,7 +84,7 @@ def seat_sum(signed: Signed, sender: str, cohort: str, plan: Plan, roster: Roste
 
 
 def scores(signed: Signed, sender: str, cohort: Cohort, plan: Plan, roster: Roster) -> Scores:
-    """Return what a seat says was opened about the updates of a cohort.
+    """Return what a seat or an opener says was opened about the updates of a cohort.
 
     Raises:
         InvalidSignature: the sender's key has not signed it.
@@ -96,12 +96,15 @@ def scores(signed: Signed, sender: str, cohort: Cohort, plan: Plan, roster: Rost
     _check_round(opened, sender, plan)
     if opened.cohort != digest_of(cohort):
         raise WrongContext(f"{sender} states the scores of another cohort")
-    if opened.step_log2 != plan.questions().score_step_log2:
+    if opened.step_log2 != plan.terms.scheme.score_step_log2:
         raise WrongContext(f"{sender} states scores that the plan does not ask for")
     scored = [each.participant for each in opened.scores]
     expected = [] if opened.void else [entry.participant for entry in cohort.entries]
     if scored != expected:
         raise MalformedMessage(f"{sender}: not one score for each of the cohort, in its order")
+    normed = [bool(each.squared_norm) for each in opened.scores]
+    if normed != [plan.arithmetic.scheme == SHARES] * len(normed):
+        raise MalformedMessage(f"{sender}: squared norms that the plan's scheme does not open")
     _check_words(sender, opened.void)
     return opened
 

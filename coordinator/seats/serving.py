@@ -1,18 +1,26 @@
 """Seats: the parts of the coordinator that serve them, put together in the order of a round."""
 
+from collections.abc import Callable
+
 from coordinator.archive import Archive
 from coordinator.members.rosters import Rosters
 from coordinator.ports import ObjectStore, Store
 from coordinator.rounds.moving import Moving
 from coordinator.rounds.standing import Rounds
+from coordinator.scoring.scores import RoundScores
 
 from .certifying import Certifying
 from .disputes import Disputes
 from .judging import Judging
 from .parts import Parts
-from .scores import SeatScores
+from .pledges import Bonds, Pledges
 from .sealed_sums import SealedSums
 from .seat_sums import SeatSums
+
+
+def no_bonds() -> Bonds | None:
+    """Return that nothing is settled on a chain."""
+    return None
 
 
 class Seats:
@@ -26,6 +34,7 @@ class Seats:
         objects: ObjectStore,
         rosters: Rosters,
         moving: Moving,
+        bonds: Callable[[], Bonds | None] = no_bonds,
     ) -> None:
         self.parts = Parts(rounds, archive, store, objects, moving)
         self.judging = Judging(rounds, archive, store, rosters)
@@ -33,4 +42,5 @@ class Seats:
         self.sums = SeatSums(rounds, archive, objects, rosters)
         self.sealed = SealedSums(rounds, archive, objects, moving)
         self.disputes = Disputes(rounds)
-        self.scores = SeatScores(rounds, archive, store, rosters)
+        self.scores = RoundScores(rounds, archive, store, rosters)
+        self.pledges = Pledges(rounds, archive, rosters, self.sealed, bonds)

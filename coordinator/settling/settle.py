@@ -5,11 +5,15 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from privacy import abi
-from privacy.commitment import NO_COMMIT, Cohort, Commit, Slot, contribution_of_components
-from privacy.contribution import earned
+from privacy.contribution.scores import earned
 from privacy.errors import ConfigError, UnsafeParameters, WrongContext
-from privacy.payouts import (
+from privacy.settlement import abi
+from privacy.settlement.commitment import (
+    NO_COMMIT,
+    Cohort,
+    Commit,
+)
+from privacy.settlement.payouts import (
     Domain,
     Entitlement,
     address_word,
@@ -17,7 +21,6 @@ from privacy.payouts import (
     parse_address,
     tree,
 )
-from privacy.records import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,23 +124,6 @@ def budget_of(escrow: int, wanted: int, position: int) -> int:
     return escrow * (position + 1) // wanted - escrow * position // wanted
 
 
-def cohort_of(entries: Sequence[Entry], trainers: Sequence[str]) -> Cohort:
-    """Return the slots of a cohort: each contribution under its trainer's place in the roster.
-
-    Args:
-        entries: of the signed cohort.
-        trainers: all trainers of the roster that the plan names, in its order.
-
-    Raises:
-        WrongContext: a contribution of somebody else, or two of one trainer.
-    """
-    if not {each.participant for each in entries} <= set(trainers):
-        raise WrongContext("a cohort has a contribution of somebody who is no trainer")
-    places = {name: place for place, name in enumerate(trainers)}
-    slots = [Slot(places[each.participant], _contribution(each)) for each in entries]
-    return Cohort(tuple(sorted(slots, key=lambda slot: slot.slot_id)))
-
-
 def require_distinct(payees: Mapping[str, str]) -> None:
     """Return if no two sites are paid at one address, where the contract could not tell them.
 
@@ -238,8 +224,3 @@ def _require_follows(before: Statement | None, number: int) -> None:
     newest = before.commit.round if before else 0
     if number <= newest:
         raise WrongContext(f"round {number} cannot follow round {newest}")
-
-
-def _contribution(entry: Entry) -> bytes:
-    roots = [bytes.fromhex(root) for root in entry.roots]
-    return roots[0] if len(roots) == 1 else contribution_of_components(roots)

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 import msgspec
@@ -13,14 +14,14 @@ from coordinator.config import SettlementSettings
 from coordinator.ports import Store
 from coordinator.rounds.state import Phase, Round
 from privacy import canonical
-from privacy.commitment import Commit
-from privacy.contribution import Method, weights
-from privacy.errors import ChainUnavailable, NotYet, WrongContext
+from privacy.contribution.scores import Method, weights
+from privacy.errors import ChainUnavailable, ConfigError, IllegalEvent, NotYet, WrongContext
 from privacy.failpoints import Step, pass_by
-from privacy.payouts import Domain, Entitlement, parse_address
 from privacy.records import Scores
 from privacy.roster import Roster
 from privacy.sealing import Entropy
+from privacy.settlement.commitment import Commit
+from privacy.settlement.payouts import Domain, Entitlement, parse_address
 
 from .settle import (
     Result,
@@ -37,12 +38,21 @@ log = structlog.get_logger()
 _MARKS = "settlement"
 _STATEMENTS = "settlement-statement"
 _DONE = "done"
+_HALTED = "halted"
 _COMMITTED = "transaction-"
+_CLOSED = "closed-"
 
 
 class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commit: Commit
     entitlements: tuple[Entitlement, ...]
+
+
+class End(StrEnum):
+    """Why a round can be disputed no more, for good."""
+
+    MATURED = "matured"
+    VOID = "void"
 
 
 class Outcomes(Protocol):
@@ -54,6 +64,10 @@ class Outcomes(Protocol):
 
     def payees(self, current: Round) -> Mapping[str, str]:
         """Return the address at which each trainer of its roster is paid, where it has one."""
+        ...
+
+    def cohort(self, current: Round) -> tuple[str, ...]:
+        """Return the sites that its sum is of: a seat may have left out one that contributed."""
         ...
 
     def scores(self, current: Round) -> Scores | None:
@@ -78,6 +92,10 @@ class Chain(Protocol):
 
     def is_final(self, made: Statement) -> bool:
         """Return whether it stands for good."""
+        ...
+
+    def is_over(self, programme: str) -> bool:
+        """Return whether the end of `programme` has passed for good: it takes no commit."""
         ...
 
 
@@ -106,16 +124,76 @@ class Settlement:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        # Only `run` changes it: who watches rounds is told without a look at the database.
+        # Who watches rounds is told without a look at the database.
         self._done = self._marked(_DONE) is not None
+        self._halted = self._marked(_HALTED) is not None
+        self._ends = self._stored_ends()
+        self._disputable = set(self._committed_rounds()) - self._ends.keys()
+
+    def require_one_programme(self) -> None:
+        """Return if all that is stored is of the programme that is set.
+
+        Raises:
+            ConfigError: a round was settled under another: demands of it would not be seen, and
+                rounds of this one would follow a commit that it does not have.
+        """
+        wanted = self.settings.programme.lower()
+        for name, body in self.store.documents(_STATEMENTS):
+            held = canonical.decode(body, _Stored).commit.programme
+            if held != wanted:
+                raise ConfigError(
+                    f"settlement.programme: round {int(name)} was settled in {held}; set that one "
+                    "again, and answer for it until its rounds have matured. A new programme needs "
+                    "a new coordinator: another database, object store and state folder"
+                )
 
     def is_done(self) -> bool:
-        """Return whether the last round's commit is final, so that all can be claimed."""
-        return self._done
+        """Return whether nothing more is committed, so that all there is can be claimed.
+
+        The last round's commit is final then, or the programme is halted, or its end has passed.
+        """
+        return self._done or self._halted
 
     def holds(self, number: int) -> bool:
-        """Return whether a round's contributions are still needed, to be stated or shown."""
-        return not self._done and self._marked(_final(number)) is None
+        """Return whether a round's contributions are still needed, to be stated or shown.
+
+        What is committed can be demanded until it has matured, or is void, for good.
+        """
+        return is_needed(self.store, number)
+
+    def committed(self, number: int) -> Commit:
+        """Return the commit of a round.
+
+        Raises:
+            NotYet: it is not on the chain yet.
+        """
+        stored = self._stored(number) if self.transaction(number) else None
+        if stored is None:
+            raise NotYet(f"round {number} is not committed on the chain yet")
+        return stored.commit
+
+    def disputable(self) -> list[int]:
+        """Return the rounds that are committed and can still be disputed, in order."""
+        return sorted(self._disputable)
+
+    def ends(self) -> Mapping[int, End]:
+        """Return how each round ended that can be disputed no more."""
+        return self._ends
+
+    def close(self, number: int, end: End) -> None:
+        """Note that a round can be disputed no more: what it was made from may go."""
+        if end is End.MATURED:
+            # Its commit is final, whatever is not yet of those after it. This mark first: by it
+            # its statement is known to be right once nothing is left to make it from.
+            self.store.put_document(_MARKS, _final(number), b"yes")
+        self.store.put_document(_MARKS, _closed(number), end.value.encode())
+        self._ends = {**self._ends, number: end}
+        self._disputable.discard(number)
+
+    def halt(self) -> None:
+        """Note that nothing more is committed: a round was proved wrong, or the end passed."""
+        self.store.put_document(_MARKS, _HALTED, b"yes")
+        self._halted = True
 
     def transaction(self, number: int) -> str:
         """Return the hash of the transaction that committed a round, or nothing."""
@@ -132,30 +210,47 @@ class Settlement:
         """
         with self._lock:
             done = _released(rounds)[: self.wanted]
-            if self._done or not any(self.holds(each.number) for each in done):
+            if self.is_done():
                 return
-            chain = self.attach()
-            domain = chain.domain(self.settings.programme)
-            for made in self._statements(domain, done):
-                self._commit(chain, made)
-            self._finish(chain, done)
+            if not all(self._is_final(each.number) for each in done):
+                self._commit_all(done)
+            if len(done) == self.wanted and not self.is_done():
+                self._end(len(done))
 
     def payout(self, participant: str) -> tuple[Entitlement | None, Commit]:
-        """Return what a participant may claim by the newest commit, and that commit.
+        """Return what a participant may claim by the newest commit that stands, and that commit.
 
         Raises:
             NotYet: nothing is committed yet.
+            WrongContext: the programme was halted, or ended, before anything stood.
         """
-        marks = [name for name, _ in self.store.documents(_MARKS) if name.startswith(_COMMITTED)]
-        if not marks:
+        known = self._committed_rounds()
+        standing = [each for each in known if self._ends.get(each) is not End.VOID]
+        if not standing:
+            if self._halted:
+                why = "every round is void" if known else "it ended before any round was committed"
+                raise WrongContext(f"the programme pays nobody anything: {why}")
             raise NotYet("the programme is not settled yet")
-        stored = self._stored(int(max(marks).removeprefix(_COMMITTED)))
+        stored = self._stored(max(standing))
         assert stored is not None  # what was committed was stated before
         payee = self.roster().member(participant).payout_address.lower()
         for each in stored.entitlements:
             if each.payee == payee and each.amount() > 0:
                 return each, stored.commit
         return None, stored.commit
+
+    def _committed_rounds(self) -> list[int]:
+        marks = (name for name, _ in self.store.documents(_MARKS))
+        return [int(name.removeprefix(_COMMITTED)) for name in marks if name.startswith(_COMMITTED)]
+
+    def _stored_ends(self) -> dict[int, End]:
+        marks = self.store.documents(_MARKS)
+        closed = ((name, body) for name, body in marks if name.startswith(_CLOSED))
+        return {int(name.removeprefix(_CLOSED)): End(body.decode()) for name, body in closed}
+
+    def _is_final(self, number: int) -> bool:
+        # Without a look at the mark for rounds that a version before this one has closed.
+        return number in self._ends or self._marked(_final(number)) is not None
 
     def _statements(self, domain: Domain, done: Sequence[Round]) -> Iterator[Statement]:
         before: Statement | None = None
@@ -182,7 +277,7 @@ class Settlement:
             self.store.put_document(_STATEMENTS, _named(current.number), body)
             return made
         found = Statement(stored.commit, stored.entitlements)
-        if self.holds(current.number):
+        if not self._is_final(current.number):
             follows = self._make(domain, before, current, budget, _salts_of(found)) == found
         else:
             follows = payouts_root(found.entitlements).hex() == found.commit.payouts
@@ -215,8 +310,21 @@ class Settlement:
         require_distinct(payees)
         method = Method(self.settings.method)
         scores = None if method is Method.PARTICIPATION else self.outcomes.scores(current)
-        found = weights(method, [each.participant for each in current.committed], scores)
+        found = weights(method, self.outcomes.cohort(current), scores)
         return {parse_address(payee): found.get(name, 0) for name, payee in payees.items()}
+
+    def _commit_all(self, done: Sequence[Round]) -> None:
+        chain, programme = self.attach(), self.settings.programme
+        try:
+            for made in self._statements(chain.domain(programme), done):
+                self._commit(chain, made)
+            self._finish(chain, done)
+        except IllegalEvent as error:
+            if not chain.is_over(programme):
+                raise
+            # Whatever was refused, it is for ever: what is committed stands, and no more comes.
+            log.error("settlement_ended", reason=str(error))
+            self.halt()
 
     def _commit(self, chain: Chain, made: Statement) -> None:
         number = made.commit.round
@@ -225,6 +333,7 @@ class Settlement:
         name = chain.commit(made)
         self.step("settlement.before_record")
         self.store.put_document(_MARKS, _committed(number), name.encode())
+        self._disputable.add(number)
         log.info("round_settled", round=number, transaction=name, payouts=made.commit.payouts)
 
     def _finish(self, chain: Chain, done: Sequence[Round]) -> None:
@@ -235,10 +344,11 @@ class Settlement:
             raise ChainUnavailable("the newest commit is mined and not final yet; it is waited for")
         for each in done:
             self.store.put_document(_MARKS, _final(each.number), b"yes")
-        if len(done) == self.wanted:
-            self.store.put_document(_MARKS, _DONE, b"yes")
-            self._done = True
-            log.info("settled", rounds=len(done))
+
+    def _end(self, rounds: int) -> None:
+        self.store.put_document(_MARKS, _DONE, b"yes")
+        self._done = True
+        log.info("settled", rounds=rounds)
 
     def _marked(self, name: str) -> bytes | None:
         with suppress(NotYet):
@@ -250,6 +360,17 @@ class Settlement:
             body = self.store.document(_STATEMENTS, _named(number))
             return canonical.decode(body, _Stored)
         return None
+
+
+def is_needed(store: Store, number: int) -> bool:
+    """Return whether a round's contributions must stay, by what is stored and no chain.
+
+    True of each round that is not committed yet, too, until nothing more is.
+    """
+    marks = {name for name, _ in store.documents(_MARKS)}
+    if _committed(number) in marks:
+        return _closed(number) not in marks
+    return not marks & {_DONE, _HALTED}
 
 
 def participation(rounds: Mapping[int, Round]) -> dict[str, int]:
@@ -282,3 +403,7 @@ def _committed(number: int) -> str:
 
 def _final(number: int) -> str:
     return f"final-{number:06d}"
+
+
+def _closed(number: int) -> str:
+    return f"{_CLOSED}{number:06d}"

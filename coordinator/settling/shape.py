@@ -35,8 +35,13 @@ def shape_of(settings: Settings) -> Shape:
         values = geometry.values_in(chunk)
         if not isinstance(chosen, CkksParameters):
             return chosen.leaves_in(values)
-        residues = chosen.layout.polynomials * len(chosen.layout.moduli)
-        return chosen.ciphertexts_in(values) * residues * chosen.degree // WORDS_PER_LEAF
+        return ckks_leaves(chosen, values)
 
     last = geometry.chunks - 1
     return Shape(plan.arithmetic(settings).digest(), leaves_in(0), leaves_in(last))
+
+
+def ckks_leaves(parameters: CkksParameters, values: int) -> int:
+    """Return the leaves of a chunk of so many values under `ckks`."""
+    residues = parameters.layout.polynomials * len(parameters.layout.moduli)
+    return parameters.ciphertexts_in(values) * residues * parameters.degree // WORDS_PER_LEAF

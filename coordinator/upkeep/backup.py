@@ -1,9 +1,9 @@
 """A coordinator's backup, made while it runs, and its way back into an empty place.
 
-In it are all rows of one moment and the objects that its rounds need: those of live rounds, and
-the sealed models that are kept. Not in it is any private key, password or certificate:
-`keep_also` names what the operator keeps beside it. It reads the same from SQLite and PostgreSQL,
-from a folder and a bucket, and goes back into any of them.
+In it are all rows of one moment and the objects that its rounds need: those of live rounds, the
+ciphertexts that demands are answered from, and the sealed models that are kept. Not in it is any
+private key, password or certificate: `keep_also` names what the operator keeps beside it. It reads
+the same from SQLite and PostgreSQL, from a folder and a bucket, and goes back into any of them.
 """
 
 import os
@@ -33,6 +33,7 @@ from coordinator.members.rosters import Rosters, versions_in
 from coordinator.ports import ObjectStore, Store
 from coordinator.rounds import round as machine
 from coordinator.rounds.state import Phase, Round
+from coordinator.settling.settlement import is_needed
 from privacy import canonical
 from privacy.documents import check_agreement, check_signer
 from privacy.errors import (
@@ -51,7 +52,7 @@ from veilsum.files import hold, make_folder, read_file
 from veilsum.release import RELEASE
 
 from .kept import Inventory, Kept, Kind
-from .relearn import Relearnt, check_remembered, relearn
+from .relearn import Relearnt, check_remembered, give_up_live, relearn
 
 Clock = Callable[[], float]
 
@@ -88,8 +89,8 @@ class BackedUp:
 
     Attributes:
         missing: objects that were damaged or gone before.
-        live: rounds under way, whose protected contributions are in it: a coordinator erases
-            those when the round is over, and nobody erases them in a backup.
+        live: rounds under way, or that can still be disputed, whose protected contributions are
+            in it: a coordinator erases those in time, and nobody erases them in a backup.
     """
 
     rounds: int
@@ -279,11 +280,14 @@ def _kept(store: Store, archive: Archive, settings: Settings) -> list[Kept]:
     inventory = Inventory(store, archive)
     rounds = [_round(store, number) for number in store.round_numbers()]
     released = [each.number for each in rounds if each.phase is Phase.DONE]
+    settles = settings.settlement is not None
     newest = {*sorted(released)[-settings.retention.models :]}
     found: list[Kept] = []
     for each in rounds:
         try:
-            found += inventory.of(each, models=not each.is_over() or each.number in newest)
+            disputed = settles and is_needed(store, each.number)
+            models = not each.is_over() or each.number in newest or disputed
+            found += inventory.of(each, models=models, disputed=disputed)
         except SchemaMismatch:
             continue  # of another version: a start ends it
     return found
@@ -404,9 +408,13 @@ def _relearn(
             ) from error
         said.append(each)
     try:
-        return relearn(store, rosters, settings.federation, said)
+        learnt = relearn(store, rosters, settings.federation, said)
     except (ProtocolError, UnsafeParameters) as error:
         raise ConfigError(f"--rounds: what members remember does not fit: {error}") from error
+    if settings.settlement is None:
+        return learnt
+    given_up = {*learnt.forgotten, *give_up_live(store)}
+    return replace(learnt, forgotten=tuple(sorted(given_up)))
 
 
 def _known_revoked(store: Store) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from coordinator.rounds.state import Phase, Round
 from coordinator.seats.seat_sums import statement_name
 from privacy import canonical
 from privacy.documents import unpack
-from privacy.errors import MalformedMessage
+from privacy.errors import MalformedMessage, SchemaMismatch
 from privacy.identifiers import Digest, sha256_hex
 from privacy.plan import SHARES, Plan
 from privacy.records import (
@@ -68,17 +68,20 @@ class Inventory:
     store: Store
     archive: Archive
 
-    def of(self, current: Round, *, models: bool = True) -> Iterator[Kept]:
+    def of(self, current: Round, *, models: bool = True, disputed: bool = False) -> Iterator[Kept]:
         """Return what must be there of a round, at this moment.
 
         Args:
             models: False if the model that the round has released need not be kept.
+            disputed: whether somebody may demand to see what its result was made from.
         """
         if not current.is_over():
             yield from self._key(current)
             yield from self._contributions(current)
             yield from self._sum(current)
             yield from self._seat_sums(current)
+        elif disputed and current.phase is Phase.DONE:
+            yield from self._made_from(current)
         if current.sealed_model and models and current.phase is not Phase.ABORTED:
             yield self._model(current)
 
@@ -103,6 +106,20 @@ class Inventory:
             if upload is not None:
                 yield from _chunks(upload, plan)
                 yield from _seals(upload, plan)
+
+    def _made_from(self, current: Round) -> Iterator[Kept]:
+        """Return what demands are answered from: ciphertexts, and nothing that opens one."""
+        if current.rules.seats:
+            return  # their words are shown to nobody
+        try:
+            plan = self.archive.plan(current.number)
+        except SchemaMismatch:
+            return  # nor is any demand answered by this version
+        for entry in current.committed:
+            upload = self.store.upload(current.number, entry.participant)
+            if upload is not None:  # else learnt from members, who have none
+                yield from _chunks(upload, plan)
+        yield from self._sum(current)
 
     def _sum(self, current: Round) -> Iterator[Kept]:
         number = current.number

@@ -79,6 +79,19 @@ def relearn(
     return Relearnt(tuple(released), tuple(forgotten))
 
 
+def give_up_live(store: Store) -> tuple[int, ...]:
+    """Give up every round that is not over, and return their numbers.
+
+    For who settles: a receipt that was given since the backup promises a place in the cohort that
+    was frozen then. Under the same number another could be frozen, and the receipt would slash.
+    """
+    found = [_held(store, number) for number in store.round_numbers()]
+    live = [each for each in found if each is not None and not each.is_over()]
+    for each in live:
+        _end(store, replace(each, phase=Phase.ABORTED, reason=_FORGOTTEN))
+    return tuple(each.number for each in live)
+
+
 def check_remembered(said: Remembered, rosters: Sequence[Roster], federation: str) -> None:
     """Return if all that one member remembers was signed by those who must have signed it.
 

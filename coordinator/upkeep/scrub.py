@@ -44,7 +44,7 @@ SLICE_SECONDS: Final = 0.5
 _ASKED: Final = "check the disk; the site is asked for it again, and nobody need put it back"
 _BY_HAND: Final = (
     "put back the same object from a backup; what is damaged is never used, so a round that "
-    "needs it ends without a result"
+    "needs it ends without a result, and no demand for it is answered"
 )
 
 
@@ -178,7 +178,8 @@ class Scrub:
 
     def _of(self, current: Round) -> Iterator[Kept]:
         keeps = not current.is_over() or self.retention.keeps_model(current.number)
-        return self._inventory.of(current, models=keeps)
+        disputed = self.retention.open_demands(current.number)
+        return self._inventory.of(current, models=keeps, disputed=disputed)
 
     # -- one digest ----------------------------------------------------------------
 

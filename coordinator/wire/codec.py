@@ -1,17 +1,19 @@
 """Wire to values and back: the only file, with the servicer, that knows both."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias, TypeVar
 
 from coordinator.rounds import programme
-from coordinator.rounds.state import LeftOut, Phase, Round
+from coordinator.rounds.scoring import MOST_SCORED
+from coordinator.rounds.state import LeftOut, Phase, Round, Scoring
+from coordinator.settling.shown import OwnSlot, Receipt, SumPath
 from privacy import canonical
-from privacy.commitment import Commit
 from privacy.documents import Signed
 from privacy.enrolment import Proven
 from privacy.errors import MalformedMessage
-from privacy.payouts import Entitlement
 from privacy.roster import SignedRoster
+from privacy.settlement.commitment import Commit
+from privacy.settlement.payouts import Domain, Entitlement
 from veilsum.v1 import document_pb2, enrolment_pb2, round_pb2, settlement_pb2
 
 MOST_LEFT_OUT: Final = 200
@@ -34,6 +36,13 @@ SecondsLeft: TypeAlias = Callable[[int, Sequence[str]], float]
 
 _PHASES: Mapping[Phase, round_pb2.Phase.ValueType] = {
     phase: round_pb2.Phase.Value(f"PHASE_{phase.name}") for phase in Phase
+}
+
+_SCORINGS: Mapping[Scoring, round_pb2.Scoring.ValueType] = {
+    Scoring.NONE: round_pb2.SCORING_UNSPECIFIED,
+    Scoring.STATING: round_pb2.SCORING_STATING,
+    Scoring.JUDGING: round_pb2.SCORING_JUDGING,
+    Scoring.OVER: round_pb2.SCORING_OVER,
 }
 
 
@@ -98,14 +107,17 @@ def statuses_to_wire(
 ) -> list[round_pb2.RoundStatus]:
     """Return the rounds that members still have something to do with.
 
-    Every round that is not over, the last that released a model, and of those that were aborted
-    since then the last few, for people to read why.
+    Every round that is not over, the last that released a model, of those whose scores are waited
+    for the newest and the oldest, and of those that were aborted since the last few, for people to
+    read why. Openers that are behind judge the oldest, and are shown the next one then.
 
     Args:
         seconds_left: when the uploads of a round but those of its sites that are named are there.
     """
     last = programme.last_released(rounds)
-    shown = {number for number in rounds if number == last or not rounds[number].is_over()}
+    scored = [number for number in sorted(rounds) if rounds[number].is_scored()]
+    shown = {number for number, each in rounds.items() if number == last or not each.is_over()}
+    shown |= {*scored[:1], *scored[-MOST_SCORED:]}
     aborted = [n for n in sorted(rounds) if n > last and rounds[n].phase is Phase.ABORTED]
     found = [
         _status_to_wire(rounds[number]) for number in sorted({*shown, *aborted[-MOST_ABORTED:]})
@@ -129,7 +141,39 @@ def payout_to_wire(
     )
 
 
+def receipt_to_wire(domain: Domain, receipt: Receipt) -> settlement_pb2.GetReceiptResponse:
+    """Return a receipt as it travels, with where it counts."""
+    return settlement_pb2.GetReceiptResponse(
+        slot_id=receipt.slot.slot_id,
+        contribution=receipt.slot.contribution,
+        signature=receipt.signature,
+        programme=bytes.fromhex(domain.programme),
+        contract=domain.contract,
+        chain_id=domain.chain_id,
+    )
+
+
+def sum_paths_to_wire(
+    own: OwnSlot, paths: Iterable[SumPath]
+) -> Iterator[settlement_pb2.GetSumPathsResponse]:
+    """Yield a slot, and the way of each of its leaves, as they travel."""
+    slot = settlement_pb2.OwnSlot(
+        slot=own.index, slot_id=own.slot_id, cohort_path=b"".join(own.path)
+    )
+    yield settlement_pb2.GetSumPathsResponse(own=slot)
+    for each in paths:
+        leaf = settlement_pb2.SumPath(digest=each.digest, steps=b"".join(each.steps))
+        yield settlement_pb2.GetSumPathsResponse(leaf=leaf)
+
+
+def hashes_to_wire(hashes: bytes) -> Iterator[settlement_pb2.GetSumTreeResponse]:
+    """Yield hashes as they travel, as many at once as a message holds."""
+    for at in range(0, len(hashes), MOST_AT_ONCE):
+        yield settlement_pb2.GetSumTreeResponse(hashes=hashes[at : at + MOST_AT_ONCE])
+
+
 def _status_to_wire(current: Round) -> round_pb2.RoundStatus:
+    scored = current.is_scored()
     return round_pb2.RoundStatus(
         number=current.number,
         phase=_PHASES[current.phase],
@@ -157,6 +201,9 @@ def _status_to_wire(current: Round) -> round_pb2.RoundStatus:
             round_pb2.Straggler(participant=each.participant, reason=each.reason)
             for each in current.stragglers
         ],
+        scoring=_SCORINGS[current.scoring],
+        stated=current.products if scored else (),
+        scored=[each.opener for each in current.scored] if scored else (),
     )
 
 

@@ -142,9 +142,25 @@ class SeatServicer(seat_pb2_grpc.SeatServiceServicer):
     async def GetScores(
         self, request: seat_pb2.GetScoresRequest, context: Context
     ) -> seat_pb2.GetScoresResponse:
-        """Return the scores that all three seats have signed."""
-        signed = await asyncio.to_thread(self._seats.scores.agreed, request.round)
+        """Return the scores that enough seats or openers have signed."""
+        signed = await asyncio.to_thread(self._seats.scores.shown, request.round)
         return seat_pb2.GetScoresResponse(scores=codec.signed_to_wire(signed))
+
+    async def PutPledge(
+        self, request: seat_pb2.PutPledgeRequest, context: Context
+    ) -> seat_pb2.PutPledgeResponse:
+        """Keep what the caller pledges for the sums that it has stated."""
+        caller, signed = peer_identity(context).id, codec.signed_from_wire(request.pledge)
+        await asyncio.to_thread(self._seats.pledges.put, caller, signed)
+        return seat_pb2.PutPledgeResponse()
+
+    async def GetPledges(
+        self, request: seat_pb2.GetPledgesRequest, context: Context
+    ) -> seat_pb2.GetPledgesResponse:
+        """Return what the seats of a round have pledged."""
+        caller = peer_identity(context).id
+        found = await asyncio.to_thread(self._seats.pledges.of, caller, request.round)
+        return seat_pb2.GetPledgesResponse(pledges=[codec.signed_to_wire(each) for each in found])
 
     async def NameLiar(
         self, request: seat_pb2.NameLiarRequest, context: Context

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import grpc.aio
 
@@ -21,6 +21,7 @@ from coordinator.rounds.verify import round_of
 from coordinator.rounds.watch import Watch
 from coordinator.service import Service
 from coordinator.settling.settlement import Settlement, participation
+from coordinator.settling.shown import Shown
 from privacy import canonical
 from privacy.errors import MalformedMessage, NotYet
 from privacy.records import SealedModel, Sum
@@ -50,6 +51,8 @@ from .tls import Context, peer_identity
 LONGEST_WAIT_SECONDS = 10.0
 MOST_LIVE_ROUNDS = 4
 
+
+_Settling = TypeVar("_Settling")
 
 _END: Final = grpc.aio.EOF  # type: ignore[attr-defined]  # the stubs lack it
 
@@ -466,25 +469,86 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
 
 
 class SettlementServicer(settlement_pb2_grpc.SettlementServiceServicer):
-    """Payouts."""
+    """Commits, what is under them, and payouts."""
 
-    def __init__(self, rounds: Rounds, settlement: Settlement | None) -> None:
+    def __init__(
+        self,
+        rounds: Rounds,
+        settlement: Settlement | None,
+        shown: Shown | None,
+        transfers: Transfers,
+    ) -> None:
         self._rounds = rounds
         self._settlement = settlement
+        self._shown = shown
+        self._transfers = transfers
+        # To build trees takes a thread as long as to add up: whoever asks for some, one does.
+        self._building = asyncio.Semaphore(1)
 
     async def GetPayout(
         self, request: settlement_pb2.GetPayoutRequest, context: Context
     ) -> settlement_pb2.GetPayoutResponse:
         """Return the caller's leaf and proof, and nobody else's."""
-        if self._settlement is None:
-            raise NotYet("this programme is not settled on a chain")
-        return await asyncio.to_thread(self._payout, self._settlement, peer_identity(context).id)
+        settlement = _settled(self._settlement)
+        return await asyncio.to_thread(self._payout, settlement, peer_identity(context).id)
 
     def _payout(self, settlement: Settlement, caller: str) -> settlement_pb2.GetPayoutResponse:
         entitlement, commit = settlement.payout(caller)
         rounds = participation(self._rounds.all()).get(caller, 0)
         contract = settlement.settings.contract
         return codec.payout_to_wire(entitlement, commit, contract, rounds)
+
+    async def GetCommit(
+        self, request: settlement_pb2.GetCommitRequest, context: Context
+    ) -> settlement_pb2.GetCommitResponse:
+        """Return the commit of a round."""
+        shown = _settled(self._shown)
+        commit = await asyncio.to_thread(shown.commit, request.round)
+        return settlement_pb2.GetCommitResponse(
+            commit=canonical.encode(commit),
+            contract=shown.domain.contract,
+            chain_id=shown.domain.chain_id,
+        )
+
+    async def GetReceipt(
+        self, request: settlement_pb2.GetReceiptRequest, context: Context
+    ) -> settlement_pb2.GetReceiptResponse:
+        """Return the caller's receipt, and nobody else's."""
+        shown, caller = _settled(self._shown), peer_identity(context).id
+        receipt = await asyncio.to_thread(shown.receipt, caller, request.round)
+        return codec.receipt_to_wire(shown.domain, receipt)
+
+    async def GetSumPaths(
+        self, request: settlement_pb2.GetSumPathsRequest, context: Context
+    ) -> AsyncIterator[settlement_pb2.GetSumPathsResponse]:
+        """Stream the caller's slot, and how each leaf of a chunk leads from it to the root."""
+        shown, caller = _settled(self._shown), peer_identity(context).id
+        with self._transfers.stream(caller):
+            async with self._building, self._transfers.downloads.one(caller):
+                own, paths = await self._transfers.run(
+                    shown.paths, caller, request.round, request.chunk
+                )
+            for part in codec.sum_paths_to_wire(own, paths):
+                yield part
+
+    async def GetSumTree(
+        self, request: settlement_pb2.GetSumTreeRequest, context: Context
+    ) -> AsyncIterator[settlement_pb2.GetSumTreeResponse]:
+        """Stream hashes of sum trees, as many at once as a message holds."""
+        shown, caller = _settled(self._shown), peer_identity(context).id
+        chunk = request.chunk if request.HasField("chunk") else None
+        leaf = request.leaf if request.HasField("leaf") else None
+        with self._transfers.stream(caller):
+            async with self._building, self._transfers.downloads.one(caller):
+                hashes = await self._transfers.run(shown.tree, request.round, chunk, leaf)
+            for part in codec.hashes_to_wire(hashes):
+                yield part
+
+
+def _settled(part: _Settling | None) -> _Settling:
+    if part is None:
+        raise NotYet("this programme is not settled on a chain")
+    return part
 
 
 def _envelope(part: Any) -> document_pb2.SignedDocument:  # noqa: ANN401

@@ -27,20 +27,18 @@ from privacy.sealing import Entropy
 from veilsum.files import hold
 from veilsum.traces.tracing import NoTraces, Tracer
 
+from .accusing import accusing
 from .auditor import Auditor
 from .config import AuditorConfig
 from .dispute import Settling
 from .memory import AuditMemory
-from .report import DisputeReports, Reports
+from .report import DISPUTES, DisputeReports, Reports
 
 log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 0.5
 IDLE_SECONDS = 2.0
 RETRY_SECONDS = 0.5
-
-DISPUTES = "disputes"
-"""Where reports of disputes are, in an auditor's state folder."""
 
 
 @dataclass
@@ -172,9 +170,25 @@ class AuditorAgent:
         except VeilsumError as error:
             # Nothing of it is signed as it must be: the round ends with its time.
             log.error("refused", round=task.round, code=error.code, reason=str(error))
+        await self._accuse(auditor, versions, task.round)
         self._ruled |= {task}
         self._retries.pop(task.round, None)
         return True
+
+    async def _accuse(self, auditor: Auditor, versions: Versions, number: int) -> None:
+        """Write evidence against who lied, as far as it can be had now; a command does it later."""
+        if self.config.settlement is None:
+            return
+        calls = SeatCalls(auditor.coordinator)
+        try:
+            # In a thread: libraries of the chain take seconds to load.
+            given = self.config, self.keys, calls, versions.admitted
+            made = await asyncio.to_thread(accusing, *given)
+            await made.accuse(number)
+        except NotYet as error:
+            log.info("nobody_accused", round=number, reason=str(error))
+        except VeilsumError as error:
+            log.error("not_accused", round=number, code=error.code, reason=str(error))
 
     async def _name_liar(self, auditor: Auditor, task: Settle) -> None:
         coordinator = auditor.coordinator

@@ -2,16 +2,21 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from privacy import canonical
 from privacy.errors import ConfigError, InvalidSignature
+from privacy.learned import learned
 from privacy.records import AuditReport, DisputeReport, Fault
 from privacy.schemes.shares.layout import COMPONENTS
 from privacy.signing import Purpose, public_bytes, sign, verify
 from veilsum.files import disk_errors, make_folder, read_file, write_durably
+
+DISPUTES: Final = "disputes"
+"""Where reports of disputes are, in an auditor's state folder."""
 
 
 class SignedReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -156,7 +161,7 @@ def read(path: Path, key: bytes) -> SignedReport:
         ConfigError: it is not a report that this auditor has signed.
     """
     try:
-        signed = msgspec.json.decode(read_file(path), type=SignedReport)
+        signed = msgspec.json.decode(read_file(path), type=learned(SignedReport))
         verify(key, Purpose.AUDIT_REPORT, canonical.encode(signed.report), signed.signature)
     except (msgspec.MsgspecError, InvalidSignature):
         raise ConfigError(f"{path}: not a report that this auditor has signed") from None
@@ -170,7 +175,7 @@ def read_dispute(path: Path, key: bytes) -> SignedDispute:
         ConfigError: it is not a report that this auditor has signed.
     """
     try:
-        signed = msgspec.json.decode(read_file(path), type=SignedDispute)
+        signed = msgspec.json.decode(read_file(path), type=learned(SignedDispute))
         verify(key, Purpose.DISPUTE_REPORT, canonical.encode(signed.report), signed.signature)
     except (msgspec.MsgspecError, InvalidSignature):
         raise ConfigError(f"{path}: not a report that this auditor has signed") from None

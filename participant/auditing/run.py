@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from participant.joining.versions import admitted_versions
 from participant.kept import FOLDER, Kept
@@ -21,25 +22,34 @@ from participant.wire.tempo import passed
 from privacy.errors import IllegalEvent, Unavailable, VeilsumError
 from privacy.failpoints import Failpoints
 from privacy.records import AuditReport, DisputeReport
+from privacy.roster import Roster
 from veilsum.metrics.book import Book
 from veilsum.metrics.door import expiry_of, metrics_door
 from veilsum.traces.door import traces
 
-from .agent import DISPUTES, AuditorAgent
+from .agent import AuditorAgent
 from .auditor import Auditor, refusal
+from .committed import CommitFinding
 from .config import AuditorConfig
+from .disputing import Desk, programme_of, words_of
 from .memory import AuditMemory
-from .report import DisputeReports, Reports, SignedDispute, SignedReport
+from .report import DISPUTES, DisputeReports, Reports, SignedDispute, SignedReport
 
 log = structlog.get_logger()
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """A signed report, and whether it was made just now or is the one kept from before."""
+    """A signed report, and whether it was made just now or is the one kept from before.
+
+    Attributes:
+        report: None if there is none, and only the commit could be looked at.
+        commit: what there is to say of the round's commit; None if settings name no chain.
+    """
 
     stored: bool
-    report: AuditReport | DisputeReport
-    signature: bytes
+    report: AuditReport | DisputeReport | None = None
+    signature: bytes = b""
+    commit: CommitFinding | None = None
 
 
 async def serve(config: AuditorConfig, failpoints: Failpoints) -> None:
@@ -70,23 +80,51 @@ async def _until_stopped(agent: AuditorAgent) -> None:
         log.info("stopped", participant=agent.config.participant)
 
 
-async def audit_sum(config: AuditorConfig, number: int) -> Finding:
-    """Return what there is to say of a round's sum: of now, or the stored report.
+async def audit_sum(config: AuditorConfig, number: int, out: Path | None = None) -> Finding:
+    """Return what there is to say of a round's sum, and of its commit on the chain.
 
-    Of a round whose seats disputed, the stored report of that.
+    Of the sum it is said of now, or by the stored report; of a round whose seats disputed, by the
+    stored report of that. What proves the commit false is written.
+
+    Args:
+        out: where a proof is written; into the state folder, if None.
 
     Raises:
         PolicyRefusal: the caller trains, or is no auditor for another reason; nothing
             of the round is asked for.
         IllegalEvent, Unavailable: the contributions, or the coordinator, are not there, and
-            neither is a report.
+            neither is a report; or the chain is not there.
+        ProtocolError: as for `Desk.look`.
     """
     keys = load_keys(config.state / "keys")
     coordinator = connect(config.coordinator, keys)
     try:
-        return await look(config, keys, coordinator, number)
+        return await look_at_both(config, keys, coordinator, number, out)
     finally:
         await coordinator.close()
+
+
+async def look_at_both(
+    config: AuditorConfig,
+    keys: SiteKeys,
+    coordinator: Coordinator,
+    number: int,
+    out: Path | None = None,
+) -> Finding:
+    """Return what there is to say of a round and its commit, over one connection."""
+    if config.settlement is None:
+        return await look(config, keys, coordinator, number)
+    programme = await programme_of(config.settlement)
+    rosters = await _admitted(config, keys, coordinator)
+    try:
+        found = await look(config, keys, coordinator, number)
+    except (Unavailable, IllegalEvent):
+        # Once a round is released its sum is not audited any more; its commit is.
+        found = Finding(stored=False)
+        if await asyncio.to_thread(programme.round, number) is None:
+            raise
+    desk = Desk(config, coordinator, rosters, Patience(os.urandom), programme, out)
+    return replace(found, commit=await desk.look(number))
 
 
 async def look(
@@ -111,10 +149,7 @@ async def look(
 async def _now(
     config: AuditorConfig, keys: SiteKeys, coordinator: Coordinator, reports: Reports, number: int
 ) -> Finding:
-    me = config.participant
-    kept = Kept(config.state / FOLDER)
-    *_, roster = await admitted_versions(coordinator, keys, me, config.policy.roster, kept)
-    policies.check_auditor(me, roster, line(config.policy, "roster"))
+    *_, roster = await _admitted(config, keys, coordinator)
     patience = Patience(os.urandom)
     auditor = Auditor(config, keys.signing, coordinator, roster, reports, patience, time.monotonic)
     memory = AuditMemory(config.state)
@@ -125,10 +160,24 @@ async def _now(
     return _finding(reports.signed(report), stored=False)
 
 
+async def _admitted(
+    config: AuditorConfig, keys: SiteKeys, coordinator: Coordinator
+) -> tuple[Roster, ...]:
+    """Return the versions of the roster, the newest of which has this member as an auditor."""
+    me, kept = config.participant, Kept(config.state / FOLDER)
+    rosters = await admitted_versions(coordinator, keys, me, config.policy.roster, kept)
+    policies.check_auditor(me, rosters[-1], line(config.policy, "roster"))
+    return tuple(rosters)
+
+
 def text_of(finding: Finding) -> str:
     """Return a finding as a line for people."""
-    report = finding.report
-    when = "found before" if finding.stored else "found now"
+    told = [] if finding.report is None else [_text_of(finding.report, stored=finding.stored)]
+    return "\n".join((*told, *([] if finding.commit is None else [words_of(finding.commit)])))
+
+
+def _text_of(report: AuditReport | DisputeReport, *, stored: bool) -> str:
+    when = "found before" if stored else "found now"
     if report.code or isinstance(report, DisputeReport):
         return f"round {report.round}: {report.code}, {when}\n  {report.reason}"
     return (
@@ -139,8 +188,9 @@ def text_of(finding: Finding) -> str:
 
 
 def error_in(finding: Finding) -> VeilsumError | None:
-    """Return the error that a finding stands for, if something is wrong with the round."""
-    return refusal(finding.report) if finding.report.code else None
+    """Return the error that a report stands for, if something is wrong with the round."""
+    report = finding.report
+    return refusal(report) if report is not None and report.code else None
 
 
 def _finding(signed: SignedReport | SignedDispute, *, stored: bool) -> Finding:

@@ -17,6 +17,7 @@ import msgspec
 from participant.config import CoordinatorAddress
 from privacy.errors import ConfigError
 from privacy.identifiers import Digest, FederationId, ParticipantId
+from privacy.learned import learned
 from veilsum.files import disk_errors, read_file, write_durably
 
 _KEYS: Final = ("federation", "participant", "state", "coordinator")
@@ -63,7 +64,7 @@ def read_place(path: Path) -> Place:
     if isinstance(policy, dict) and "roster" in policy:
         known["roster"] = policy["roster"]
     try:
-        return msgspec.convert(known, Place, strict=True, dec_hook=_path)
+        return msgspec.convert(known, learned(Place), strict=True, dec_hook=_path)
     except (msgspec.ValidationError, TypeError) as error:
         raise ConfigError(f"{path}: {error}") from None
 
@@ -76,7 +77,7 @@ def check_proxy(proxy: str) -> None:
     """
     nowhere = {"address": "nowhere:1", "authority": "none", "certificate": "none"}
     try:
-        msgspec.convert({**nowhere, "proxy": proxy}, CoordinatorAddress, dec_hook=_path)
+        msgspec.convert({**nowhere, "proxy": proxy}, learned(CoordinatorAddress), dec_hook=_path)
     except msgspec.ValidationError:
         raise ConfigError("--proxy: give http://HOST:PORT, without a name or a password") from None
 

@@ -60,6 +60,20 @@ class Adopter:
         self.step("adopt.after_record")
         return found
 
+    async def fetch(self, number: int) -> Released:
+        """Return the release of a round; its model is then here, and none is adopted by it.
+
+        Raises:
+            OpeningRefused, InvalidSignature, PolicyRefusal: as for `adopt`.
+            IllegalEvent: the coordinator keeps its model no more.
+        """
+        found = await self._released(number)
+        found.check_still_agreed(self.versions[-1])
+        self._check_own_opening(found.release)
+        if not self.models.holds(found.release.model):
+            await self._fetch_model(found)
+        return found
+
     async def _released(self, number: int) -> Released:
         return await released(self.coordinator, self.config.policy, self.versions, number)
 

@@ -2,6 +2,7 @@
 
 from participant.model.models import Models
 from participant.pace import Pace, Say, say_nothing
+from privacy.contribution.products import Products
 from privacy.errors import StoreUnavailable, WrongContext
 from privacy.identifiers import Digest
 from privacy.plan import Plan
@@ -21,6 +22,7 @@ def next_model(
     models: Models,
     shapes: Shapes,
     say: Say = say_nothing,
+    products: Products | None = None,
 ) -> Digest:
     """Keep the model that a round's sum gives, and return its digest.
 
@@ -30,6 +32,7 @@ def next_model(
     Args:
         models: where the model is that the round started from, and where the new one goes.
         say: is told now and then how far it is.
+        products: is given the sum with both models, where sites state products of their updates.
 
     Raises:
         RootMismatch, SumOffGrid: as `reveal`; as `Application`.
@@ -46,7 +49,10 @@ def next_model(
     with models.writer(shapes) as new:
         for total, part in zip(reveal(plan, frozen, revealer, chunks), before, strict=True):
             started_from.update(part)
-            new.update(application.part(part, total))
+            made = application.part(part, total)
+            new.update(made)
+            if products is not None:
+                products.add(total, part, made)
             pace.step(8 * total.size)
         application.check_bound()
         if started_from.hexdigest() != plan.terms.model:

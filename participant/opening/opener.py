@@ -160,6 +160,9 @@ class Opener:
         masks = await self._masks(plan, headers)
         try:
             model = await self.worker.reveal(plan, frozen, secret, masks, spool.folder)
+            if plan.terms.scheme.releases():
+                # Before the sum is erased: nobody opens it a second time to judge products.
+                self.memory.measures(number, model, await self.worker.measure_sum())
         except Unavailable:
             raise  # it is opened again, from the same chunks
         except VeilsumError:

@@ -18,6 +18,7 @@ import msgspec
 
 from privacy.errors import AwaitingApproval, ConfigError
 from privacy.identifiers import Digest
+from privacy.learned import learned
 from privacy.plan import Plan
 from privacy.policy_line import PolicyLine
 from veilsum.files import disk_errors, make_folder, write_new
@@ -175,6 +176,6 @@ def _read(path: Path, kind: type[_Kind]) -> _Kind:
     with disk_errors(path):
         text = path.read_bytes()
     try:
-        return msgspec.json.decode(text, type=kind, strict=True)
+        return msgspec.json.decode(text, type=learned(kind), strict=True)
     except msgspec.MsgspecError as error:
         raise ConfigError(f"{path}: {error}; delete it, and decide again") from None

@@ -40,6 +40,7 @@ from .disputes import show
 from .judging import judge
 from .memory import SeatMemory
 from .party import Party
+from .pledging import Account, Pledging
 from .policy import check_aggregator
 from .questions import Asking
 from .rounds import Sittings
@@ -75,7 +76,11 @@ AskingOf = Callable[[Party, SeatMemory], Questions]
 
 @dataclass
 class AggregatorAgent:
-    """One seat at work; `run` returns when the programme is over."""
+    """One seat at work; `run` returns when the programme is over.
+
+    Attributes:
+        account: what answers for its sums on a chain, if anything does.
+    """
 
     config: AggregatorConfig
     keys: SiteKeys = field(repr=False)
@@ -85,6 +90,7 @@ class AggregatorAgent:
     clock: Callable[[], float] = time.monotonic
     tracer: Tracer = field(default_factory=NoTraces)
     line: Tempo = field(default_factory=Tempo)
+    account: Account | None = None
 
     def __post_init__(self) -> None:
         self._held = hold(self.config.state)
@@ -118,6 +124,9 @@ class AggregatorAgent:
         """Do what `coordinator` shows, until its programme is over."""
         versions = await join(coordinator, self.keys, self.config, check_aggregator, self._patience)
         seat = self._seat(coordinator, calls, mailbox, versions)
+        pledging = self._pledging(calls)
+        if pledging is not None:
+            seat = replace(seat, has_stated=pledging.wake)
         beside = [
             asyncio.create_task(mailbox.run()),
             asyncio.create_task(
@@ -130,6 +139,7 @@ class AggregatorAgent:
                 )
             ),
             asyncio.create_task(self._watch(coordinator)),
+            *([] if pledging is None else [asyncio.create_task(pledging.run())]),
         ]
         try:
             await self._work(Sittings(seat), beside)
@@ -165,6 +175,12 @@ class AggregatorAgent:
             floor,
             self._start,
         )
+
+    def _pledging(self, calls: SeatCalls) -> Pledging | None:
+        if self.account is None:
+            return None
+        patience = Patience(self.entropy, "pledges_wait")
+        return Pledging(self.account, self.keys.signing, self._memory, calls, patience)
 
     # -- the loop ------------------------------------------------------------------
 

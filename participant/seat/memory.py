@@ -1,10 +1,10 @@
 """What a seat must remember over a restart: all that it has signed, and sends again as it is.
 
 Of each round one verdict, one cohort, one statement of its sums and one of its scores, each
-recorded before it leaves; how often its shares have left it for a question, and how far it has
-seen the sites' privacy ledgers. SQLite with
-synchronous=FULL, mode 0600. Nothing here opens anything, and nothing is ever forgotten: a seat
-that forgot could sign a second cohort.
+recorded before it leaves; what it has pledged for its sums, how often its shares have left it
+for a question, and how far it has seen the sites' privacy ledgers. SQLite with synchronous=FULL,
+mode 0600. Nothing here opens anything, and nothing is ever forgotten: a seat that forgot could
+sign a second cohort.
 """
 
 import sqlite3
@@ -30,10 +30,14 @@ MOST_SESSIONS: Final = 3
 Who shifts its own share chooses what an answer tells, so each session is one bit more.
 """
 
+MOST_UNPLEDGED: Final = 100
+"""Of how many newest rounds pledges are made later: older ones have matured on any chain."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS verdicts (round INTEGER PRIMARY KEY, document BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS certified (round INTEGER PRIMARY KEY, cohort TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS sums (round INTEGER PRIMARY KEY, document BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS pledges (round INTEGER PRIMARY KEY, document BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS scores (round INTEGER PRIMARY KEY, document BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS checkpoints
     (participant TEXT PRIMARY KEY, round INTEGER NOT NULL, out TEXT NOT NULL,
@@ -130,6 +134,24 @@ class SeatMemory:
     def statement(self, number: int) -> Signed | None:
         """Return what this seat states as the sums of a round, if it has."""
         return self._document("SELECT document FROM sums WHERE round = ?", number)
+
+    def pledged(self, number: int, pledge: Signed) -> None:
+        """Record a pledge that the coordinator has taken; it is not made again."""
+        self._write("INSERT OR IGNORE INTO pledges VALUES (?, ?)", number, pack(pledge))
+
+    def pledge(self, number: int) -> Signed | None:
+        """Return what this seat has pledged for the sums of a round, if that was taken."""
+        return self._document("SELECT document FROM pledges WHERE round = ?", number)
+
+    def unpledged(self) -> tuple[int, ...]:
+        """Return rounds of which sums are stated and nothing is pledged yet, the newest first."""
+        with self._lock, _store_errors(self._path):
+            rows = self._database.execute(
+                "SELECT round FROM sums WHERE round NOT IN (SELECT round FROM pledges) "
+                "ORDER BY round DESC LIMIT ?",
+                (MOST_UNPLEDGED,),
+            ).fetchall()
+        return tuple(int(row[0]) for row in rows)
 
     def scores(self, number: int, scores: Signed) -> Signed:
         """Record scores before they are sent; return those of this round that count."""

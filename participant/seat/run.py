@@ -17,6 +17,7 @@ from veilsum.traces.door import traces
 
 from .agent import AggregatorAgent
 from .config import AggregatorConfig
+from .pledging import account_of
 
 log = structlog.get_logger()
 
@@ -27,7 +28,7 @@ async def serve(config: AggregatorConfig, failpoints: Failpoints) -> None:
     Stopping loses nothing: what was signed is sent again as it is when the seat starts again.
 
     Raises:
-        MissingDependency: CrypTen is not installed.
+        MissingDependency: CrypTen is not installed, or web3, where the seat has a bond.
         ConfigError, InsecureKeyFile: this seat's files are not what they must be.
         ProtocolError, PrivacyError: this seat cannot take part.
     """
@@ -35,7 +36,10 @@ async def serve(config: AggregatorConfig, failpoints: Failpoints) -> None:
     # takes seconds in which nothing else of this process would go on.
     import_crypten()
     keys = load_keys(config.state / "keys")
+    # Its keystore takes a second to open, and a wrong one is told before any round.
+    account = None if config.settlement is None else account_of(config.settlement)
     agent, book = AggregatorAgent(config, keys, os.urandom, failpoints), Book()
+    agent.account = account
     book.watch(lambda: expiry_of(_shown(config), config.participant))
     book.watch(lambda: passed(agent.line))
     with metrics_door(book, config.metrics), traces(config.telemetry, "aggregator") as tracer:

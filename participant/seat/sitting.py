@@ -61,6 +61,10 @@ class Questions(Protocol):
         ...
 
 
+def _nobody_listens() -> None:
+    """Do nothing."""
+
+
 @dataclass(frozen=True)
 class Seat:
     """One seat's keys, memory and connection.
@@ -70,6 +74,7 @@ class Seat:
         floor: asks, for the seats of a plan, once, and returns what says the newest round for
             which anybody remembers a certificate, when enough have answered.
         start: what this process drew when it started, 32 bytes in hex.
+        has_stated: is told that a statement of sums is recorded.
     """
 
     config: AggregatorConfig
@@ -84,6 +89,7 @@ class Seat:
     questions: Questions
     floor: Callable[[tuple[str, ...]], "asyncio.Future[int]"]
     start: str
+    has_stated: Callable[[], None] = _nobody_listens
 
     @property
     def me(self) -> str:

@@ -46,6 +46,7 @@ async def state(seat: Seat, sitting: Sitting) -> None:
         seat.failpoints.hit("seat.before_statement")
         signed = sign_record(found, seat.me, seat.keys.signing)
         statement = seat.memory.states(sitting.number, signed)
+        seat.has_stated()
     await seat.calls.put_sum(statement, _going(outbox, seat.failpoints))
 
 

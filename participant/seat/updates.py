@@ -7,6 +7,7 @@ import msgspec
 
 from privacy.errors import MalformedMessage, SeatsDisagree
 from privacy.identifiers import ParticipantId
+from privacy.learned import learned
 from privacy.mpc.link import Link
 from privacy.plan import Plan
 from privacy.schemes.shares.layout import SEATS
@@ -95,7 +96,7 @@ def _exchanged(link: Link, seat: int, names: Sequence[str]) -> list[list[str]]:
 def _names(seat: int, message: bytes) -> list[str]:
     try:
         if message.startswith(_NAMES):
-            return msgspec.json.decode(message[len(_NAMES) :], type=list[ParticipantId])
+            return msgspec.json.decode(message[len(_NAMES) :], type=learned(list[ParticipantId]))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         pass  # no names either
     raise MalformedMessage(f"seat {seat} sends {len(message)} bytes in place of names")

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from participant.kept import Kept
 from participant.ledger.site_ledger import SiteLedger
 from participant.opening.frozen import header_kind
+from participant.scoring.kept_update import Keeper
 from participant.training.worker import Worker
 from participant.wire.send import Sender
 from privacy.distributed_sum import DistributedSum
@@ -45,7 +46,11 @@ class Made:
 
 @dataclass
 class Contributor:
-    """Everything a site needs to take part, in the order it is needed."""
+    """Everything a site needs to take part, in the order it is needed.
+
+    Attributes:
+        keeper: keeps updates whose plans ask for their products; None where none may.
+    """
 
     participant: str
     dataset: str
@@ -58,6 +63,7 @@ class Contributor:
     receipts: Path
     kept: Kept
     failpoints: Failpoints
+    keeper: Keeper | None = None
 
     async def contribute(self, plan: Plan, public_key: bytes, outbox: Outbox) -> None:
         """Take part in the round of `plan`, which the site's policy has accepted.
@@ -113,11 +119,18 @@ class Contributor:
             raise
 
     async def _encrypt(self, plan: Plan, public_key: bytes, outbox: Outbox) -> Made:
+        if plan.terms.scheme.releases():
+            await self._keep(plan)
         secret = self.entropy(MASK_SECRET_BYTES)
         mask = seal_mask(plan, self.roster, self.participant, secret)
         piece = await self.worker.protect(plan, public_key, secret, str(outbox.start()))
         ledger = self.ledger.checkpoint()
         return Made(contribution(plan, self.participant, (piece,), mask, ledger), mask.seals)
+
+    async def _keep(self, plan: Plan) -> None:
+        assert self.keeper is not None  # a site's agent has one
+        await self.worker.keep(self.keeper.start(plan))
+        self.failpoints.hit("contribute.after_keep")
 
     async def _share(self, plan: Plan, outbox: Outbox) -> Made:
         # Drawn for this try, and dropped with it: what a crash cuts short is split anew.

@@ -7,15 +7,16 @@ from typing import Any, Final
 
 import msgspec
 
-from privacy import abi
-from privacy.accusation import Accusation
-from privacy.commitment import Commit
 from privacy.errors import ChainUnavailable, IllegalEvent, WrongContext
-from privacy.payouts import address_word, keccak256
+from privacy.settlement import abi
+from privacy.settlement.accusation import Accusation
+from privacy.settlement.commitment import Commit
+from privacy.settlement.payouts import address_word, keccak256
 from veilsum.chain.endpoint import Call, Endpoint, Receipt, checksummed
 from veilsum.chain.journal import Journal
 from veilsum.chain.signing import Signer
 
+from .collect import collect
 from .programme import Programme, Round, programme_at
 
 BLOCK_SECONDS: Final = 60.0
@@ -99,7 +100,7 @@ class Challenger:
 
     def _require_guilty(self, programme: Programme, accusation: Accusation) -> None:
         commit = accusation.commit
-        round_ = _disputable(programme, commit)
+        round_ = disputable(programme, commit)
         before = programme.round(round_.previous)
         context = context_of(programme, commit, before.payouts if before else bytes(32))
         verdict = programme.verifier.functions.verdict
@@ -136,9 +137,9 @@ class Challenger:
         slashed = self.endpoint.events(programme.vault, "Slashed", done)
         rewarded = sum(each["rewarded"] for each in slashed)
         burned = sum(each["burned"] for each in slashed)
-        collected, used = self._collect(programme, seal)
-        if used is not None:
-            gas["collect"] = used
+        paid = collect(programme, self.key, self.journal, f"collect-{seal.hex()}")
+        if paid.gas is not None:
+            gas["collect"] = paid.gas
         return Challenged(
             round=accusation.commit.round,
             kind=accusation.kind,
@@ -147,23 +148,9 @@ class Challenger:
             slashed=str(rewarded + burned),
             rewarded=str(rewarded),
             burned=str(burned),
-            collected=str(collected),
+            collected=str(paid.amount),
             gas=dict(sorted(gas.items())),
         )
-
-    def _collect(self, programme: Programme, seal: bytes) -> tuple[int, int | None]:
-        """Have the credit paid out, and return what that was, and its gas."""
-        me, purpose = self.key.address, f"collect-{seal.hex()}"
-        if programme.credit_of(me):
-            token = checksummed(programme.terms().token)
-            call = programme.vault.functions.collect(token, checksummed(me))
-            paid: Receipt | None = self.endpoint.send(self.key, self.journal, purpose, call)
-        else:
-            paid = self.endpoint.recall(self.journal, purpose)
-        if paid is None:
-            return 0, None
-        events = self.endpoint.events(programme.vault, "Collected", paid)
-        return sum(each["amount"] for each in events), paid.gas
 
 
 def seal_of(accusation: Accusation, challenger: str) -> bytes:
@@ -205,7 +192,12 @@ def context_of(programme: Programme, commit: Commit, payouts_before: bytes) -> t
     )
 
 
-def _disputable(programme: Programme, commit: Commit) -> Round:
+def disputable(programme: Programme, commit: Commit) -> Round:
+    """Return the round of a commit that can be challenged now.
+
+    Raises:
+        WrongContext: the chain has another commit, or the round is void, or has matured.
+    """
     found = programme.round(commit.round)
     if found is None or found.commit != commit.digest():
         raise WrongContext(

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-from privacy.accusation import Accusation, accuse
-from privacy.commitment import Commit
 from privacy.errors import (
     ChainUnavailable,
     FalsePayout,
@@ -11,8 +9,10 @@ from privacy.errors import (
     UnsafeParameters,
     WrongContext,
 )
-from privacy.payouts import Entitlement, check, earned_by
-from privacy.sum_proof import BadPayout, Fault, Payout
+from privacy.settlement.accusation import Accusation, accuse
+from privacy.settlement.commitment import Commit
+from privacy.settlement.payouts import Entitlement, check, earned_by
+from privacy.settlement.sum_proof import BadPayout, Fault, Payout
 
 from .programme import Programme, Round, State
 

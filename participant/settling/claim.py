@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from privacy.errors import ChainUnavailable
-from privacy.payouts import Entitlement
+from privacy.settlement.payouts import Entitlement
 from veilsum.chain.endpoint import Endpoint, Receipt, checksummed
 from veilsum.chain.journal import Journal
 from veilsum.chain.signing import Signer
@@ -14,11 +14,11 @@ from veilsum.chain.signing import Signer
 from .check import Due, Offer, examine, require_place
 from .programme import programme_at
 
-WAIT_SECONDS: Final = 15.0
+WAIT_SECONDS: Final = 30.0
 """Longest wait for a round to mature.
 
-As long as a block of Ethereum takes, and somewhat more: of a window that is nearly over nobody has
-to be told. A challenge window that is meant seriously takes days, and no process waits for it.
+As long as two blocks of Ethereum take, and somewhat more: of a window that is nearly over nobody
+has to be told. A challenge window that is meant seriously takes days, and no process waits for it.
 """
 
 _POLL_SECONDS: Final = 0.5

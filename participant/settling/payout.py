@@ -10,11 +10,12 @@ import structlog
 
 from participant.config import SettlementAccess, SiteConfig
 from participant.view import Payout
-from privacy import accusation, canonical
-from privacy.commitment import Commit
+from privacy import canonical
 from privacy.errors import ConfigError, FalsePayout, MalformedMessage, WrongContext
 from privacy.failpoints import Step, pass_by
-from privacy.payouts import Entitlement
+from privacy.settlement import accusation
+from privacy.settlement.commitment import Commit
+from privacy.settlement.payouts import Entitlement
 from veilsum.files import make_folder, read_file, write_durably
 
 if TYPE_CHECKING:
@@ -120,6 +121,20 @@ class Payouts:
         entitlement = canonical.decode(payout.entitlement, Entitlement)
         commit = canonical.decode(payout.commit, Commit)
         return self._claim(access, Offered(entitlement, commit, payout.rounds))
+
+    def check(self, payout: Payout) -> None:
+        """Check what is offered against the chain, and keep it; nothing is sent.
+
+        Raises:
+            ConfigError, RootMismatch, WrongContext, FalsePayout, ChainUnavailable: as for `claim`.
+        """
+        from veilsum.chain.endpoint import reach  # noqa: PLC0415  heavy, and an extra
+
+        access = self._access()
+        entitlement = canonical.decode(payout.entitlement, Entitlement)
+        offered = Offered(entitlement, canonical.decode(payout.commit, Commit), payout.rounds)
+        self._examined(reach(access, step=self.step), access, offered)
+        write_durably(self.offer, canonical.encode(offered))
 
     def claim_kept(self) -> Paid | Waits:
         """Claim what was offered before, without the coordinator.

@@ -4,13 +4,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from privacy.errors import WrongContext
-from privacy.payouts import parse_address
+from privacy.errors import NotYet, RootMismatch, WrongContext
+from privacy.settlement.commitment import Commit
+from privacy.settlement.payouts import parse_address
 from veilsum.chain.compiled import load
 from veilsum.chain.endpoint import Contract, Endpoint, checksummed, translated
+from veilsum.chain.logs import block_at
 
 RUNNING: Final = (1 << 64) - 1
 """Where the contract names the first void round: there is none."""
+
+LOOK_BACK_BLOCKS: Final = 10_000
+"""How far back events are looked for: more than that many nodes refuse to search."""
 
 _NOBODY: Final = "0x" + "00" * 20
 
@@ -102,6 +107,11 @@ class Programme:
             end, window, response, bond, demand_bond, bytes(rest[0]), rest[1], rest[2],
         )  # fmt: skip
 
+    def judges(self) -> tuple[tuple[str, ...], int]:
+        """Return whose verdicts count, in lowercase, and how many of them make one."""
+        _, _, _, _, judges, needed, *_ = self._ask("termsOf", self.word)
+        return tuple(str(each).lower() for each in judges), int(needed)
+
     def state(self) -> State:
         """Return how far it is."""
         funded, paid, settled, head, void_from = self._ask("stateOf", self.word)
@@ -113,6 +123,30 @@ class Programme:
         if not matures_at:
             return None
         return Round(number, bytes(commit), bytes(payouts), total, matures_at, previous)
+
+    def committed(self, number: int) -> Commit | None:
+        """Return the commit of a round as it was sent, if the endpoint has it.
+
+        The chain keeps the second in which it was sent: of all blocks only those of that second
+        are searched, however old the round is.
+
+        Raises:
+            ChainUnavailable: no answer, or this endpoint keeps no events that old.
+        """
+        found = self.round(number)
+        if found is None:
+            return None
+        moment = found.matures_at - self.terms().window
+        first, end = (block_at(self.endpoint, each) for each in (moment, moment + 1))
+        with translated():
+            logs = self.settlement.events.Committed().get_logs(
+                from_block=first,
+                to_block=max(end - 1, first),
+                argument_filters={"programme": self.word, "round": number},
+            )
+        for each in reversed(logs):  # of a fork that was undone there is none
+            return _commit(each["args"]["commit"])
+        return None
 
     def newest(self, state: State) -> Iterator[Round]:
         """Yield the rounds from the newest backwards; of void ones, the first alone."""
@@ -158,6 +192,31 @@ class Programme:
         return self.endpoint.read(self.settlement.functions[name](*arguments))
 
 
+def commit_of(programme: Programme, number: int, shown: Commit | None = None) -> Commit:
+    """Return the commit of a round, as the chain has it.
+
+    Args:
+        shown: what somebody says it is; without it the endpoint is searched.
+
+    Raises:
+        NotYet: nothing is committed for that round.
+        RootMismatch: another one was shown, and the endpoint does not have it any more.
+        ChainUnavailable: the endpoint does not answer.
+    """
+    round_ = programme.round(number)
+    if round_ is None:
+        raise NotYet(f"round {number} is not committed to the chain")
+    if shown is None or shown.digest() != round_.commit:
+        shown = programme.committed(number)
+    if shown is None or shown.digest() != round_.commit:
+        raise RootMismatch(
+            f"the chain keeps {round_.commit.hex()[:16]}… for round {number}, and nobody shows "
+            "what that is the hash of: not the coordinator, and not this endpoint; use one that "
+            "keeps events that old"
+        )
+    return shown
+
+
 def programme_at(endpoint: Endpoint, contract: str, programme: str) -> Programme:
     """Return a programme of the contract at an address.
 
@@ -165,6 +224,17 @@ def programme_at(endpoint: Endpoint, contract: str, programme: str) -> Programme
         WrongContext, ChainUnavailable: as for `contracts_at`.
     """
     return Programme(endpoint, *contracts_at(endpoint, contract), bytes.fromhex(programme))
+
+
+def _commit(fields: Any) -> Commit:  # noqa: ANN401 (the ABI decides)
+    words = ("programme", "parent", "plan", "cohort", "payouts", "sum", "model")
+    return Commit(
+        **{name: bytes(fields[name]).hex() for name in words},
+        sum_trees=bytes(fields["sumTrees"]).hex(),
+        round=int(fields["round"]),
+        slots=int(fields["slots"]),
+        **{name: str(fields[name]) for name in ("total", "budget", "scores")},
+    )
 
 
 def contracts_at(endpoint: Endpoint, contract: str) -> tuple[Contract, Contract, Contract]:

@@ -32,7 +32,7 @@ class Staking:
         """
         sent: list[Receipt] = []
         while (missing := amount - self.stake().bonded) > 0:
-            sent += self._approved(missing)
+            sent += self.allow(missing)
             call = self.programme.vault.functions.bond(self.programme.word, missing)
             sent.append(self._send("bond", call))
         return tuple(sent)
@@ -67,8 +67,20 @@ class Staking:
         call = self.programme.vault.functions.withdraw(self.programme.word)
         return (self._send("withdraw", call),)
 
-    def _approved(self, amount: int) -> tuple[Receipt, ...]:
-        """Let the vault take `amount`, unless it may."""
+    def collect(self) -> tuple[Receipt, ...]:
+        """Have paid out what the vault owes to this key; return what was sent.
+
+        Raises:
+            ChainUnavailable: no answer, or not mined in time; run this again.
+        """
+        me = checksummed(self.key.address)
+        if not self.programme.credit_of(me):
+            return ()
+        token = checksummed(self.programme.terms().token)
+        return (self._send("collect", self.programme.vault.functions.collect(token, me)),)
+
+    def allow(self, amount: int) -> tuple[Receipt, ...]:
+        """Let the vault take `amount` token units, unless it may; return what was sent."""
         token, vault = self.programme.token(), self.programme.vault.address
         allowance = token.functions.allowance(checksummed(self.key.address), vault)
         if int(self.programme.endpoint.read(allowance)) >= amount:

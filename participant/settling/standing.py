@@ -1,21 +1,20 @@
 """How a programme stands on the chain, and what one account has in it: read, never sent."""
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
 import msgspec
 
 from privacy.errors import ChainUnavailable
-from privacy.payouts import Entitlement
-from veilsum.chain.endpoint import translated
+from privacy.settlement.payouts import Entitlement
+from veilsum.chain.logs import logged
 
-from .programme import Programme, Round, State
+from .dossier import Dossiers
+from .programme import LOOK_BACK_BLOCKS, Programme, Round, State
 
 NEWEST_ROUNDS: Final = 10
 """How many rounds are shown; a programme may have thousands."""
-
-LOOK_BACK_BLOCKS: Final = 10_000
-"""How far back demands are looked for: more than that many nodes refuse to search."""
 
 
 class RoundStanding(msgspec.Struct, frozen=True):
@@ -65,6 +64,14 @@ class PayeeStanding(msgspec.Struct, frozen=True):
     waiting: str
 
 
+class LookedAt(msgspec.Struct, frozen=True):
+    """What this site or auditor has found of a round's commit; as in its dossier."""
+
+    round: int
+    standing: str
+    reason: str
+
+
 class Standing(msgspec.Struct, frozen=True):
     """A programme at one block; amounts in the token's smallest unit, times in Unix seconds.
 
@@ -73,6 +80,7 @@ class Standing(msgspec.Struct, frozen=True):
         head: the newest round that is not void; 0 if there is none.
         void_from: this round and all later ones are void; None while there is no such round.
         demands: those that are open; None where the endpoint does not search that far back.
+        looked_at: what was found here, the newest round first.
     """
 
     chain_id: int
@@ -95,6 +103,7 @@ class Standing(msgspec.Struct, frozen=True):
     demands: tuple[DemandStanding, ...] | None
     own: StakeStanding | None = None
     payee: PayeeStanding | None = None
+    looked_at: tuple[LookedAt, ...] = ()
 
 
 def standing_of(
@@ -103,6 +112,7 @@ def standing_of(
     account: str | None = None,
     payee: str | None = None,
     offered: Entitlement | None = None,
+    dossiers: Dossiers | None = None,
 ) -> Standing:
     """Return how a programme stands, as of the newest block, which may yet be undone.
 
@@ -110,6 +120,7 @@ def standing_of(
         account: whose stake to show beside the coordinator's.
         payee: whose payouts to show.
         offered: the newest payout that it was offered and has found right.
+        dossiers: what was found here of commits.
 
     Raises:
         WrongContext: there is no such programme.
@@ -139,6 +150,7 @@ def standing_of(
         demands=_demands(programme),
         own=None if account is None else stake_of(programme, account),
         payee=None if payee is None else _payee(programme, state, now, payee, offered),
+        looked_at=() if dossiers is None else tuple(_looked_at(dossiers)),
     )
 
 
@@ -151,6 +163,13 @@ def stake_of(programme: Programme, account: str) -> StakeStanding:
     stake, credit = programme.stake_of(account), programme.credit_of(account)
     bonded, thawing = str(stake.bonded), str(stake.thawing)
     return StakeStanding(account.lower(), bonded, thawing, stake.thaws_at, str(credit))
+
+
+def _looked_at(dossiers: Dossiers) -> Iterator[LookedAt]:
+    for number in dossiers.rounds()[: -NEWEST_ROUNDS - 1 : -1]:
+        found = dossiers.of(number)
+        if found is not None:
+            yield LookedAt(number, found.standing.value, found.reason)
 
 
 def _word(programme: Programme, state: State, ended: bool) -> str:
@@ -183,21 +202,19 @@ def _payee(
 
 def _demands(programme: Programme) -> tuple[DemandStanding, ...] | None:
     """Return the demands that are neither answered nor expired; None if nobody can say."""
-    events = programme.settlement.events.Demanded()
-    first = max(programme.height() - LOOK_BACK_BLOCKS, 0)
+    first, filters = max(programme.height() - LOOK_BACK_BLOCKS, 0), {"programme": programme.word}
     try:
-        with translated():
-            logs = events.get_logs(from_block=first, argument_filters={"programme": programme.word})
+        told = logged(programme.endpoint, programme.settlement, "Demanded", filters, first)
     except ChainUnavailable:
         return None
     found = (
         DemandStanding(bytes(at["demand"]).hex(), at["round"], at["deadline"])
-        for at in (log["args"] for log in logs)
+        for at in (each.arguments for each in told.events)
     )
-    return tuple(each for each in found if not _is_closed(programme, each.demand))
+    return tuple(each for each in found if _is_open(programme, each.demand))
 
 
-def _is_closed(programme: Programme, demand: str) -> bool:
+def _is_open(programme: Programme, demand: str) -> bool:
     call = programme.settlement.functions.demandAt(bytes.fromhex(demand))
-    _, _, closed = programme.endpoint.read(call)
-    return bool(closed)
+    _, deadline, closed = programme.endpoint.read(call)
+    return bool(deadline) and not closed  # an endpoint may make up a demand

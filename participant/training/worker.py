@@ -23,10 +23,13 @@ from participant.model.models import sweep_dead_drafts
 from participant.opening.frozen import Frozen
 from participant.opening.reveal_shares import SealedSum
 from participant.pace import Progress, Say, say_in_log, say_nothing
+from participant.scoring.kept_update import Sealing
 from participant.sending.share import Shared
 from privacy import errors
-from privacy.errors import ConfigError, PeerUnreachable, VeilsumError
+from privacy.contribution.products import OpenedSum
+from privacy.errors import ConfigError, IllegalEvent, PeerUnreachable, VeilsumError
 from privacy.identifiers import Digest
+from privacy.learned import learned
 from privacy.plan import Plan, pack
 from privacy.records import Cohort, Piece, Sum
 from privacy.schemes.ckks_parameters import CkksParameters
@@ -75,6 +78,26 @@ class Privatise(Order, frozen=True):
     """Clip the update and put it on the grid; hold on to it."""
 
     plan: bytes
+
+
+class Keep(Order, frozen=True):
+    """Write the privatised update to this site's disk, sealed; it stays."""
+
+    sealing: Sealing
+
+
+class Multiply(Order, frozen=True):
+    """Say the product of a kept update with the step to a released model."""
+
+    plan: bytes
+    sealing: Sealing
+    contributions: int
+    released: Digest
+    models: str
+
+
+class MeasureSum(Order, frozen=True):
+    """Say what the sum that was opened last has to say about products."""
 
 
 class Protect(Order, frozen=True):
@@ -151,12 +174,15 @@ AnyOrder = (
     | Prepare
     | Train
     | Privatise
+    | Keep
     | Protect
     | Share
     | MakeKey
     | CheckKey
     | Reveal
     | RevealShares
+    | MeasureSum
+    | Multiply
 )
 
 
@@ -207,11 +233,32 @@ class Split(msgspec.Struct, frozen=True, tag=True):
         return "Split(…)"
 
 
+class Multiplied(msgspec.Struct, frozen=True, tag=True):
+    """The product of an update, in decimal: it has more bits than MessagePack's integers."""
+
+    product: str
+
+    def __repr__(self) -> str:
+        return "Multiplied(…)"
+
+
+class Measured(msgspec.Struct, frozen=True, tag=True):
+    """An opened sum's product with the step and the step's squared length, in decimal."""
+
+    product: str
+    squared_step: str
+
+    def __repr__(self) -> str:
+        return "Measured(…)"
+
+
 class Done(msgspec.Struct, frozen=True, tag=True):
     """It is done."""
 
 
-AnyReply = Failure | Described | Key | Opened | Protected | Split | Done | Progress
+AnyReply = (
+    Failure | Described | Key | Opened | Protected | Split | Multiplied | Measured | Done | Progress
+)
 """Every order ends with one of these; `Progress` comes before the end, as often as there is."""
 
 
@@ -255,6 +302,26 @@ class Worker:
     async def privatise(self, plan: Plan) -> None:
         """Privatise the update; it stays in the worker."""
         await self._ask(Privatise(pack(plan)), Done)
+
+    async def keep(self, sealing: Sealing) -> None:
+        """Write the privatised update to this site's disk, sealed; it stays in the worker."""
+        await self._ask(Keep(sealing), Done)
+
+    async def multiply(
+        self, plan: Plan, sealing: Sealing, contributions: int, released: Digest
+    ) -> int:
+        """Return the product of a kept update with the step to a released model."""
+        order = Multiply(pack(plan), sealing, contributions, released, self._models)
+        return int((await self._ask(order, Multiplied)).product)
+
+    async def measure_sum(self) -> OpenedSum:
+        """Return what the sum that was opened last has to say about products.
+
+        Raises:
+            IllegalEvent: none was since the worker started, or its plan asks for no scores.
+        """
+        found = await self._ask(MeasureSum(), Measured)
+        return OpenedSum(int(found.product), int(found.squared_step))
 
     async def protect(self, plan: Plan, public_key: bytes, mask: bytes, folder: str) -> Piece:
         """Write the protected update to a folder of the outbox, under the mask of a secret."""
@@ -369,7 +436,7 @@ def serve_workshop(connection: Connection, make_workshop: Callable[[], Any]) -> 
         problem = str(error)
     while True:
         try:
-            order = msgspec.msgpack.decode(connection.recv_bytes(), type=AnyOrder)
+            order = msgspec.msgpack.decode(connection.recv_bytes(), type=learned(AnyOrder))
         except (EOFError, OSError):
             return
         reply = Failure(ConfigError.code, problem) if problem else _answer(workshop, order, say)
@@ -391,12 +458,14 @@ def _leaves(kind: type[VeilsumError]) -> list[type[VeilsumError]]:
 
 
 def _received(pipe: Connection) -> AnyReply:
-    reply: AnyReply = msgspec.msgpack.decode(pipe.recv_bytes(), type=AnyReply)
+    reply: AnyReply = msgspec.msgpack.decode(pipe.recv_bytes(), type=learned(AnyReply))
     return reply
 
 
 def _answer(workshop: Any, order: AnyOrder, say: Say) -> AnyReply:  # noqa: ANN401
     try:
+        if isinstance(order, (Keep, Multiply, MeasureSum)):
+            return _of_products(workshop, order)
         return _obey(workshop, order, say)
     except VeilsumError as error:
         return Failure(error.code, str(error))
@@ -430,6 +499,25 @@ def _obey(workshop: Any, order: AnyOrder, say: Say) -> AnyReply:  # noqa: ANN401
         case Reveal() | RevealShares():
             return Opened(_open(workshop, order, say))
     return Done()
+
+
+def _of_products(workshop: Any, order: Keep | Multiply | MeasureSum) -> AnyReply:  # noqa: ANN401
+    match order:
+        case Keep(sealing):
+            workshop.keep(sealing)
+            return Done()
+        case Multiply(plan, sealing, contributions, released, models):
+            at = Path(models)
+            product = workshop.multiply(plan, sealing, contributions, released, at)
+            return Multiplied(str(product))
+        case MeasureSum():
+            return _measured(workshop.opened_sum())
+
+
+def _measured(opened: OpenedSum | None) -> Measured:
+    if opened is None:
+        raise IllegalEvent("no sum was opened whose plan asks for scores")
+    return Measured(str(opened.product), str(opened.squared_step))
 
 
 def _open(workshop: Any, order: Reveal | RevealShares, say: Say) -> Digest:  # noqa: ANN401

@@ -20,13 +20,15 @@ from participant.opening.next_model import next_model
 from participant.opening.reveal_shares import SealedSum, SharedChunks
 from participant.opening.spool import Spooled
 from participant.pace import Say, say_nothing
+from participant.scoring.kept_update import Sealing, read_update, write_update
 from participant.sending.protect import MakeProtector, ckks_protector, protect
 from participant.sending.random_words import Entropy, RandomWords
 from participant.sending.share import Shared, share
 from participant.site import Site, Unit, model_shapes
 from privacy import plan as plans
+from privacy.contribution.products import OpenedSum, Products
 from privacy.distributed_sum import DistributedSum
-from privacy.errors import ConfigError, IllegalEvent, NotYet, WrongContext
+from privacy.errors import ConfigError, IllegalEvent, NotYet, StoreUnavailable, WrongContext
 from privacy.grid import Grid
 from privacy.identifiers import Digest
 from privacy.initial import initial_parts
@@ -40,7 +42,7 @@ from privacy.schemes.ckks_parameters import CkksParameters
 from privacy.schemes.masks import Mask
 from privacy.schemes.shares.opening import SharesRevealer
 from privacy.schemes.shares.sharing import UpdateSecrets
-from privacy.vectors import Shapes
+from privacy.vectors import ModelDigest, Shapes
 
 from .privatise import privatise
 from .sampling import poisson_batch
@@ -75,6 +77,7 @@ class Workshop:
     _shapes: Shapes | None = None
     _update: NDArray[np.float64] | None = field(default=None, repr=False)
     _integers: NDArray[np.int64] | None = field(default=None, repr=False)
+    _opened: OpenedSum | None = field(default=None, repr=False)
 
     def shapes(self) -> Shapes:
         """Return the names and shapes of the site's model."""
@@ -170,6 +173,42 @@ class Workshop:
         self._integers = privatise(self._update, float(plan.terms.clip), plan.grid())
         self._update = None
 
+    def keep(self, sealing: Sealing) -> None:
+        """Write the privatised update to this site's disk, sealed; it stays here as well."""
+        if self._integers is None:
+            raise IllegalEvent("there is no update to keep")
+        write_update(sealing, self._integers)
+
+    def multiply(
+        self, packed_plan: bytes, sealing: Sealing, contributions: int, released: Digest, at: Path
+    ) -> int:
+        """Return the product of an update that was kept with the step to a released model.
+
+        Args:
+            contributions: how many updates are in the sum.
+            at: where the models are.
+
+        Raises:
+            StoreUnavailable: a model or the update is not as it was written.
+        """
+        plan, models = plans.unpack(packed_plan), Models(at)
+        products = Products(plan, contributions)
+        found = [ModelDigest(self.shapes()) for _ in range(2)]
+        values = read_update(sealing, plan.arithmetic.dimension)
+        before, after = models.chunks(plan.terms.model), models.chunks(released)
+        for part, old, new in zip(values, before, after, strict=True):
+            products.add(part, old, new)
+            found[0].update(old)
+            found[1].update(new)
+        if [each.hexdigest() for each in found] != [plan.terms.model, released]:
+            raise StoreUnavailable(f"{at}: a model of round {plan.terms.round} is not as it was")
+        return products.total().product
+
+    def opened_sum(self) -> OpenedSum | None:
+        """Return what the sum that was opened last has to say about products, once."""
+        opened, self._opened = self._opened, None
+        return opened
+
     def protect(
         self,
         packed_plan: bytes,
@@ -220,8 +259,9 @@ class Workshop:
         say: Say = say_nothing,
     ) -> Digest:
         """Open a sum, keep the model that it gives, and return the model's digest."""
-        plan = plans.unpack(packed_plan)
-        return next_model(
+        plan, cohort = plans.unpack(packed_plan), len(frozen.cohort.entries)
+        products = Products(plan, cohort) if plan.terms.scheme.releases() else None
+        model = next_model(
             plan,
             frozen,
             self.revealer(plan, secret, masks),
@@ -229,7 +269,10 @@ class Workshop:
             Models(models),
             self.shapes(),
             say,
+            products,
         )
+        self._opened = products.total() if products else None
+        return model
 
     def reveal_shares(
         self,

@@ -620,6 +620,11 @@ def _phase(value: int) -> str:
     return "" if name is None else name.name.removeprefix("PHASE_").lower()
 
 
+def _scoring(value: int) -> str:
+    name = round_pb2.Scoring.DESCRIPTOR.values_by_number.get(value)
+    return "" if name is None or not value else name.name.removeprefix("SCORING_").lower()
+
+
 def _round(status: round_pb2.RoundStatus) -> RoundView:
     return RoundView(
         number=status.number,
@@ -643,4 +648,7 @@ def _round(status: round_pb2.RoundStatus) -> RoundView:
         ),
         disputed=tuple(status.disputed),
         liars=tuple(status.liars),
+        scoring=_scoring(status.scoring),
+        stated=tuple(status.stated),
+        scored=tuple(status.scored),
     )

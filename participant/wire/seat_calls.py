@@ -158,6 +158,23 @@ class SeatCalls:
             (await self.coordinator.call(self._seats.GetScores(request))).scores
         )
 
+    async def put_pledge(self, pledge: Signed) -> None:
+        """Hand in what this seat pledges for the sums that it has stated."""
+        request = seat_pb2.PutPledgeRequest(pledge=signed_to_wire(pledge))
+        await self.coordinator.call(self._seats.PutPledge(request))
+
+    async def pledges(self, number: int) -> list[Signed]:
+        """Return what the seats of a round have pledged, as many as there are.
+
+        Raises:
+            MalformedMessage: there are more than seats.
+        """
+        request = seat_pb2.GetPledgesRequest(round=number)
+        found = (await self.coordinator.call(self._seats.GetPledges(request))).pledges
+        if len(found) > SEATS:
+            raise MalformedMessage(f"round {number}: more pledges than {SEATS} seats")
+        return [signed_from_wire(each) for each in found]
+
     async def name_liar(self, number: int, seats: Sequence[str]) -> None:
         """Say, as the auditor, which seats' sums are not those of what sites signed."""
         request = seat_pb2.NameLiarRequest(round=number, seats=seats)

@@ -24,7 +24,8 @@ from privacy.accounting import NeighbouringRelation, UnitOfPrivacy
 from privacy.errors import ConfigError, InvalidSignature, MalformedMessage
 from privacy.events import DecimalText
 from privacy.identifiers import Digest, FederationId, ParticipantId
-from privacy.payouts import Address, Amount, Domain
+from privacy.learned import learned
+from privacy.settlement.payouts import Address, Amount, Domain
 from privacy.signing import Purpose, public_bytes, sign, verify
 
 LARGEST_BUNDLE: Final = 1 << 28
@@ -231,7 +232,7 @@ def decode_entry(line: bytes) -> Entry:
     if len(line) > canonical.LARGEST_DOCUMENT:
         raise MalformedMessage(f"{len(line)} bytes in a line, more than any entry has")
     try:
-        kind = msgspec.json.decode(line, type=_Kind).kind
+        kind = msgspec.json.decode(line, type=learned(_Kind)).kind
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise MalformedMessage("not a JSON object that says its kind") from None
     if kind not in _KINDS:

@@ -26,6 +26,7 @@ from privacy.errors import (
     WrongIdentity,
 )
 from privacy.identifiers import Digest, ParticipantId
+from privacy.learned import learned
 from privacy.ledger import START, LedgerState
 from privacy.log_tree import log_of
 from privacy.signing import Purpose
@@ -170,6 +171,6 @@ class _Lines:
 
 def _link_of(body: bytes) -> _Link:
     try:
-        return msgspec.json.decode(body, type=_Link)
+        return msgspec.json.decode(body, type=learned(_Link))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise MalformedMessage("not a row: no JSON object that says which row it is") from None

@@ -45,7 +45,6 @@ class Use(StrEnum):
     DECLARED = "veilsum/shares-declared/1"
     ZERO_SHARE = "veilsum/shares-zero/1"
     PROJECTIONS = "veilsum/shares-projections/1"
-    SKETCHES = "veilsum/sketches/1"
     SEAT_FRAMES = "veilsum/seat-frames/1"
     SEAT_PAIR = "veilsum/seat-pair/1"
     MPC_ZERO = "veilsum/mpc-zero/1"

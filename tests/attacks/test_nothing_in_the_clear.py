@@ -25,6 +25,7 @@ WRITERS = {
 """What puts bytes on a disk, or opens the way there."""
 
 ALLOWED = {
+    "participant/auditing/accusing.py": {"connect"},
     "participant/auditing/memory.py": {"connect", "touch"},
     "participant/auditing/run.py": {"connect"},
     "participant/wire/coordinator.py": {"write"},
@@ -48,6 +49,11 @@ of what is in the outbox, a handshake in memory; at a seat the component that tr
 as it came, a seal that is opened, and its memory; a sum that a trainer opens; and `DURABLE`."""
 
 DURABLE = {
+    "participant/auditing/accusing.py": "evidence against a seat: signed records",
+    "participant/auditing/disputing.py": "a proof against a commit: two nodes' words at most",
+    "participant/scoring/kept_update.py": "an update for its score, sealed to its site alone",
+    "participant/settling/dossier.py": "receipt, commit and hashes of its rounds",
+    "participant/settling/own_rounds.py": "a proof against a commit: hashes",
     "participant/auditing/report.py": "what an auditor found",
     "participant/sending/contribute.py": "the coordinator's receipts",
     "participant/kept.py": "the signed documents of its rounds",

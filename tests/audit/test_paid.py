@@ -27,6 +27,7 @@ def claimed(tmp_path_factory):
         run = settlement_run(url, folder)
         settled = run.statement()
         run.chain.commit(settled)
+        run.mature()
         one = settled.entitlements[0]
         address = run.chain.contract.address
         offer = Offer(one, settled.commit)

@@ -5,6 +5,7 @@ import msgspec
 from veilsum.bench.machine import Machine
 from veilsum.bench.report import Arithmetic, Costs, PeakMemory, Reference, Report, Symmetric, ratio
 from veilsum.bench.round_report import RoundReport
+from veilsum.bench.settlement_report import SettlementReport
 from veilsum.bench.shares_report import (
     Packed,
     Questions,
@@ -115,4 +116,32 @@ SHARED_ROUND = msgspec.structs.replace(
         add=Stage(32.5, 9.0),
     ),
     peak_rss_mib={"coordinator": 131.0, "agent": 97.0, "worker": 310.0, "seat": 240.0},
+)
+
+SETTLEMENT = SettlementReport(
+    rules="Prague",
+    leaf_words=256,
+    tree_depth=16,
+    commit_gas={10: 124_000, 1_000: 124_100},
+    claim_gas_first={10: 103_000, 1_000: 108_000},
+    claim_gas_later={10: 69_000, 1_000: 74_000},
+    challenge_gas={10: 287_000, 1_000: 307_000},
+    challenge_bytes={10: 5_728, 1_000: 6_112},
+    challenge_leaf_gas={10: 205_000, 1_000: 225_000},
+    demand_gas={10: 151_000, 1_000: 151_100},
+    answer_gas={10: 148_000, 1_000: 160_000},
+    once_gas={
+        "bond": 110_000,
+        "collect": 40_000,
+        "expire": 137_000,
+        "fund": 91_000,
+        "open": 290_000,
+        "register": 171_000,
+        "seal": 45_000,
+        "thaw": 81_000,
+        "withdraw": 64_000,
+    },
+    deploy_gas={"Settlement": 4_500_000, "ModelRegistry": 434_000},
+    machine=MACHINE,
+    seconds=60.0,
 )

@@ -9,9 +9,10 @@ from privacy.errors import ConfigError
 from veilsum.bench.page import BEGIN, END, results, with_results
 from veilsum.bench.report import Report
 from veilsum.bench.round_report import RoundReport
+from veilsum.bench.settlement_report import SettlementReport
 from veilsum.bench.shares_report import SharesReport
 
-from .sample_reports import ROUND, SCHEME, SHARED_ROUND, SHARES
+from .sample_reports import ROUND, SCHEME, SETTLEMENT, SHARED_ROUND, SHARES
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 
@@ -107,11 +108,24 @@ def test_shares_stand_beside_ckks_with_what_only_they_have() -> None:
     assert "seat 240" in text
 
 
+def test_a_chain_is_shown_by_operation_and_number_of_participants() -> None:
+    """And what does not depend on them, below it."""
+    text = results([SCHEME], [ROUND], [SETTLEMENT])
+
+    assert "`veilsum bench settlement --participants 10 --participants 1000`" in text
+    assert cells(text, "challenge a wrong sum") == ["287,000", "307,000"]
+    assert cells(text, "commit a round") == ["124,000", "124,100"]
+    assert cells(text, "deploy Settlement") == ["4,500,000"]
+    assert "leaves of 256 words, 16 levels over them" in text
+
+
 @pytest.mark.parametrize(
-    "report", [SCHEME, SHARES, ROUND, SHARED_ROUND], ids=["ckks", "shares", "round", "shared-round"]
+    "report",
+    [SCHEME, SHARES, ROUND, SHARED_ROUND, SETTLEMENT],
+    ids=["ckks", "shares", "round", "shared-round", "settlement"],
 )
 def test_reports_are_read_back_as_they_were_printed(
-    report: Report | SharesReport | RoundReport,
+    report: Report | SharesReport | RoundReport | SettlementReport,
 ) -> None:
     """The page is written from the JSON of the commands."""
     printed = msgspec.json.format(msgspec.json.encode(report))

@@ -62,6 +62,10 @@ class Door:
         endpoint = self.endpoint(**other)
         return endpoint.send(KEY, self.journal, purpose, transfer(endpoint, units))
 
+    def post(self, purpose: str, units: int = 1, **other: object) -> None:
+        endpoint = self.endpoint(**other)
+        endpoint.post(KEY, self.journal, purpose, transfer(endpoint, units))
+
     def tend(self, **other: object):
         return self.endpoint(**other).tend(KEY, self.journal)
 

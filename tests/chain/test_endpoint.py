@@ -1,10 +1,17 @@
 """Endpoints that are down, slow, behind, of another chain, or lie: what counts stays true."""
 
 import time
+from contextlib import suppress
 
 import pytest
 
-from privacy.errors import ChainUnavailable, EndpointsDiffer, FeeAboveCeiling, WrongContext
+from privacy.errors import (
+    ChainUnavailable,
+    EndpointsDiffer,
+    FeeAboveCeiling,
+    VeilsumError,
+    WrongContext,
+)
 from tests.chain.door import KEY, Door, transfer
 from tests.chain.fake_node import CHAIN_ID, TOKEN, FakeBlock
 from veilsum.chain.access import ChainAccess, SignerAccess
@@ -12,6 +19,7 @@ from veilsum.chain.compiled import load
 from veilsum.chain.endpoint import Endpoint, connect, reach
 from veilsum.chain.finality import HEADS_APART
 from veilsum.chain.lines import pause_seconds
+from veilsum.chain.logs import block_at, logged
 
 
 def balance(endpoint: Endpoint):
@@ -123,6 +131,66 @@ def test_an_endpoint_that_answers_nonsense_is_unavailable(door: Door, body: byte
 
     with pytest.raises(ChainUnavailable):
         door.endpoint()
+
+
+ASKED_OF_IT = ("blockNumber", "getBlockByNumber", "getCode", "getLogs", "call")
+
+
+@pytest.mark.parametrize("wrong", [None, "hello", {}, 5, [], [5], True], ids=str)
+def test_an_answer_of_another_form_is_no_error_of_ours(door: Door, wrong: object) -> None:
+    """Whoever runs an endpoint must not end every process that asks it."""
+    endpoint = door.endpoint(chain_id=CHAIN_ID)
+    contract = endpoint.at(load("Settlement"), TOKEN)
+    state = contract.functions.headOf(bytes(32))
+    for name in ASKED_OF_IT:
+        setattr(door.node, f"eth_{name}", lambda *_: wrong)
+    door.node.eth_getTransactionReceipt = lambda *_: wrong
+
+    for ask in (
+        endpoint.final_block,
+        lambda: endpoint.read(state),
+        lambda: endpoint.read_final(state),
+        lambda: endpoint.deployed("Settlement", TOKEN),
+        lambda: block_at(endpoint, 5),
+        lambda: logged(endpoint, contract, "Demanded", {"programme": bytes(32)}, 0),
+        lambda: endpoint.tend(KEY, door.journal),
+        lambda: endpoint.send(KEY, door.journal, "pay", transfer(endpoint, 1)),
+    ):
+        with suppress(VeilsumError):
+            ask()
+
+
+def test_events_of_another_form_are_not_read(door: Door) -> None:
+    endpoint = door.endpoint()
+    contract = endpoint.at(load("Settlement"), TOKEN)
+    door.node.eth_getLogs = lambda *_: [{"topics": 3}]
+
+    with pytest.raises(ChainUnavailable, match="no endpoint tells"):
+        logged(endpoint, contract, "Demanded", {"programme": bytes(32)}, 0)
+
+
+def test_an_answer_that_cannot_be_read_says_who_gave_it(door: Door) -> None:
+    endpoint = door.endpoint()
+    door.node.eth_blockNumber = lambda *_: "hello"
+
+    with pytest.raises(ChainUnavailable, match="the endpoint's answer cannot be read"):
+        endpoint.final_block()
+
+
+def test_a_chain_whose_blocks_carry_signatures_is_read(door: Door) -> None:
+    """Clique, QBFT and IBFT have more than 32 bytes of `extraData`: chains of a consortium."""
+    mined = door.node.eth_getBlockByNumber
+
+    def signed(*which: object) -> dict | None:
+        block = mined(*which)
+        return block and {**block, "extraData": "0x" + "ab" * 97}
+
+    door.node.eth_getBlockByNumber = signed
+    endpoint = door.endpoint(finality_blocks=0)
+
+    assert endpoint.final_block().number == 0
+    assert block_at(endpoint, 0) == 0
+    assert door.send(finality_blocks=0).block.number == 1
 
 
 # -- two of them -----------------------------------------------------------------------

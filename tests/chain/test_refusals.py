@@ -79,3 +79,17 @@ def test_a_refusal_that_nobody_knows_is_passed_on() -> None:
 
     with pytest.raises(IllegalEvent, match="refused: execution reverted: no"), translated():
         raise error
+
+
+def test_a_refusal_whose_arguments_cannot_be_read_is_still_one() -> None:
+    """Its data is the endpoint's word."""
+    named = keccak(b"SettlementEnded(uint64)")[:4]
+
+    with pytest.raises(IllegalEvent, match="the contract refused: it says"), translated():
+        raise ContractLogicError("it says", data="0x" + named.hex() + "00")
+
+
+@pytest.mark.parametrize("error", [TypeError, ValueError, KeyError, AttributeError, IndexError])
+def test_what_cannot_be_read_is_the_endpoints_fault(error: type[Exception]) -> None:
+    with pytest.raises(ChainUnavailable, match="cannot be read"), translated():
+        raise error("of no form")

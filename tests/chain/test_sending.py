@@ -61,6 +61,36 @@ def test_purposes_have_nonces_in_the_order_in_which_they_are_sent(door: Door) ->
     assert nonces(door) == [0, 1, 2]
 
 
+def test_what_is_posted_waits_for_no_block(door: Door) -> None:
+    """Answers have deadlines: many go into one block."""
+    door.node.automine = False
+
+    for at, purpose in enumerate(("one", "two", "three")):
+        door.post(purpose, at)
+
+    assert door.time.seconds == 0.0
+    assert [entry.nonce for entry in door.open()] == [0, 1, 2]
+    door.node.mine()
+    assert nonces(door) == [0, 1, 2]
+
+
+def test_what_is_posted_again_is_looked_after_and_sent_once(door: Door) -> None:
+    """Also when a node has forgotten it, a fork has undone it, or another process asks."""
+    door.node.automine = False
+    door.post("pay")
+    door.node.pool.clear()
+    door.post("pay")
+    door.node.mine()
+    door.node.reorganise(1)
+    door.post("pay")
+    door.node.mine()
+
+    door.post("pay")
+
+    assert nonces(door) == [0]
+    assert len(set(door.node.seen)) == 1
+
+
 def test_already_known_means_go_and_look(door: Door) -> None:
     """A node that has it already refuses it, and has it all the same."""
     door.node.automine = False

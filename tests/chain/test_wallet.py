@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from privacy.errors import InsecureKeyFile
+from privacy.errors import ConfigError, InsecureKeyFile
 from veilsum.chain.wallet import load_key, load_or_make_key, make_key
 
 LIGHT = 1 << 12
@@ -33,15 +33,21 @@ def test_a_key_that_others_can_reach_is_refused(tmp_path: Path, mode: int) -> No
         load_key(path, "word")
 
 
-@pytest.mark.parametrize("body", ["", "{}", "[]", '{"crypto": 1, "version": 3}'])
-def test_a_file_that_is_no_keystore_is_refused(tmp_path: Path, body: str) -> None:
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"crypto": 1, "version": 3}', b"\xff"])
+def test_a_file_that_is_no_keystore_is_refused(tmp_path: Path, body: bytes) -> None:
     """With one error, whatever is wrong with it."""
     path = tmp_path / "key.json"
-    path.write_text(body)
+    path.write_bytes(body)
     path.chmod(0o600)
 
     with pytest.raises(InsecureKeyFile):
         load_key(path, "word")
+
+
+def test_a_keystore_that_is_not_there_is_the_configurations_mistake(tmp_path: Path) -> None:
+    """The operator has to correct a path; a trace tells nobody that."""
+    with pytest.raises(ConfigError, match=r"none\.json: the keystore cannot be read \(No such"):
+        load_key(tmp_path / "none.json", "word")
 
 
 def test_a_wrong_passphrase_opens_nothing_and_is_not_printed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from privacy import accusation
+from privacy.settlement import accusation
 from tests.contracts.settlement_run import BOND
 from tests.participant.settling.test_challenge import Cheated, cheated_run
 from tests.settling.settled_member import auditor_file
@@ -92,6 +92,7 @@ def test_a_seat_bonds_with_its_own_key(chain: tuple[str, Path], tmp_path: Path) 
     ("words", "status", "message"),
     [
         (["--bond-up-to", "1", "--withdraw"], 2, "one act at a time"),
+        (["--collect", "--withdraw"], 2, "one act at a time"),
         ([], 2, "name the file after whose settings it has"),
     ],
 )

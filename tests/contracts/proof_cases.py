@@ -6,10 +6,10 @@ from enum import IntEnum
 
 import numpy as np
 
-from privacy.commitment import Slot
-from privacy.sum_proof import BadPayout, Fault, Layer, Payout, Proof, Tree
-from privacy.sum_tree import Wrong, is_join, prove_leaf, prove_sum, prove_top, width
-from privacy.sum_verdict import Context
+from privacy.settlement.commitment import Slot
+from privacy.settlement.sum_proof import BadPayout, Fault, Layer, Payout, Proof, Tree
+from privacy.settlement.sum_tree import Wrong, is_join, prove_leaf, prove_sum, prove_top, width
+from privacy.settlement.sum_verdict import Context
 from tests.privacy.example_sums import (
     HONEST,
     LEAF_BYTES,

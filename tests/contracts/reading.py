@@ -4,9 +4,9 @@ from dataclasses import fields
 
 import eth_abi
 
-from privacy.commitment import Commit, Slot
-from privacy.payouts import Domain
-from privacy.sum_proof import (
+from privacy.settlement.commitment import Commit, Slot
+from privacy.settlement.payouts import Domain
+from privacy.settlement.sum_proof import (
     BadLeaf,
     BadPayout,
     BadSum,
@@ -20,7 +20,7 @@ from privacy.sum_proof import (
     Proof,
     Tree,
 )
-from privacy.sum_verdict import Context
+from privacy.settlement.sum_verdict import Context
 from tests.privacy.example_sums import signer_of
 
 ROOTS = "bytes32,bytes32,bytes32,bytes32,bytes32,bytes32"

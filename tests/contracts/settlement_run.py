@@ -1,7 +1,6 @@
 """A settlement set up through the real adapters, for tests of whoever uses one."""
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +8,8 @@ from eth_account.signers.local import LocalAccount
 
 from coordinator.adapters.chain import SettlementChain, attach, deploy
 from coordinator.settling.settle import Result, Salts, Statement, Terms, statement
-from privacy.commitment import Cohort, Slot
-from privacy.payouts import parse_address
+from privacy.settlement.commitment import Cohort, Slot
+from privacy.settlement.payouts import parse_address
 from veilsum.chain.compiled import load
 from veilsum.chain.endpoint import Endpoint, connect
 from veilsum.chain.journal import FolderJournal
@@ -20,7 +19,11 @@ from veilsum.demo.chain import deploy_token, give_gas
 LIGHT = 1 << 12
 ESCROW = 1_000
 BOND = 500
-WINDOW_SECONDS = 3
+WINDOW_SECONDS = 3_600
+"""Nobody waits for it: on the embedded chain a test moves the time."""
+
+RESPONSE_SECONDS = 60
+_LIFE_SECONDS = 365 * 86_400
 
 
 def key(folder: Path, name: str) -> LocalAccount:
@@ -60,6 +63,17 @@ class Run:
         checksummed = self.endpoint.web3.to_checksum_address(account)
         return int(self.endpoint.read(token.functions.balanceOf(checksummed)))
 
+    def pass_until(self, moment: int) -> None:
+        """Move the embedded chain's own time to Unix time `moment`, unless it is there."""
+        if self.endpoint.web3.eth.get_block("latest")["timestamp"] < moment:
+            # Its newest block may be a second or two before what was asked for.
+            answer = self.endpoint.web3.provider.make_request("testing_timeTravel", [moment + 2])
+            assert "error" not in answer, answer
+
+    def mature(self, number: int = 3) -> None:
+        """Move the embedded chain's own time past the window of a committed round."""
+        self.pass_until(self.chain.stands(self.programme, number).matures_at)
+
 
 def result(number: int, contributions: int) -> Result:
     """What a round of so many contributions has come to, of no real words."""
@@ -74,6 +88,10 @@ def settlement_run(
     sites: int = 4,
     escrow: int = ESCROW,
     window: int = WINDOW_SECONDS,
+    judges: tuple[str, ...] = (),
+    judges_quorum: int = 0,
+    response: int = RESPONSE_SECONDS,
+    arithmetic: bytes | None = None,
 ) -> Run:
     endpoint = connect(url)
     coordinator, gas_key = key(folder, "coordinator"), key(folder, "gas")
@@ -81,20 +99,23 @@ def settlement_run(
     journal = FolderJournal(folder)
     token = deploy_token(endpoint, coordinator, journal, 10**24)
     chain = deploy(endpoint, coordinator, journal)
-    end = int(time.time()) + 86_400
+    # By the chain's own time: on a shared chain other tests have moved it.
+    end = endpoint.web3.eth.get_block("latest")["timestamp"] + _LIFE_SECONDS
     terms = Terms(
         token=token,
         coordinator=coordinator.address,
         funder=coordinator.address,
         end=end,
         window=window,
-        response=1,
+        response=response,
         bond=BOND,
         demand_bond=10,
-        arithmetic=os.urandom(32),
+        arithmetic=arithmetic or os.urandom(32),
         leaves_per_chunk=32,
         last_chunk_leaves=32,
         label=os.urandom(32),
+        judges=judges,
+        judges_quorum=judges_quorum,
     )
     programme = chain.open(terms)
     chain.fund(programme, escrow)

@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 
 from privacy.arithmetic import ModulusRange
-from privacy.sum_proof import BadPayout, Fault, Kind, Layer, Omitted, Proof, Tree
-from privacy.sum_tree import Wrong, prove_leaf, prove_sum, prove_top
-from privacy.sum_verdict import Context
+from privacy.settlement.sum_proof import BadPayout, Fault, Kind, Layer, Omitted, Proof, Tree
+from privacy.settlement.sum_tree import Wrong, prove_leaf, prove_sum, prove_top
+from privacy.settlement.sum_verdict import Context
 from tests.contracts.verifying import Verifier
 from tests.privacy.example_sums import (
     OTHER_KEY,

@@ -17,7 +17,7 @@ from eth_utils.crypto import keccak
 from web3 import Web3
 from web3.contract.contract import Contract, ContractFunction
 
-from privacy.payouts import PayoutTree, tree
+from privacy.settlement.payouts import PayoutTree, tree
 from veilsum.chain.compiled import Artefact, load, parse
 
 HOSTILE = Path(__file__).parent / "artifacts"

@@ -8,12 +8,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from privacy.abi import blob, struct, uint
 from privacy.arithmetic import Arithmetic, ModulusRange
 from privacy.merkle import tree_root
-from privacy.sum_proof import BadSum
-from privacy.sum_tree import Place, Served, SumNode, Wrong, prove_sum, sum_node, sum_tree
-from privacy.sum_verdict import Context
+from privacy.settlement.abi import blob, struct, uint
+from privacy.settlement.sum_proof import BadSum
+from privacy.settlement.sum_tree import Place, Served, SumNode, Wrong, prove_sum, sum_node, sum_tree
+from privacy.settlement.sum_verdict import Context
 from tests.contracts.verifying import Verifier
 from tests.privacy.example_sums import PRIME, TWO_64, WORDS, Example
 

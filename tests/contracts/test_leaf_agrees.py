@@ -7,8 +7,8 @@ from eth_utils.crypto import keccak
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from privacy import commitment
-from privacy.payouts import Domain, leaf
+from privacy.settlement import commitment
+from privacy.settlement.payouts import Domain, leaf
 from tests.contracts.settling import (
     TERMS,
     Chain,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from privacy.payouts import tree
+from privacy.settlement.payouts import tree
 from tests.contracts.settling import (
     ESCROW,
     NOBODY,

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from web3 import Web3
 
-from privacy.sum_proof import Kind, Node, Opening, Tree
-from privacy.sum_tree import Wrong, find, open_node, prove_sum
-from privacy.sum_verdict import exists, opens, verdict
+from privacy.settlement.sum_proof import Kind, Node, Opening, Tree
+from privacy.settlement.sum_tree import Wrong, find, open_node, prove_sum
+from privacy.settlement.sum_verdict import exists, opens, verdict
 from tests.contracts.proof_cases import Cases
 from tests.contracts.settlement_vectors import FIVE, FOLDER, SEVEN
 from tests.contracts.verifying import Verifier
 from tests.privacy.example_sums import LEAF_BYTES, PRIME, TWO_64, Example
-from tests.privacy.test_sum_verdict import NODES, OTHERS, opening_of
+from tests.privacy.settlement.test_sum_verdict import NODES, OTHERS, opening_of
 from veilsum.chain.compiled import load
 
 CASES_OF_ONE_SEED = 120

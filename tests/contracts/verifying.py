@@ -5,11 +5,11 @@ from functools import cached_property
 from eth_tester import EthereumTester
 from eth_utils.abi import abi_to_signature, function_signature_to_4byte_selector
 
-from privacy.abi import Tail, blob, struct, uint
-from privacy.commitment import domain_separator
-from privacy.payouts import address_word
-from privacy.sum_proof import Node, Opening, Proof
-from privacy.sum_verdict import Context
+from privacy.settlement.abi import Tail, blob, struct, uint
+from privacy.settlement.commitment import domain_separator
+from privacy.settlement.payouts import address_word
+from privacy.settlement.sum_proof import Node, Opening, Proof
+from privacy.settlement.sum_verdict import Context
 from veilsum.chain.compiled import load
 
 _CODE_AT = b"\x51" * 20

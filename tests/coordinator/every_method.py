@@ -99,7 +99,7 @@ class BrokenService(Broken):
         self.rosters = BrokenRosters(MemoryStore(), ROSTER)
         self.rosters._current = ROSTER
         self.rounds = self.keying = self.contributions = self.sums = self.models = Broken()
-        self.seats = self.relay = self.store = Broken()
+        self.seats = self.relay = self.store = self.products = Broken()
         self.failpoints = Failpoints()
         self.revocations = Revocations(MemoryStore(), time.time)
         self.now, self.ahead = lambda: time.time() + self.ahead, 0.0

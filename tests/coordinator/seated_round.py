@@ -1,6 +1,7 @@
 """A round under `shares` at some phase, and three seats that say what a test makes them say."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from coordinator.rounds.progress import Progress
 from coordinator.rounds.seated import Frozen, Nominated
 from coordinator.rounds.standing import Rounds
 from coordinator.rounds.state import Phase, Round, Rules
-from coordinator.seats.serving import Seats
+from coordinator.seats.pledges import Bonds
+from coordinator.seats.serving import Seats, no_bonds
 from privacy import canonical
 from privacy.arithmetic import Arithmetic, ModulusRange
 from privacy.documents import Signed, pack
@@ -141,6 +143,7 @@ class Seated:
     store: MemoryStore = field(default_factory=MemoryStore)
     objects: MemoryObjects = field(default_factory=MemoryObjects)
     scheme: dict[str, object] = field(default_factory=dict)
+    bonds: Callable[[], Bonds | None] = no_bonds
 
     def __post_init__(self) -> None:
         self.roster = make_roster()
@@ -171,7 +174,13 @@ class Seated:
         self.archive = Archive(self.store, signing_key(COORDINATOR))
         self.moving = Moving(self.progress)
         self.seats = Seats(
-            self.rounds, self.archive, self.store, self.objects, self.rosters, self.moving
+            self.rounds,
+            self.archive,
+            self.store,
+            self.objects,
+            self.rosters,
+            self.moving,
+            self.bonds,
         )
 
     def round(self) -> Round:

@@ -1,11 +1,15 @@
 """Building the coordinator, and refusing to."""
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from coordinator import config
+from coordinator.adapters.sql.store import open_store
 from coordinator.build import Term, build, check, open_leases
 from coordinator.keys import make_signing_key
 from coordinator.members import capacity
@@ -13,6 +17,7 @@ from coordinator.replicas.lease import Lease
 from coordinator.replicas.leased_objects import LeasedObjects
 from privacy import canonical
 from privacy.errors import (
+    ChainUnavailable,
     ConfigError,
     FolderHeld,
     InsecureKeyFile,
@@ -26,6 +31,11 @@ from privacy.signing import public_bytes
 from tests import fakes
 from tests.coordinator import seated_round
 from tests.coordinator.seated_round import SEATS
+from tests.coordinator.settling.test_settlement import ROUNDS, FakeChain
+from tests.coordinator.settling.test_settlement import settling as settling_on
+from veilsum.chain import wallet
+from veilsum.chain.access import SignerAccess
+from veilsum.chain.digests import signer_of_digest
 
 
 def test_a_coordinator_is_built_and_built_again(folder):
@@ -291,6 +301,103 @@ def test_a_coordinator_that_settles_is_built(settling):
     built = build(settling, Failpoints())
 
     assert not built.settlement.is_done()
+    assert built.shown.domain.programme == built.disputes.programme
+    assert built.shown.settlement is built.disputes.settlement is built.settlement
+    os.close(built.held)
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_a_key_that_signs_no_receipts_is_said_at_the_start(settling, elsewhere):
+    """Not to the first site that asks, after a round that nobody can do again."""
+    if elsewhere:
+        signer = SignerAccess("https://signer.example:9000", "0x" + "aa" * 20)
+        wanted = msgspec.structs.replace(
+            settling.settlement, keystore=None, passphrase=None, signer=signer
+        )
+        settling = msgspec.structs.replace(settling, settlement=wanted)
+
+    with capture_logs() as logs:
+        built = build(settling, Failpoints())
+
+    assert ("no_receipts" in [each["event"] for each in logs]) is elsewhere
+    os.close(built.held)
+
+
+def test_settings_that_commit_nothing_still_answer_for_what_is_committed(settling, monkeypatch):
+    """A demand has a deadline: unanswered it costs the bond, whatever was set since."""
+    monkeypatch.setattr("coordinator.adapters.chain.attach_by", lambda *_: OtherArithmetic())
+
+    built = build(settling, Failpoints())
+
+    assert isinstance(built.disputes.attach(), OtherArithmetic)
+    with pytest.raises(ConfigError, match="another arithmetic"):
+        built.settlement.attach()
+    os.close(built.held)
+
+
+class OtherArithmetic:
+    """A contract whose programme pays for plans that are not made here."""
+
+    def require_terms(self, programme, shape):
+        raise ConfigError("it pays for plans of another arithmetic")
+
+
+def test_another_programme_over_the_same_rounds_stops_the_start(settling):
+    """Demands in the old one would not be seen, and nothing would be committed in the new one."""
+    store = open_store(settling.database)
+    made = settled(store)
+    assert made.disputable()
+    store.close()
+    os.close(build(with_programme(settling, "D4" * 32), Failpoints()).held)
+
+    with pytest.raises(ConfigError, match="A new programme needs a new coordinator"):
+        build(with_programme(settling, "d5" * 32), Failpoints())
+
+
+def settled(store):
+    """Settle two rounds of the programme d4…"""
+    made = settling_on(store, FakeChain())
+    made.run(ROUNDS)
+    return made
+
+
+def with_programme(settings, programme):
+    """Return the same settings of another programme."""
+    settlement = msgspec.structs.replace(settings.settlement, programme=programme)
+    return msgspec.structs.replace(settings, settlement=settlement)
+
+
+def test_a_keystore_is_opened_once_for_all_receipts_and_attempts(settling, folder, monkeypatch):
+    """It takes a second and 256 MiB; sites ask at once, and a chain that is away is tried often."""
+    (folder / "keystore.json").unlink()
+    key = wallet.make_key(folder / "keystore.json", "x", work_factor=2)
+    opened = []
+    monkeypatch.setattr(
+        "veilsum.chain.endpoint.load_key",
+        lambda *given: opened.append(given) or time.sleep(0.05) or wallet.load_key(*given),
+    )
+    built = build(settling, Failpoints())
+
+    with ThreadPoolExecutor(4) as callers:
+        signatures = list(callers.map(built.shown.sign, [b"\x07" * 32] * 4))
+    for _ in range(2):
+        with pytest.raises(ChainUnavailable):
+            built.settlement.attach()
+
+    assert {signer_of_digest(b"\x07" * 32, each) for each in signatures} == {key.address.lower()}
+    assert len(opened) == 1
+    os.close(built.held)
+
+
+def test_a_keystore_that_could_not_be_opened_is_tried_again(settling, folder):
+    """Its operator has put it right, and need not restart anything."""
+    built = build(settling, Failpoints())
+    with pytest.raises(InsecureKeyFile):
+        built.shown.sign(bytes(32))
+    (folder / "keystore.json").unlink()
+    wallet.make_key(folder / "keystore.json", "x", work_factor=2)
+
+    assert len(built.shown.sign(bytes(32))) == 65
     os.close(built.held)
 
 

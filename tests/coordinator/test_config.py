@@ -129,7 +129,7 @@ def test_ckks_has_no_seats(tmp_path, document):
         read(tmp_path, document)
 
 
-@pytest.mark.parametrize("other", [{"packed": True}, {"unchecked": True}, {"score_step_log2": 8}])
+@pytest.mark.parametrize("other", [{"packed": True}, {"unchecked": True}])
 def test_what_ckks_cannot_do_is_not_taken_for_done(tmp_path, document, other):
     document["scheme"] |= other
 
@@ -209,3 +209,12 @@ def test_no_question_is_asked_about_an_update_with_a_part_of_the_noise(tmp_path,
     seated["scheme"] |= scheme or {"bound_norms": True}
     with pytest.raises(ConfigError, match=r"scheme\.bound_norms to false"):
         read(tmp_path, seated)
+
+
+def test_scores_are_asked_for_under_both_schemes_and_under_no_shared_noise(tmp_path, document):
+    document["scheme"]["score_step_log2"] = 8
+    assert read(tmp_path, document).scheme.score_step_log2 == 8
+
+    document["privacy"] |= {"mechanism": "distributed", "training": SUM}
+    with pytest.raises(ConfigError, match=r"leave out scheme\.score_step_log2"):
+        read(tmp_path, document)

@@ -13,7 +13,16 @@ from grpc_health.v1._async import HealthServicer
 
 from coordinator import server
 from coordinator.build import Built
-from coordinator.server import Process, _forget, _listen, _open, _scrub, _server, _settle
+from coordinator.server import (
+    Process,
+    _dispute,
+    _forget,
+    _listen,
+    _open,
+    _scrub,
+    _server,
+    _settle,
+)
 from coordinator.stop import Stop
 from coordinator.watching import Watched
 from coordinator.wire.health import Health
@@ -120,7 +129,13 @@ async def test_a_tls_key_that_others_can_read_stops_the_start(listening, folder)
 
 
 @pytest.mark.parametrize(
-    "trouble", [WrongContext("another chain"), OSError("no keystore"), ChainUnavailable("gone")]
+    "trouble",
+    [
+        WrongContext("another chain"),
+        OSError("no keystore"),
+        ChainUnavailable("gone"),
+        TypeError("a bug"),
+    ],
 )
 async def test_trouble_with_the_chain_is_retried_and_stops_nothing(folder, trouble, monkeypatch):
     """Sites are still served: rounds never depend on the chain."""
@@ -142,6 +157,42 @@ async def test_trouble_with_the_chain_is_retried_and_stops_nothing(folder, troub
 
     assert not working.done()
     working.cancel()
+
+
+class Answers:
+    """A watch of demands that fails in one way after the other, and then looks."""
+
+    def __init__(self, done, *errors):
+        self.done, self.errors = done, list(errors)
+        self.loop = asyncio.get_running_loop()
+
+    def look(self):
+        if self.errors:
+            raise self.errors.pop(0)
+        self.loop.call_soon_threadsafe(self.done.set)
+        return 60.0
+
+
+async def test_demands_are_watched_whatever_the_chain_does(monkeypatch):
+    """A watch that has ended answers nothing, and an honest coordinator loses its bond."""
+    monkeypatch.setattr("coordinator.server.CHAIN_RETRY_SECONDS", 0.01)
+    errors = (ChainUnavailable("down"), WrongContext("no"), OSError("disk"), KeyError("a bug"))
+    done, watched = asyncio.Event(), Watched()
+
+    working = asyncio.create_task(_dispute(Answers(done, *errors), watched))
+    await asyncio.wait_for(done.wait(), 10)
+
+    assert not working.done()
+    working.cancel()
+    assert [(metric.name, labels) for metric, labels, _ in watched.book.samples()] == [
+        ("veilsum_retries_total", ("chain_unavailable",))
+    ]
+
+
+async def test_who_has_lost_the_lease_watches_no_demands():
+    """Another process has the key."""
+    with pytest.raises(LeaseLost):
+        await _dispute(Answers(asyncio.Event(), LeaseLost("gone")), Watched())
 
 
 class Looks:

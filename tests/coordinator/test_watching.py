@@ -1,7 +1,10 @@
 """Rounds are measured from when they are first seen, phase by phase."""
 
+from collections import Counter
+from types import SimpleNamespace
+
 from coordinator.rounds.state import Phase, Round, Rules
-from coordinator.watching import Watched
+from coordinator.watching import Watched, _of_settlement
 from veilsum.metrics.catalogue import ROUND_SECONDS
 
 RULES = Rules(
@@ -66,3 +69,30 @@ def test_a_round_that_was_over_before_is_not_measured():
 
     assert list(watched.book.distributions()) == []
     assert notes.spans == []
+
+
+def test_every_state_of_committed_rounds_and_outcome_of_demands_is_told():
+    """Zeros as well: an alarm on a line that is not there never rings."""
+    disputes = SimpleNamespace(
+        rounds=Counter(open=3, matured=40), waiting=2, looked=5.0, outcomes=Counter(answered=7)
+    )
+
+    told = [(m.name, *labels, value) for m, labels, value in _of_settlement(_built(disputes))]
+
+    assert told == [
+        ("veilsum_settlement_round", "open", 3.0),
+        ("veilsum_settlement_round", "matured", 40.0),
+        ("veilsum_settlement_round", "void", 0.0),
+        ("veilsum_settlement_demands_waiting", 2.0),
+        ("veilsum_settlement_looked_timestamp_seconds", 5.0),
+        ("veilsum_settlement_demands_total", "answered", 7.0),
+        ("veilsum_settlement_demands_total", "missed", 0.0),
+    ]
+
+
+def test_who_settles_nothing_tells_nothing_of_it():
+    assert list(_of_settlement(_built(None))) == []
+
+
+def _built(disputes):
+    return SimpleNamespace(disputes=disputes)

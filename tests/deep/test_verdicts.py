@@ -2,7 +2,7 @@
 
 import pytest
 
-from privacy.sum_verdict import verdict
+from privacy.settlement.sum_verdict import verdict
 from tests.contracts.proof_cases import Cases
 from tests.contracts.verifying import Verifier
 

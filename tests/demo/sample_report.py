@@ -2,8 +2,10 @@
 
 from msgspec.structs import replace
 
+from veilsum.demo.caught import Act, Caught
 from veilsum.demo.report import Audited, Evidence, Report, RoundReport, SiteRound
 from veilsum.demo.seated import Seated, SeatRound, SiteScore
+from veilsum.demo.worth import Worth
 
 SITES = ("hospital-a", "hospital-b", "hospital-c", "hospital-d")
 KILLED = "hospital-d"
@@ -31,6 +33,20 @@ def one_round(number: int, *absent: str) -> RoundReport:
     return RoundReport(number, cohort, 0, 3, sites, SITES[:2], (AUDITOR,), audited)
 
 
+PAID = (327_272, 327_273, 327_274, 218_181)
+EXACT = (0.314, 0.252, 0.226, 0.208)
+MEASURED = ((0.255, 0.334, None), (0.248, 0.33, None), (0.247, 0.336, None), (0.25, None, None))
+UNNOISED = (0.288, 0.259, 0.228, 0.225)
+
+
+def worths(*, measured: bool) -> dict[str, Worth]:
+    """Return what contributions were worth: by three rounds' scores, or by participation."""
+    by_site = zip(SITES, PAID, EXACT, MEASURED, UNNOISED, strict=True)
+    if measured:
+        return {name: Worth(of, paid, quiet, exact) for name, paid, exact, of, quiet in by_site}
+    return {name: Worth((0.25,) * 3, paid, None, exact) for name, paid, exact, _, _ in by_site}
+
+
 def sample(**changes: object) -> Report:
     """Return the report, with changes."""
     report = Report(
@@ -46,7 +62,8 @@ def sample(**changes: object) -> Report:
         model_digest="5e" * 32,
         holders=SITES,
         transaction="0x" + "7a" * 32,
-        payouts=dict(zip(SITES, ("327272", "327273", "327274", "218181"), strict=True)),
+        payouts=dict(zip(SITES, map(str, PAID), strict=True)),
+        worths=worths(measured=False),
         escrow=1_200_000,
         keys="/somewhere/roster.json",
         state_dir="/somewhere",
@@ -91,7 +108,40 @@ def shared_sample(**changes: object) -> Report:
         "rounds": rounds,
         "scheme": "shares",
         "bytes_up": 136_000,
+        "method": "alignment/1",
+        "worths": worths(measured=True),
+        "own_noise": 0.991,
         "killed_seat": KILLED_SEAT,
         "seat_kill_round": 3,
     }
     return sample(**{**shared, **changes})
+
+
+def sample_caught(**changes: object) -> Caught:
+    """Return what came of a cheat in which every check held, with changes."""
+    caught = Caught(
+        scheme="ckks",
+        mechanism="local",
+        round=3,
+        reason="chunk 0, leaf 0: node 0 of level 1 is not the sum of its children",
+        proof="bad_sum",
+        opened_right=True,
+        acts=(
+            Act("veilsum audit sum --config /somewhere/auditor.toml --round 3", 2),
+            Act("veilsum settle challenge --config /somewhere/auditor.toml", 0),
+        ),
+        void_from=3,
+        head=2,
+        bond=300_001,
+        slashed=300_001,
+        rewarded=150_000,
+        burned=150_001,
+        collected=150_000,
+        gas={"challenge": 268_705, "collect": 57_476, "seal": 45_580},
+        challenger="0x" + "74" * 20,
+        transaction="0x" + "8f" * 32,
+        state_dir="/somewhere",
+        logs="/somewhere/logs",
+        seconds=70.4,
+    )
+    return replace(caught, **changes)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from privacy.contribution import Method
+from privacy.contribution.scores import Method
 from tests.scored_rounds import (
     LOGISTIC,
     NETWORK,
@@ -26,7 +26,6 @@ from tests.scored_rounds import (
     private,
     rounds,
     sites,
-    sketched_scores,
     trusting,
 )
 from veilsum.demo.clinical_data import held_out
@@ -55,11 +54,6 @@ def earnings(
     train = private(some, how, epsilon, seed) if epsilon else trusting(some, how)
     held = rounds(some, how, train, honest)
     return {method: paid(held, list(some), method, score) for method in methods}
-
-
-def by_sketches(seed: int) -> Scoring:
-    """Scores by sketches under a seed of this trial."""
-    return lambda updates, names: sketched_scores(updates, names, seed.to_bytes(32, "big"))
 
 
 def ranked(seed: int, how: Learning, found: dict[Method, Floats]) -> dict[Method, float]:
@@ -133,11 +127,10 @@ def test_under_privacy_over_twenty_seeds(epsilon: float) -> None:
 
 @pytest.mark.deep
 @pytest.mark.parametrize("epsilon", [None, 3.0], ids=["no noise", "epsilon 3"])
-def test_a_network_of_16353_values_exactly_and_by_sketches(epsilon: float | None) -> None:
+def test_a_network_of_16353_values(epsilon: float | None) -> None:
     """For the docs; half a minute a seed, nearly all of it for 64 retrainings."""
-    for name, score in (("exact", lambda _: exact_scores), ("sketches", by_sketches)):
 
-        def one(seed: int, score: Callable[[int], Scoring] = score) -> dict[Method, float]:
-            return ranked(seed, NETWORK, earnings(seed, NETWORK, SCORED, epsilon, score(seed)))
+    def one(seed: int) -> dict[Method, float]:
+        return ranked(seed, NETWORK, earnings(seed, NETWORK, SCORED, epsilon))
 
-        assert means(f"16,353 values, epsilon {epsilon}, {name}", 10, one)
+    assert means(f"16,353 values, epsilon {epsilon}", 10, one)

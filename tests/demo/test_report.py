@@ -64,7 +64,9 @@ def other_audit(**changes: object) -> dict[str, object]:
         ({"epsilon": dict.fromkeys(SITES, 0.0)}, "epsilon is"),
         ({"bytes_up": 16_353 * 8 + 1}, "an upload takes"),
         ({"bytes_up": 0}, "an upload takes"),
-        ({"payouts": dict.fromkeys(SITES, "1")}, "the whole escrow"),
+        ({"payouts": dict.fromkeys(SITES, "1")}, "every hospital is paid"),
+        ({"payouts": {}, "worths": {}}, "every hospital is paid"),
+        ({"escrow": 1_199_999}, "every hospital is paid"),
     ],
 )
 def test_one_thing_that_went_wrong_fails_its_check(changes: dict[str, object], claim: str) -> None:
@@ -80,7 +82,7 @@ def test_the_json_object_has_all_that_is_promised() -> None:
     found = json.loads(json.dumps(sample().to_json()))
 
     assert found.keys() >= NAMED
-    assert found["settlement"].keys() == {"transaction", "payouts"}
+    assert found["settlement"].keys() == {"transaction", "payouts", "escrow", "method"}
     assert found["cohort_sizes"] == [4, 3, 4]
     assert (found["rounds"], found["scheme"], found["delta"]) == (3, "ckks", 0.001)
     assert found["bytes_per_parameter_up"] == pytest.approx(127_500 / 16_353, abs=1e-4)

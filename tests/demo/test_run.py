@@ -20,7 +20,14 @@ from typer.testing import CliRunner, Result
 from privacy import canonical
 from privacy.errors import ConfigError
 from privacy.roster import Roster
-from tests.demo.sample_report import AUDITOR, KILLED_SEAT, SEATS, SITES, sample
+from tests.demo.sample_report import (
+    AUDITOR,
+    KILLED_SEAT,
+    SEATS,
+    SITES,
+    sample,
+    sample_caught,
+)
 from tests.processes.alive import MARK, alive, left_after, new_mark, wait_until
 from veilsum.cli import app
 from veilsum.demo import run
@@ -50,6 +57,7 @@ PROMISED = {
     "bytes_per_parameter_up",
     "model_digest",
     "settlement",
+    "contributions",
     "keys",
     "seconds",
     "state_dir",
@@ -85,11 +93,17 @@ def noised(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     return run_whole(tmp_path_factory.mktemp("demo") / "state", "ckks", "distributed")
 
 
-def run_whole(state: Path, scheme: str, mechanism: str = "local") -> Ended:
+@pytest.fixture(scope="module")
+def cheated(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """The one whole run of these tests whose coordinator cheats."""
+    return run_whole(tmp_path_factory.mktemp("demo") / "state", "ckks", "local", "--cheat")
+
+
+def run_whole(state: Path, scheme: str, mechanism: str = "local", *more: str) -> Ended:
     """Run the command to its end, with all files in `state`."""
     mark = new_mark()
     ended = subprocess.run(
-        [*COMMAND, "--state", str(state), "--scheme", scheme, "--mechanism", mechanism],
+        [*COMMAND, "--state", str(state), "--scheme", scheme, "--mechanism", mechanism, *more],
         env={**os.environ, MARK: mark},
         capture_output=True,
         text=True,
@@ -158,9 +172,26 @@ class TestTheWholeDemo:
         paid = {name: int(amount) for name, amount in settlement["payouts"].items()}
 
         assert settlement["transaction"].startswith("0x")
-        assert sum(paid.values()) == ESCROW
+        assert settlement["method"] == "alignment/1"
+        # Each of eleven parts is rounded down.
+        assert ESCROW - 11 <= sum(paid.values()) <= ESCROW
         assert paid[SITES[3]] < paid[SITES[0]]
-        assert paid[SITES[3]] == ESCROW // 6
+
+    def test_measured_parts_are_those_of_the_updates_beside_exact_shapley_values(
+        self, whole: Ended
+    ) -> None:
+        """From what the witness noted; and both columns are parts of one."""
+        found = whole.found["contributions"]
+
+        assert sum(each["exact"] for each in found.values()) == pytest.approx(1)
+        assert sum(each["unnoised"] for each in found.values()) == pytest.approx(1)
+        for at, each in enumerate(whole.found["history"]):
+            updates = {name: noted_in(whole, name, each["number"]) for name in each["cohort"]}
+            total = np.sum(list(updates.values()), axis=0)
+            scores = {name: rounded(update @ total) for name, update in updates.items()}
+            for name, score in scores.items():
+                part = score / sum(scores.values())
+                assert found[name]["measured"][at] == pytest.approx(part)
 
     def test_the_files_it_names_are_there(self, whole: Ended) -> None:
         """The roster is what other tools verify with."""
@@ -241,12 +272,16 @@ class TestTheWholeDemoUnderShares:
         """What seats expand does not travel."""
         assert 8.0 < shared.found["bytes_per_parameter_up"] <= 8.5
 
-    def test_the_whole_escrow_is_paid(self, shared: Ended) -> None:
-        """To hospitals alone."""
+    def test_two_rounds_are_paid_by_scores_and_the_third_has_none(self, shared: Ended) -> None:
+        """To hospitals alone; what nobody earns stays in the escrow."""
         paid = shared.found["settlement"]["payouts"]
+        measured = [each["measured"] for each in shared.found["contributions"].values()]
 
-        assert sum(map(int, paid.values())) == ESCROW
+        assert shared.found["settlement"]["method"] == "alignment/1"
+        assert 2 * ESCROW // 3 - 7 <= sum(map(int, paid.values())) <= 2 * ESCROW // 3
         assert sorted(paid) == list(SITES)
+        assert [each[2] for each in measured] == [None] * 4
+        assert sum(each[0] for each in measured) == pytest.approx(1)
 
     def test_seats_are_processes_of_their_own_with_their_own_files(self, shared: Ended) -> None:
         """Each its configuration, its log, its certificate, its keys."""
@@ -314,6 +349,38 @@ class TestTheWholeDemoUnderSharedNoise:
         assert "verified" in (folder / "report" / "report.html").read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+class TestTheWholeDemoWithACheat:
+    """Claims about one run whose coordinator alters one word of one sum."""
+
+    def test_it_is_caught(self, cheated: Ended) -> None:
+        """Found, proved, challenged, slashed; and the exit status says so."""
+        assert [claim for claim, held in cheated.found["checks"].items() if not held] == []
+        assert cheated.status == 0
+        assert [each["status"] for each in cheated.found["acts"]] == [2, 0, 0]
+
+    def test_the_proof_is_of_the_altered_sum_and_costs_what_is_promised(
+        self, cheated: Ended
+    ) -> None:
+        """The lowest wrong node: its words are two contributions' own."""
+        found = cheated.found
+
+        assert found["proof"] == "bad_sum"
+        assert "chunk 0, leaf 0: node 0 of level 1" in found["reason"]
+        assert 0 < found["gas"]["challenge"] <= 330_000
+
+    def test_the_coordinator_says_that_it_was_proved_wrong(self, cheated: Ended) -> None:
+        """Its operator has to know; it is no other process than in any demo."""
+        log = cheated.state / "logs" / "coordinator.log"
+
+        assert [each["round"] for each in events(log, "round_settled")] == [1, 2, 3]
+
+    def test_nothing_of_it_runs_afterwards(self, cheated: Ended) -> None:
+        """Neither the cheating coordinator nor a command of the audit office."""
+        assert cheated.left == {}
+
+
 def noted_in(ended: Ended, name: str, number: int) -> Any:
     """The grid integers that a hospital has protected in a round."""
     return noted(Places(ended.state).witness(name), number, "update")
@@ -339,6 +406,29 @@ def test_a_scheme_that_there_is_not_is_refused(tmp_path: Path) -> None:
     assert ended.exit_code == EXIT_CODES[ConfigError]
     assert "one of: ckks, shares" in json.loads(ended.stdout)["message"]
     assert not (tmp_path / "state").exists()
+
+
+def test_a_cheat_is_refused_where_the_coordinator_adds_nothing(tmp_path: Path) -> None:
+    """Under shares three seats do; the words say where the cheat is shown."""
+    ended = demo(tmp_path / "state", "--scheme", "shares", "--cheat")
+
+    assert ended.exit_code == EXIT_CODES[ConfigError]
+    assert "--cheat is shown under ckks" in json.loads(ended.stdout)["message"]
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_cheat_that_was_not_caught_is_status_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came of it is still printed."""
+    monkeypatch.setattr(run, "_run_cheat", lambda *_: sample_caught(proof=""))
+
+    ended = demo(tmp_path / "state", "--cheat")
+
+    assert ended.exit_code == 1
+    assert json.loads(ended.stdout)["checks"]["the auditor proves the commit of round 3 false"] is (
+        False
+    )
 
 
 def test_one_check_that_failed_is_status_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

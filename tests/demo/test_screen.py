@@ -27,6 +27,8 @@ SHOWN = [
     "5e" * 32,
     "0x" + "7a" * 32,
     "327,272",
+    "31.4%",
+    "1,200,000 of 1,200,000 token units paid; 0 stay in the escrow",
     "47.1 s",
     "/somewhere",
 ]
@@ -168,3 +170,24 @@ def test_progress_is_one_plain_line_a_step() -> None:
 
     (line,) = out.getvalue().splitlines()
     assert line.endswith(" s  round 1")
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_measured_parts_stand_beside_exact_shapley_values(width: int) -> None:
+    """Round by round, what they would be without noise, and what is paid for them."""
+    text = screen(shared_sample(), width)
+
+    assert rows(text, "hospital-a")[-1][1:] == ["25.5%", "33.4%", "—", "28.8%", "31.4%", "327,272"]
+    assert "nobody earns in round 3" in text
+    assert "99.1% of a mean score is the hospital's own noise" in text
+
+
+def test_of_many_rounds_none_has_a_column_of_its_own() -> None:
+    """Twenty rounds are paid by participation, and nothing is measured in any."""
+    twenty = tuple(replace(sample().rounds[0], number=number) for number in range(1, 21))
+    worths = {name: replace(e, measured=(0.25,) * 20) for name, e in sample().worths.items()}
+
+    text = screen(sample(rounds=twenty, worths=worths), 80)
+
+    assert "round 20" not in text
+    assert rows(text, "hospital-a")[-1][1:] == ["31.4%", "327,272"]

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,11 @@ def test_all_die_with_their_parent(tmp_path: Path, number: signal.Signals) -> No
     )
     with parent:
         assert parent.stdout.readline() == b"started\n"
-        assert len(alive(mark)) == 2
+        # A child is seen by its mark once it has taken its own shape.
+        end = time.monotonic() + 5
+        while len(alive(mark)) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.01)
         parent.send_signal(number)
 
     assert left_after(mark, 5) == {}

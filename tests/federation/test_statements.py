@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from coordinator.adapters.sql.store import open_store
 from coordinator.archive import Archive
 from coordinator.rounds.state import Judgement, Phase, Round, Rules, Stated
-from coordinator.seats.scores import scores_kind
+from coordinator.scoring.scores import scores_kind
 from privacy import canonical
 from privacy.documents import Signed
 from privacy.records import (
@@ -187,7 +187,7 @@ def test_scores_count_where_all_three_seats_have_signed_the_same(seen: Seen) -> 
     """One seat cannot slander a site, nor two."""
     seen.score(*SEATS)
 
-    assert seen.scores() == Opened(SCORES.scores, "")
+    assert seen.scores() == Opened(SCORES.scores, "", SCORES)
 
 
 @pytest.mark.parametrize(
@@ -229,6 +229,36 @@ def test_scores_under_another_key_do_not_count(seen: Seen) -> None:
 
 def test_scores_that_all_signed_as_void_say_why(seen: Seen) -> None:
     """A squared norm was not the one that a site had declared."""
-    seen.score(*SEATS, scores=replace(SCORES, scores=(), void="a declared another norm"))
+    void = replace(SCORES, scores=(), void="a declared another norm")
+    seen.score(*SEATS, scores=void)
 
-    assert seen.scores() == Opened((), "a declared another norm")
+    assert seen.scores() == Opened((), "a declared another norm", void)
+
+
+def by_openers(seen: Seen) -> None:
+    """Make it a round without seats, whose scores are those that two of three openers signed."""
+    rules = replace(seen.current.rules, seats=(), openers=TRAINERS, agreement=2)
+    seen.current = replace(seen.current, rules=rules, scores=digest_of(SCORES))
+
+
+def test_scores_count_where_enough_openers_have_signed_what_the_round_says(seen: Seen) -> None:
+    """Under `ckks`; who signed something else is not among them."""
+    by_openers(seen)
+    seen.score("a", "b")
+    seen.score("c", scores=replace(SCORES, scores=(), void="b stated nothing"))
+
+    assert seen.scores() == Opened(SCORES.scores, "", SCORES)
+
+
+@pytest.mark.parametrize(
+    ("other", "key"), [("c", "stranger"), ("north", "")], ids=["another key", "no opener"]
+)
+def test_scores_that_too_few_openers_signed_do_not_count(seen: Seen, other: str, key: str) -> None:
+    """One is too few; a signature under another key is none, nor is one of who opens nothing."""
+    by_openers(seen)
+    seen.score("a")
+    seen.score(other, key=key)
+
+    found = seen.scores()
+
+    assert found == Opened((), "signed alike by 1 of 2 openers")

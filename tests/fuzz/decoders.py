@@ -12,19 +12,22 @@ import numpy as np
 from msgspec.structs import replace
 
 from participant.wire import disputing
-from privacy import accusation, arithmetic, canonical, documents, limbs, plan, records
-from privacy.commitment import NO_COMMIT, Commit
+from privacy import arithmetic, canonical, documents, limbs, plan, records
 from privacy.errors import MalformedMessage, VeilsumError
 from privacy.evidence import bundle
 from privacy.identifiers import parse_uri
 from privacy.limbs import Layout
-from privacy.payouts import Domain, Entitlement
 from privacy.roster import Roster
 from privacy.schemes import ckks
 from privacy.schemes.ckks_parameters import MODULUS_4096, CkksParameters
 from privacy.schemes.shares.evidence import ChunkRoots, LeafHashes, ShownLeaf
 from privacy.schemes.shares.layout import WORDS_PER_LEAF
 from privacy.schemes.shares.seat_total import SeatTotal, decode_totals
+from privacy.settlement import accusation, verdict
+from privacy.settlement.commitment import NO_COMMIT, Commit
+from privacy.settlement.payouts import Domain, Entitlement
+from privacy.settlement.pledge import Pledge, SignedRoot
+from privacy.settlement.verdict import SignedVerdict
 from tests.privacy import example_round as example
 from tests.privacy.evidence import example_bundle as evidence
 
@@ -248,12 +251,12 @@ _SCORES = records.Scores(
 
 _VOID = replace(_SCORES, scores=(), void="seat gorse has said nothing for 3 seconds")
 
-_SKETCH = records.StatedSketch(
+_PRODUCT = records.StatedProduct(
     **_ABOUT,
     cohort=records.digest_of(example.COHORT),
     release=records.digest_of(example.RELEASE),
     participant="amber",
-    commitment=example.filler("sketch of amber"),
+    commitment=example.filler("product of amber"),
     seals=tuple(records.SealedSecret(n, example.filler(f"to {n}")) for n in example.OPENERS),
 )
 
@@ -289,7 +292,7 @@ _EXAMPLES: Mapping[type, Sequence[Any]] = {type(each): (each,) for each in examp
     records.Verdict: (_VERDICT, replace(_VERDICT, refused=(), unasked="")),
     records.SeatSum: (_SEAT_SUM,),
     records.Scores: (_SCORES, _VOID),
-    records.StatedSketch: (_SKETCH,),
+    records.StatedProduct: (_PRODUCT,),
     records.DisputeReport: (_DISPUTE_REPORT,),
 }
 
@@ -326,6 +329,34 @@ def _accusation() -> Decoder:
     made = accusation.Accusation(_COMMIT, "bad_top", "00ff" * 40)
     seeds = (accusation.encode(made),)
     return Decoder(seeds, accusation.decode, accusation.encode, _MUCH_JSON)
+
+
+_PLEDGE = Pledge(
+    **_ABOUT,
+    cohort=_SEAT_SUM.cohort,
+    seat="fern",
+    domain=_ENTITLEMENT.domain,
+    account="0x" + "c3" * 20,
+    roots=(
+        SignedRoot(1, example.filler("one"), "ab" * 65),
+        SignedRoot(2, example.filler("two"), "cd" * 65),
+    ),
+)
+
+_JUDGED = SignedVerdict(
+    domain=_ENTITLEMENT.domain,
+    round=3,
+    accused=_PLEDGE.account,
+    evidence=example.filler("evidence"),
+    judge="0x" + "d4" * 20,
+    signature="ef" * 65,
+)
+
+
+def _seat_evidence() -> Decoder:
+    body = canonical.encode(_PLEDGE)
+    made = verdict.Evidence(_DISPUTE_REPORT, bytes(64), body, bytes(64))
+    return Decoder((canonical.encode(made),), verdict.decode, canonical.encode, _MUCH_JSON)
 
 
 def _document() -> Decoder:
@@ -432,6 +463,9 @@ DECODERS: Mapping[str, Decoder] = {
     "entitlement": _record(Entitlement, _ENTITLEMENT),
     "commit": _record(Commit, _COMMIT),
     "accusation": _accusation(),
+    "pledge": _record(Pledge, _PLEDGE),
+    "seat-evidence": _seat_evidence(),
+    "judges-verdict": _record(SignedVerdict, _JUDGED),
     "seat-totals": _seat_totals(),
     "chunk-roots": _record(ChunkRoots, ChunkRoots(_NODES)),
     "leaf-hashes": _record(LeafHashes, LeafHashes(_NODES[:2])),

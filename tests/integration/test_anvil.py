@@ -17,7 +17,7 @@ from coordinator.settling.settle import Statement
 from participant.settling.check import Offer
 from participant.settling.claim import Claimed, claim, due
 from privacy.errors import ChainUnavailable, IllegalEvent, WrongContext
-from privacy.payouts import Entitlement
+from privacy.settlement.payouts import Entitlement
 from tests.contracts.settlement_run import ESCROW, WINDOW_SECONDS, Run, settlement_run
 from tests.missing_tools import missing
 from veilsum.chain.endpoint import connect

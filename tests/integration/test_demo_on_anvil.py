@@ -43,7 +43,7 @@ def url() -> Iterator[str]:
 
 @pytest.mark.timeout(300)
 def test_the_whole_demo_settles_on_a_node_of_the_operators_choice(url: str, tmp_path: Path) -> None:
-    """Every check holds, the whole escrow is paid, and the node has the transaction."""
+    """Every check holds, all that was earned is paid, and the node has the transaction."""
     mark = new_mark()
     ended = subprocess.run(
         [*DEMO, "--rpc", url, "--state", str(tmp_path / "state")],

@@ -10,6 +10,7 @@ import pytest
 
 from participant.memory import Memory
 from participant.model.models import Models
+from privacy.contribution.products import OpenedSum
 from privacy.errors import ConfigError, OpeningRefused, StoreUnavailable
 from privacy.ledger import Checkpoint
 
@@ -243,3 +244,43 @@ def test_one_cohort_of_a_round_is_certified_for_ever(tmp_path, restarted):
 def test_who_has_certified_nothing_says_so(memory):
     """To a seat that asks, before the first round."""
     assert memory.newest_certified() == 0
+
+
+def test_what_an_opened_sum_says_of_products_is_remembered_for_its_model(tmp_path):
+    """Numbers of more bits than a database's integers; of another model there is nothing."""
+    memory, opened = Memory(tmp_path), OpenedSum(-(1 << 90), 1 << 100)
+    memory.measures(1, FIRST, opened)
+    memory.close()
+
+    memory = Memory(tmp_path)
+    assert memory.opened_sum(1, FIRST) == opened
+    assert memory.opened_sum(1, SECOND) is None
+    assert memory.opened_sum(2, FIRST) is None
+    memory.close()
+
+
+def test_scores_of_a_round_are_signed_once(tmp_path):
+    memory = Memory(tmp_path)
+    memory.scores(1, FIRST)
+    memory.close()
+
+    memory = Memory(tmp_path)
+    memory.scores(1, FIRST)
+    with pytest.raises(OpeningRefused, match="other scores"):
+        memory.scores(1, SECOND)
+    memory.scores(2, SECOND)
+    memory.close()
+
+
+def test_models_that_kept_updates_need_stay(tmp_path):
+    """An update that waits for its score is compared with the model that it was trained from."""
+    memory, models = Memory(tmp_path / "state"), Models(tmp_path / "models")
+    names = [str(at) * 64 for at in range(5)]
+    for at, name in enumerate(names):
+        models.path(name).write_bytes(b"")
+        memory.releases(at + 1, FIRST, name)
+
+    memory.forget_models(models, FIRST, frozenset({names[0]}))
+
+    assert [models.holds(name) for name in names] == [True, False, False, True, True]
+    memory.close()

@@ -10,16 +10,20 @@ from participant.session import (
     Certify,
     Claim,
     Contribute,
+    JudgeProducts,
     MakeKey,
     Open,
     SealModel,
     Settle,
     Standing,
+    StateProduct,
     VouchForKey,
     disputes,
     is_over,
     left_out,
+    scores_are_over,
     tasks,
+    works_on,
 )
 from participant.view import LeftOut, RoundView, View
 
@@ -229,3 +233,81 @@ def test_an_auditor_settles_what_seats_dispute_before_it_and_once():
     assert disputes(view, "watch", frozenset({Settle(1, ("elm", "gorse"))})) != ()
     assert disputes(view, "other", frozenset()) == ()
     assert disputes(View(rounds=(replace(round_, phase="summing"),)), "watch", frozenset()) == ()
+
+
+# -- scores ----------------------------------------------------------------------------
+
+DONE = {"phase": "done", "committed": ("amber", "birch"), "agreed": ("amber",)}
+"""birch is an opener that was away when the model was agreed on; delta came too late."""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("amber", (StateProduct(1),)), ("birch", (StateProduct(1),)), ("delta", ())],
+)
+def test_every_site_of_the_cohort_states_its_product_once(name, expected):
+    assert todo(name, scoring="stating", **DONE) == expected
+    assert todo(name, scoring="stating", stated=(name,), **DONE) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("amber", (JudgeProducts(1),)), ("birch", ()), ("delta", ())]
+)
+def test_who_has_opened_the_sum_judges_products_once(name, expected):
+    """Who has not has nothing to hold them against."""
+    assert todo(name, scoring="judging", **DONE) == expected
+    assert todo(name, scoring="judging", scored=(name,), **DONE) == ()
+
+
+@pytest.mark.parametrize("scoring", ["", "over", "later"])
+def test_where_no_scores_are_waited_for_there_is_nothing_to_do(scoring):
+    assert todo("amber", scoring=scoring, **DONE) == ()
+
+
+def test_scores_come_before_training_and_are_no_round_that_one_works_on():
+    """They take a moment, and no round may wait for them."""
+    scored = replace(ROUND, scoring="stating", **DONE)
+    view = View(rounds=(scored, replace(ROUND, number=2)))
+
+    assert tasks(view, Standing("amber")) == (StateProduct(1), Contribute(2))
+    assert works_on(view, Standing("amber")) == (2,)
+
+
+def test_an_opener_stays_until_it_has_judged_and_others_until_they_have_stated():
+    def over(name, **changes):
+        rounds = (replace(ROUND, **{**DONE, "scoring": "stating", **changes}),)
+        return is_over(View(rounds=rounds, finished=True), Standing(name))
+
+    assert not over("birch")
+    assert over("birch", stated=("birch",))
+    assert not over("amber", stated=("amber",))
+    assert not over("amber", scoring="judging")
+    assert over("amber", scoring="judging", scored=("amber",))
+    assert over("amber", scoring="over")
+
+
+def test_an_opener_that_will_not_judge_does_not_stay():
+    """As one whose memory was lost with what it had opened."""
+    view = View(rounds=(replace(ROUND, scoring="stating", **DONE),), finished=True)
+    declined = frozenset({StateProduct(1), JudgeProducts(1)})
+
+    assert is_over(view, Standing("amber", declined=declined))
+
+
+@pytest.mark.parametrize(
+    ("changes", "over"),
+    [
+        ({"phase": "opening"}, False),
+        ({"phase": "aborted"}, True),
+        ({"phase": "done"}, True),
+        ({"phase": "done", "scoring": "stating"}, False),
+        ({"phase": "done", "scoring": "stating", "committed": ("birch",)}, True),
+        ({"phase": "done", "scoring": "judging"}, False),
+        ({"phase": "done", "scoring": "over"}, True),
+    ],
+)
+def test_what_is_kept_for_scores_is_kept_until_nobody_asks_for_it(changes, over):
+    """From the contribution on, through the opening, to the end of the scores."""
+    kept = replace(ROUND, **{"committed": ("amber", "birch"), **changes})
+
+    assert scores_are_over(kept, "amber") is over

@@ -10,12 +10,21 @@ from eth_keys.datatypes import PrivateKey, Signature
 from eth_keys.exceptions import BadSignature, ValidationError
 
 from privacy.arithmetic import Arithmetic, ModulusRange
-from privacy.commitment import Commit, Slot, receipt_digest
-from privacy.payouts import Domain, ScoreEntry, keccak256, tree
-from privacy.payouts import leaf as payout_leaf
-from privacy.sum_proof import Layer, Malformed, Omitted, Payout, Tree
-from privacy.sum_tree import Levels, Located, Place, Served, SumNode, Words, add, sum_node
-from privacy.sum_verdict import Context
+from privacy.settlement.commitment import Commit, Slot, receipt_digest
+from privacy.settlement.payouts import Domain, ScoreEntry, keccak256, tree
+from privacy.settlement.payouts import leaf as payout_leaf
+from privacy.settlement.sum_proof import Layer, Malformed, Omitted, Payout, Tree
+from privacy.settlement.sum_tree import (
+    Levels,
+    Located,
+    Place,
+    Served,
+    SumNode,
+    Words,
+    add,
+    sum_node,
+)
+from privacy.settlement.sum_verdict import Context
 
 PRIME = 0xFFFFFFFFFFFC001
 TWO_64 = 1 << 64

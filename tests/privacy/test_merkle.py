@@ -16,6 +16,7 @@ from privacy.merkle import (
     chunk_leaves,
     chunk_root,
     inclusion_path,
+    inclusion_paths,
     leaf_digest,
     piece_root,
     tree_root,
@@ -33,6 +34,14 @@ def test_roots_are_the_published_ones(count: int) -> None:
     root = tree_root(LEAVES[:count])
 
     assert root.hex() == VECTORS["roots"][count - 1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 33, 100])
+def test_all_paths_at_once_are_the_paths(count: int) -> None:
+    """Who shows every leaf of a chunk hashes each node once."""
+    nodes = [sha256(bytes([at])).digest() for at in range(count)]
+
+    assert inclusion_paths(nodes) == [inclusion_path(nodes, at) for at in range(count)]
 
 
 @pytest.mark.parametrize("case", VECTORS["inclusion"], ids=lambda case: str(case["count"]))

@@ -713,3 +713,57 @@ def test_a_plan_says_how_many_rounds_of_its_cost_are_left(left: int) -> None:
     """Sites set all of them aside before the first; this one is among them."""
     with pytest.raises(MalformedMessage):
         decoded({**DOCUMENT, "rounds_left": left})
+
+
+# -- scores under ckks -------------------------------------------------------------------
+
+
+def scored(of: Terms = TERMS, releases: tuple[str, ...] = ("alignment",), **changes: Any) -> Terms:
+    """Terms that ask for products."""
+    scheme = replace(of.scheme, score_step_log2=8)
+    privacy = replace(of.privacy, releases=("participation", *releases))
+    return replace(of, **{"scheme": scheme, "privacy": privacy, **changes})
+
+
+def test_a_plan_that_asks_for_products_comes_back_from_its_bytes() -> None:
+    """And is another plan than without."""
+    plan = Plan(ARITHMETIC, scored())
+
+    assert decode(ARITHMETIC.encode(), canonical.encode(scored())) == plan
+    assert plan.digest() != Plan(ARITHMETIC, TERMS).digest()
+    assert plan.terms.scheme.releases() == ("alignment",)
+
+
+def test_a_plan_without_products_says_nothing_of_them() -> None:
+    """So that its digest is what it was before there were any."""
+    body = canonical.encode(TERMS)
+
+    assert b"score_step_log2" not in body
+    other = body.replace(b'"values_per_half"', b'"score_step_log2":null,"values_per_half"')
+    with pytest.raises(MalformedMessage):
+        decode(ARITHMETIC.encode(), other)
+
+
+def test_what_products_let_out_stands_in_the_privacy_plan() -> None:
+    """A site's policy accepts releases by these words."""
+    with pytest.raises(UnsafeParameters, match="does not list alignment"):
+        Plan(ARITHMETIC, scored(releases=()))
+
+
+def test_no_update_under_shared_noise_has_a_score() -> None:
+    """A product of it would show what its part of the noise does not hide."""
+    Plan(ARITHMETIC, DISTRIBUTED_TERMS)
+
+    with pytest.raises(UnsafeParameters, match="too little noise for alignment"):
+        Plan(ARITHMETIC, scored(DISTRIBUTED_TERMS))
+
+
+def test_scores_that_have_no_room_in_their_record_are_not_planned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twenty digits. Today's parameters stay far below; a wider modulus would not."""
+    Plan(ARITHMETIC, scored())
+    monkeypatch.setattr(Plan, "largest_norm", lambda _: 1 << 30)
+
+    with pytest.raises(UnsafeParameters, match="no room in 62 bits"):
+        Plan(ARITHMETIC, scored())

@@ -60,6 +60,7 @@ def test_every_record_has_a_purpose_of_its_own() -> None:
         Purpose.BACKUP,
         Purpose.ENROL,
         Purpose.RENEW,
+        Purpose.PLEDGE,
     }
 
 

@@ -24,7 +24,7 @@ from privacy.failpoints import VARIABLE
 from privacy.grid import Grid
 from privacy.initial import initial_vector
 from privacy.ledger import Row, RowType
-from privacy.plan import CKKS, NORM_BOUND_RELEASE, SCORE_RELEASES, SHARES
+from privacy.plan import ALIGNMENT_RELEASE, CKKS, NORM_BOUND_RELEASE, SCORE_RELEASES, SHARES
 from privacy.records import Record
 from privacy.roster import Role, Roster
 from privacy.vectors import dimension, model_digest
@@ -54,7 +54,7 @@ STEP_SECONDS = 90.0
 Document = TypeVar("Document", bound=Record)
 
 RELEASES = ("participation", NORM_BOUND_RELEASE, *SCORE_RELEASES)
-"""All that a round may let out; under ckks the first alone."""
+"""All that a round may let out; under ckks the first, and the last where scores are asked for."""
 
 TRAINING = {
     "sampling_rate": "0.5",
@@ -309,6 +309,7 @@ def federation(
     seats: Sequence[str] = (),
     asked: Mapping[str, object] | None = None,
     database: str = "",
+    paid: bool = False,
     **rounds: object,
 ) -> Iterator[Federation]:
     """Found a federation in `folder`; nothing runs yet, and nothing is left running at the end.
@@ -318,13 +319,15 @@ def federation(
         auditor: name of a member that audits every round, or judges what seats dispute.
         seats: three members; with them rounds are under shares.
         asked: settings of the coordinator's `scheme` about questions to seats, where a test
-            wants others than the norm bound alone, which a seat that is away holds up.
+            wants others than the norm bound alone, which a seat that is away holds up; or about
+            scores without seats.
         database: URL of the coordinator's; a file of its own if "".
+        paid: whether sites have an address at which they are paid.
         rounds: settings of the coordinator's `rounds`, where a test wants others.
     """
     places = Places(folder)
     for name in sites:
-        init(places.site(name), NAME, name, f"Organisation {name}", chain=False)
+        init(places.site(name), NAME, name, f"Organisation {name}", chain=paid)
     if auditor:
         init(places.site(auditor), NAME, auditor, "Organisation of the auditor", role=Role.AUDITOR)
         rounds = {"auditor": auditor, **rounds}
@@ -383,7 +386,7 @@ def _coordinator(
             "fraction_bits": GRID.fraction_bits,
             "value_bits": GRID.value_bits,
             "cohort_max": max(4, len(made.sites)),
-            **(_shares(asked) if made.seats else {"ciphertexts_per_chunk": 1}),
+            **(_shares(asked) if made.seats else {"ciphertexts_per_chunk": 1, **asked}),
         },
         "rounds": {**settings, **rounds},
         "model": {
@@ -395,10 +398,16 @@ def _coordinator(
             "unit": "patient",
             "neighbouring": "add_remove",
             "delta": "0.001",
-            "releases": list(RELEASES if made.seats else RELEASES[:1]),
+            "releases": _releases(made, asked),
             "training": {"kind": "local", **TRAINING},
         },
     }
+
+
+def _releases(made: Federation, asked: Mapping[str, object]) -> list[str]:
+    if made.seats:
+        return list(RELEASES)
+    return [RELEASES[0], *([ALIGNMENT_RELEASE] if "score_step_log2" in asked else [])]
 
 
 def _shares(asked: Mapping[str, object]) -> dict[str, object]:

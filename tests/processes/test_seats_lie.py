@@ -10,8 +10,7 @@ import pytest
 import tomlkit
 
 from coordinator.rounds.state import Phase, Round
-from participant.auditing.agent import DISPUTES
-from participant.auditing.report import read_dispute
+from participant.auditing.report import DISPUTES, read_dispute
 from privacy.records import DisputeReport
 from tests.processes.doubles.lying_seat import CHUNK, COMPONENT, LEAF
 from tests.processes.federation import Federation, federation

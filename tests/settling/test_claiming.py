@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from participant.settling.own_rounds import OwnRounds
 from participant.settling.payout import Paid, Payouts, Waits
 from participant.view import Payout
 from privacy.errors import NotYet
 from veilsum.settling import claiming
 
+SITE: Any = SimpleNamespace(state=Path("state"))
 PAID = Paid("0xabc", "12", "0xdef", 21000, 3, 7)
 
 
@@ -33,32 +35,33 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setattr(claiming, "_asked", answer)
     monkeypatch.setattr(Payouts, "claim", claim)
     monkeypatch.setattr(Payouts, "claim_kept", claim_kept)
+    monkeypatch.setattr(OwnRounds, "sweep", lambda self: shown.done.append("swept"))
     return shown
 
 
 def test_the_newest_offer_is_claimed(asked: SimpleNamespace) -> None:
-    assert claiming.claim(SimpleNamespace()) == PAID
-    assert asked.done == ["offered"]
+    assert claiming.claim(SITE) == PAID
+    assert asked.done == ["offered", "swept"]
 
 
 def test_a_coordinator_that_is_gone_holds_up_nothing_it_has_offered(asked: SimpleNamespace) -> None:
     """It could otherwise keep what is owed by saying nothing."""
     asked.answer = None
 
-    assert claiming.claim(SimpleNamespace()) == PAID
-    assert asked.done == ["kept"]
+    assert claiming.claim(SITE) == PAID
+    assert asked.done == ["kept", "swept"]
 
 
 def test_offline_nobody_is_asked(asked: SimpleNamespace) -> None:
-    assert claiming.claim(SimpleNamespace(), offline=True) == PAID
-    assert asked.done == ["kept"]
+    assert claiming.claim(SITE, offline=True) == PAID
+    assert asked.done == ["kept", "swept"]
 
 
 def test_a_site_that_has_earned_nothing_is_told(asked: SimpleNamespace) -> None:
     asked.answer = Payout(b"", "", 0)
 
     with pytest.raises(NotYet, match="earned nothing yet"):
-        claiming.claim(SimpleNamespace())
+        claiming.claim(SITE)
 
 
 def test_a_round_that_is_open_is_said_with_its_time(asked: SimpleNamespace) -> None:
@@ -66,7 +69,7 @@ def test_a_round_that_is_open_is_said_with_its_time(asked: SimpleNamespace) -> N
     asked.found = Waits(7, "12", 1_800_000_000)
 
     with pytest.raises(NotYet, match=r"from 2027-01-15T08:00:00\+00:00 on"):
-        claiming.claim(SimpleNamespace())
+        claiming.claim(SITE)
 
 
 async def test_a_coordinator_that_does_not_answer_is_not_waited_for(

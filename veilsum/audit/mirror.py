@@ -15,7 +15,7 @@ from coordinator.config import Settings
 from coordinator.members.rosters import versions_in
 from coordinator.ports import Store
 from coordinator.rounds.state import Round
-from coordinator.seats.scores import scores_kind
+from coordinator.scoring.scores import scores_kind
 from privacy import canonical
 from privacy import plan as plans
 from privacy.documents import Signed, only_by, unpack

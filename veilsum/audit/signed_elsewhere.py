@@ -19,6 +19,7 @@ from coordinator.keys import load_signing_key
 from participant.config import SiteConfig
 from privacy.errors import ConfigError, IllegalEvent, InvalidSignature
 from privacy.identifiers import ParticipantId, sha256_hex
+from privacy.learned import learned
 from privacy.ledger import (
     Approval,
     Name,
@@ -101,7 +102,7 @@ def read(path: Path) -> Paper:
         ConfigError: it cannot be read, or is none.
     """
     try:
-        paper: Paper = msgspec.json.decode(read_file(path), type=Proposal | Consent)
+        paper: Paper = msgspec.json.decode(read_file(path), type=learned(Proposal | Consent))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: no proposal and no approval: {error}") from None
     return paper

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 
 from privacy.errors import ConfigError
 
-from . import round_screen, screen, shares_screen
+from . import round_screen, screen, settlement_screen, shares_screen
 from .report import Report
 from .round_report import RoundReport
+from .settlement_report import SettlementReport
 from .shares_report import SharesReport
 
 BEGIN = "<!-- measured: begin -->"
@@ -26,10 +27,23 @@ def with_results(page: str, results: str) -> str:
     return f"{before}{BEGIN}\n\n{results}\n{END}{after}"
 
 
-def results(schemes: Sequence[Report | SharesReport], rounds: Sequence[RoundReport]) -> str:
+def results(
+    schemes: Sequence[Report | SharesReport],
+    rounds: Sequence[RoundReport],
+    settlements: Sequence[SettlementReport] = (),
+) -> str:
     """Return the tables of all measurements, in Markdown."""
     parts = [f"{screen.measured_on(schemes[0].machine)}.\n", *map(_scheme, schemes)]
-    return "\n".join([*parts, *map(_round, rounds)])
+    return "\n".join([*parts, *map(_round, rounds), *map(settlement, settlements)])
+
+
+def settlement(report: SettlementReport) -> str:
+    """Return the tables of what a chain costs, in Markdown."""
+    sizes = " ".join(f"--participants {size}" for size in report.participants())
+    by_size = _table(settlement_screen.headings(report), settlement_screen.rows(report))
+    once = _table(("operation", "gas"), settlement_screen.once_rows(report))
+    words = f"{_sentence(settlement_screen.title(report))}."
+    return f"`veilsum bench settlement {sizes}`\n\n{by_size}\n{words}\n\n{once}"
 
 
 def _scheme(report: Report | SharesReport) -> str:

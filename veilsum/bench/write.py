@@ -1,7 +1,7 @@
 """Write what was measured into the documentation: `python -m veilsum.bench.write DOCS FOLDER`.
 
-FOLDER holds `scheme-*.json`, `shares-*.json`, `round.json` and `round-shares.json`, as
-`veilsum bench … --json` prints them.
+FOLDER holds `scheme-*.json`, `shares-*.json`, `round.json`, `round-shares.json` and
+`settlement.json`, as `veilsum bench … --json` prints them.
 """
 
 import sys
@@ -10,9 +10,12 @@ from typing import TypeVar
 
 import msgspec
 
+from privacy.learned import learned
+
 from . import page, plot
 from .report import Report
 from .round_report import RoundReport
+from .settlement_report import SettlementReport
 from .shares_report import SharesReport
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
@@ -29,8 +32,10 @@ def write(docs: Path, measured: Path) -> None:
     schemes = _read(measured, "scheme-*.json", Report)
     shared = _read(measured, "shares-*.json", SharesReport)
     rounds = _read(measured, "round*.json", RoundReport)
+    settled = _read(measured, "settlement*.json", SettlementReport)
     target = docs / "performance.md"
-    text = page.with_results(target.read_text(), page.results([*schemes, *shared], rounds))
+    found = page.results([*schemes, *shared], rounds, settled)
+    text = page.with_results(target.read_text(), found)
     (docs / "images").mkdir(exist_ok=True)
     plot.draw(schemes[0], shared[0], docs / "images" / "performance.svg")
     target.write_text(text)
@@ -39,7 +44,7 @@ def write(docs: Path, measured: Path) -> None:
 def _read(folder: Path, names: str, kind: type[Kind]) -> list[Kind]:
     """Return the reports in the files of these names, in the order of their names."""
     files = sorted(folder.glob(names), key=lambda path: path.stem)
-    return [msgspec.json.decode(path.read_bytes(), type=kind) for path in files]
+    return [msgspec.json.decode(path.read_bytes(), type=learned(kind)) for path in files]
 
 
 if __name__ == "__main__":

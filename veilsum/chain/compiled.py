@@ -10,6 +10,7 @@ import msgspec
 from eth_utils.crypto import keccak
 
 from privacy.errors import WrongContext
+from privacy.learned import learned
 
 
 class Artefact(
@@ -79,4 +80,4 @@ def parse(body: bytes) -> Artefact:
     by_syntax: dict[str, list[dict[str, int]]] = found.pop("immutableReferences", {})
     places = (place for each in by_syntax.values() for place in each)
     found["immutables"] = sorted((place["start"], place["length"]) for place in places)
-    return msgspec.convert(found, Artefact)
+    return msgspec.convert(found, learned(Artefact))

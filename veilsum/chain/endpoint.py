@@ -11,6 +11,8 @@ from hexbytes import HexBytes
 from web3 import Web3
 from web3.contract.contract import Contract, ContractConstructor, ContractFunction
 from web3.logs import DISCARD
+from web3.middleware import ExtraDataToPOAMiddleware
+from web3.providers import JSONBaseProvider
 from web3.types import TxParams
 
 from privacy.errors import ChainUnavailable, ConfigError, WrongContext
@@ -147,6 +149,18 @@ class Endpoint:
         with translated():
             return self._sending(key, journal).send(purpose, call)
 
+    def post(self, key: Signer, journal: Journal, purpose: str, call: Call) -> None:
+        """Sign `call`, journal it and broadcast it: as `send`, without waiting until it is mined.
+
+        Whoever calls it again for this purpose looks after it, and has nothing sent twice.
+
+        Raises:
+            IllegalEvent, ChainUnavailable, FeeAboveCeiling, EndpointsDiffer: as for `send`.
+            InvalidSignature, FolderHeld: as for `send`.
+        """
+        with translated():
+            self._sending(key, journal).post(purpose, call)
+
     def tend(self, key: Signer, journal: Journal) -> Standing:
         """Look after what a key has sent and is not final: sent again, or replaced, in order.
 
@@ -170,8 +184,13 @@ class Endpoint:
             return find(self.web3, entry)
 
     def events(self, contract: Contract, name: str, receipt: Receipt) -> list[dict[str, Any]]:
-        """Return the arguments of each event `name` that a transaction left in a contract."""
-        found = contract.events[name]().process_receipt(receipt.mined, errors=DISCARD)
+        """Return the arguments of each event `name` that a transaction left in a contract.
+
+        Raises:
+            ChainUnavailable: the endpoint's receipt cannot be read.
+        """
+        with translated():
+            found = contract.events[name]().process_receipt(receipt.mined, errors=DISCARD)
         return [dict(event["args"]) for event in found if event["address"] == contract.address]
 
     def _sending(self, key: Signer, journal: Journal) -> Sending:
@@ -221,9 +240,9 @@ def connect(
     lines = Lines(each, chain_id)
     with translated():
         found = lines.meet_again()
-    alone = tuple(Web3(Alone(lines, line)) for line in each)
+    alone = tuple(_asking(Alone(lines, line)) for line in each)
     return Endpoint(
-        Web3(lines),
+        _asking(lines),
         found.chain_id,
         chain_of(found),
         Finality(alone, finality_blocks),
@@ -291,6 +310,14 @@ def transfer(sender: str, to: str, wei: int) -> TxParams:
         "to": Web3.to_checksum_address(to),
         "value": Web3.to_wei(wei, "wei"),
     }
+
+
+def _asking(provider: JSONBaseProvider) -> Web3:
+    """Return the chain at a provider, whose blocks may carry the signatures of who made them."""
+    web3 = Web3(provider)
+    # Clique, QBFT and IBFT: more `extraData` than the library lets pass.
+    web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
+    return web3
 
 
 def _require_socket(url: str) -> None:

@@ -7,8 +7,11 @@ from functools import cache
 from typing import Any, Final
 
 import requests
+import structlog
 from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
 from eth_utils.abi import abi_to_signature, function_signature_to_4byte_selector
+from eth_utils.exceptions import ValidationError
 from hexbytes import HexBytes
 from web3.exceptions import BadFunctionCallOutput, ContractLogicError, Web3Exception
 from web3.exceptions import Web3RPCError as RpcError
@@ -16,6 +19,8 @@ from web3.exceptions import Web3RPCError as RpcError
 from privacy.errors import ChainUnavailable, IllegalEvent
 
 from .compiled import load, names
+
+log = structlog.get_logger()
 
 # Each node has words of its own: geth, anvil, Besu, Erigon, Nethermind.
 _SEEN_BEFORE: Final = re.compile(
@@ -26,6 +31,12 @@ _TOO_CHEAP: Final = re.compile(
     r"|below (the )?current base fee"
 )
 _TOO_POOR: Final = re.compile(r"insufficient funds|insufficientfunds|exceeds account balance")
+
+_UNREADABLE: Final = (
+    TypeError, ValueError, LookupError, AttributeError, ArithmeticError, DecodingError,
+    ValidationError,
+)  # fmt: skip
+"""What the chain's library raises at JSON that has not the form which it expects."""
 
 
 def is_seen_before(error: RpcError) -> bool:
@@ -57,13 +68,23 @@ def translated() -> Iterator[None]:
         raise ChainUnavailable(
             f"the chain's endpoint does not answer ({type(error).__name__})"
         ) from None
+    except _UNREADABLE as error:
+        # With its trace: it may be a mistake of ours.
+        log.warning("chain_answer_unreadable", reason=type(error).__name__, exc_info=error)
+        raise ChainUnavailable(
+            f"the endpoint's answer cannot be read ({type(error).__name__}); its operator must "
+            "look, or the settings name another endpoint"
+        ) from None
 
 
 def refusal(error: ContractLogicError) -> str:
     """Return the contract's own name for why it refused, with its arguments."""
-    data = HexBytes(error.data) if isinstance(error.data, str) else HexBytes(b"")
-    entry = _errors().get(bytes(data[:4]))
-    return _reason(error) if entry is None else _described(entry, bytes(data[4:]))
+    try:
+        data = HexBytes(error.data) if isinstance(error.data, str) else HexBytes(b"")
+        entry = _errors().get(bytes(data[:4]))
+        return _reason(error) if entry is None else _described(entry, bytes(data[4:]))
+    except _UNREADABLE:  # the data is the endpoint's word
+        return _reason(error)
 
 
 @cache

@@ -108,6 +108,18 @@ class Sending:
             entry = self._standing(purpose) or self._begun(purpose, call)
             return self._wait(entry)
 
+    def post(self, purpose: str, call: Call) -> None:
+        """Have `call` sent, once for this purpose, and do not wait until it is mined.
+
+        Raises:
+            IllegalEvent: the contract refuses.
+            ChainUnavailable, FeeAboveCeiling, FolderHeld, WrongContext: as for `send`.
+        """
+        with self.journal.held(self.chain, self.key.address):
+            self._look_after_all()
+            if self._standing(purpose) is None:
+                self._begun(purpose, call)
+
     def tend(self) -> Standing:
         """Look after all that is not final: send again what was dropped, replace what is stuck.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
-from privacy.errors import InsecureKeyFile
+from privacy.errors import ConfigError, InsecureKeyFile
 
 WORK_FACTOR = 1 << 18
 """scrypt's n: about a second for each guess at the passphrase."""
@@ -40,12 +40,20 @@ def load_key(path: Path, passphrase: str) -> LocalAccount:
     Raises:
         InsecureKeyFile: others than the owner may read or write the file, or it is
             no keystore that `passphrase` opens.
+        ConfigError: there is no such file, or it cannot be read.
     """
-    mode = stat.S_IMODE(path.stat().st_mode)
+    try:
+        mode, text = stat.S_IMODE(path.stat().st_mode), path.read_text()
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: the keystore cannot be read ({error.strerror}); correct the path"
+        ) from None
+    except ValueError:
+        raise InsecureKeyFile(f"{path}: no keystore, but bytes that are no text") from None
     if mode & 0o077:
         raise InsecureKeyFile(f"{path}: mode {mode:04o}; its owner must set 0600")
     try:
-        account: LocalAccount = Account.from_key(Account.decrypt(path.read_text(), passphrase))
+        account: LocalAccount = Account.from_key(Account.decrypt(text, passphrase))
     except (ValueError, TypeError, KeyError, AttributeError):
         raise InsecureKeyFile(f"{path}: no keystore that this passphrase opens") from None
     return account

@@ -4,6 +4,7 @@ import typer
 
 from veilsum.process import silence_grpc
 
+from . import settle_judge  # noqa: F401  it adds commands to `settle`
 from .audit import audit_app
 from .bench import bench_app
 from .budget import budget_app
@@ -20,6 +21,7 @@ from .members import (
     participant_app,
 )
 from .settle import settle_app
+from .settle_open import add_opening
 from .surface import Answer, Root, command
 
 app = typer.Typer(
@@ -53,6 +55,7 @@ app.add_typer(auditor_app, name="auditor")
 app.add_typer(aggregator_app, name="aggregator")
 app.add_typer(audit_app, name="audit")
 app.add_typer(budget_app, name="budget")
+add_opening(settle_app)
 app.add_typer(settle_app, name="settle")
 app.add_typer(bench_app, name="bench")
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 audit_app = typer.Typer(no_args_is_help=True, help="Make, check and read evidence.")
 
 _INCOMPLETE = 3
+_PROVED = 2
 
 _VERDICTS = {
     0: "Nothing is wrong.",
@@ -26,9 +27,11 @@ _VERDICTS = {
 }
 
 _ADDED = {
-    0: "The sum is that of the contributions.",
-    3: "`false_sum`: it is another one.",
-    5: "Nobody can say: the contributions are gone, and there is no report.",
+    0: "The sum is that of the contributions, and so is what was committed to the chain of it.",
+    2: "`false_commit`: it is proved; challenge the round with the file that is named.",
+    3: "`false_sum`: it is another one. Or what was committed is `withheld`, and the node to "
+    "demand is named; or it is wrong and `unproved`.",
+    5: "Nobody can say: the contributions are gone, and there is no report; or no chain answers.",
 }
 
 _AUDITED = {
@@ -187,19 +190,30 @@ def audit_sum(
     config: ConfigFile,
     sets: Sets = None,
     number: Annotated[int, typer.Option("--round", help="The round to audit.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write a proof; else into the state folder.")
+    ] = None,
 ) -> Answer:
-    """Add a round's contributions again now; if they are gone, show the report made before."""
+    """Add a round's contributions again now; if they are gone, show the report made before.
+
+    With [settlement] what was committed to the chain is held against them as well.
+    """
     import asyncio  # noqa: PLC0415
 
     from participant.auditing.config import read  # noqa: PLC0415
+    from participant.auditing.disputing import status_of as status_of_commit  # noqa: PLC0415
     from participant.auditing.run import audit_sum as audit  # noqa: PLC0415
     from participant.auditing.run import error_in, text_of  # noqa: PLC0415
     from veilsum.process import start_log, status_of  # noqa: PLC0415
 
     start_log()
-    finding = asyncio.run(audit(read(config, over(sets)), number))
+    finding = asyncio.run(audit(read(config, over(sets)), number, out))
     wrong = error_in(finding)
-    return Answer(finding, text_of(finding), 0 if wrong is None else status_of(wrong))
+    of_sum = 0 if wrong is None else status_of(wrong)
+    of_commit = 0 if finding.commit is None else status_of_commit(finding.commit)
+    # A proof can be acted on; that the sum is false as well is said.
+    status = of_commit if of_commit == _PROVED else of_sum or of_commit
+    return Answer(finding, text_of(finding), status)
 
 
 @command(audit_app, "privacy", verdicts=_AUDITED)

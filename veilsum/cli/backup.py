@@ -114,7 +114,7 @@ def _notes_of(made: "BackedUp") -> list[str]:
     if made.live:
         numbers = ", ".join(map(str, made.live))
         notes.append(
-            f"rounds under way: {numbers}; their contributions are in this file, so delete it when "
-            "they are over and a newer backup is made"
+            f"rounds under way, or open to disputes: {numbers}; their contributions are in this "
+            "file, so delete it when they are over and a newer backup is made"
         )
     return notes

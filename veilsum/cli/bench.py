@@ -1,4 +1,4 @@
-"""`veilsum bench`: what protection and rounds cost on this machine."""
+"""`veilsum bench`: what protection, rounds and settlement cost."""
 
 from typing import Annotated
 
@@ -63,3 +63,24 @@ def bench_round(
             watcher=watcher,
         )
     return Answer(report, lambda: show(report), 0 if report.exact else 1)
+
+
+@command(bench_app, "settlement")
+def bench_settlement(
+    *,
+    participants: Annotated[
+        list[int] | None,
+        typer.Option(help="How many are in a round and its payouts; repeat it."),
+    ] = None,
+) -> Answer:
+    """Measure the gas of every operation on a chain in this machine's memory."""
+    from veilsum.bench.required import require  # noqa: PLC0415
+
+    require("demo", "eth_tester", "web3")
+    from veilsum.bench.settlement import SIZES, run  # noqa: PLC0415
+    from veilsum.bench.settlement_screen import show  # noqa: PLC0415
+    from veilsum.progress import meter  # noqa: PLC0415
+
+    with meter("measuring", "parts") as watcher:
+        report = run(sizes=participants or SIZES, watcher=watcher)
+    return Answer(report, lambda: show(report))

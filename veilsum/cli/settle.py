@@ -9,6 +9,7 @@ from .config_file import ConfigFile
 from .surface import Answer, Sets, command, over
 
 if TYPE_CHECKING:
+    from privacy.settlement.sum_proof import Tree
     from veilsum.chain.endpoint import Receipt
 
 settle_app = typer.Typer(no_args_is_help=True, help="Look at a programme on its chain, and act.")
@@ -23,6 +24,25 @@ _CHALLENGED = {
     3: "The proof proves nothing against what is on the chain, or comes too late.",
 }
 
+_EXPIRED = {
+    0: "The demand has expired, and what was slashed is said.",
+    3: "Nobody has demanded that node, or it was answered.",
+    5: "Not yet: the coordinator may still answer; or nothing answers here.",
+}
+
+_Round = Annotated[int, typer.Option("--round", min=1, help="The round whose commit it is of.")]
+_Tree = Annotated[
+    str,
+    typer.Option(
+        help="sum_trees, published_sum, cohort or contribution. Copy the words of `demand it:` "
+        "from `audit sum` or `settle status`."
+    ),
+]
+_Chunk = Annotated[int, typer.Option(min=0, help="The node's chunk, from the same words.")]
+_Leaf = Annotated[int, typer.Option(min=0, help="The node's leaf, from the same words.")]
+_Level = Annotated[int, typer.Option(min=0, help="The node's level, from the same words.")]
+_Index = Annotated[int, typer.Option(min=0, help="The node's index, from the same words.")]
+
 _Programme = Annotated[
     str, typer.Option(help="Another programme than settlement.programme: 64 hex digits.")
 ]
@@ -31,6 +51,7 @@ _Programme = Annotated[
 @command(settle_app, "status")
 def settle_status(*, config: ConfigFile, programme: _Programme = "", sets: Sets = None) -> Answer:
     """Say how a programme stands: escrow, rounds, bonds, demands, and what this site is owed."""
+    from participant.settling.dossier import FOLDER, Dossiers  # noqa: PLC0415
     from participant.settling.standing import standing_of  # noqa: PLC0415
     from veilsum.settling.place import place_of  # noqa: PLC0415
     from veilsum.settling.words import of_standing  # noqa: PLC0415
@@ -38,7 +59,11 @@ def settle_status(*, config: ConfigFile, programme: _Programme = "", sets: Sets 
     place = place_of(config, over(sets))
     account = None if place.payee else place.address()
     standing = standing_of(
-        place.on_chain(programme), account=account, payee=place.payee, offered=place.offered
+        place.on_chain(programme),
+        account=account,
+        payee=place.payee,
+        offered=place.offered,
+        dossiers=Dossiers(place.state / FOLDER),
     )
     return Answer(standing, of_standing(standing))
 
@@ -77,6 +102,10 @@ def settle_stake(
     withdraw: Annotated[
         bool, typer.Option("--withdraw", help="Take back what has thawed.")
     ] = False,
+    collect: Annotated[
+        bool,
+        typer.Option("--collect", help="Have rewards paid out, and bonds of demands."),
+    ] = False,
     sets: Sets = None,
 ) -> Answer:
     """Bond for a programme with the key of a coordinator, a seat or anyone; or say what is bonded.
@@ -91,8 +120,8 @@ def settle_stake(
     from veilsum.settling.place import place_of  # noqa: PLC0415
     from veilsum.settling.words import of_stake  # noqa: PLC0415
 
-    if (bond_up_to is not None) + (thaw_down_to is not None) + withdraw > 1:
-        raise ConfigError("--bond-up-to, --thaw-down-to, --withdraw: one act at a time")
+    if (bond_up_to is not None) + (thaw_down_to is not None) + withdraw + collect > 1:
+        raise ConfigError("--bond-up-to, --thaw-down-to, --withdraw, --collect: one act at a time")
     start_log()
     place = place_of(config, over(sets))
     on_chain, key = place.on_chain(programme), signer_of(place.access)
@@ -104,6 +133,8 @@ def settle_stake(
         sent = staking.thaw_down_to(thaw_down_to)
     elif withdraw:
         sent = staking.withdraw()
+    elif collect:
+        sent = staking.collect()
     stake = stake_of(on_chain, key.address)
     said = {"stake": stake, "sent": [_said(each) for each in sent]}
     return Answer(said, "\n".join((of_stake(stake), *map(_sentence, sent))))
@@ -121,7 +152,7 @@ def settle_challenge(
     The proof is judged first, at no cost. It ends with 3 if it proves nothing, or comes too late.
     """
     from participant.settling.challenge import Challenger  # noqa: PLC0415
-    from privacy.accusation import decode  # noqa: PLC0415
+    from privacy.settlement.accusation import decode  # noqa: PLC0415
     from veilsum.chain.endpoint import signer_of  # noqa: PLC0415
     from veilsum.files import read_file  # noqa: PLC0415
     from veilsum.process import start_log  # noqa: PLC0415
@@ -133,6 +164,71 @@ def settle_challenge(
     challenger = Challenger(place.reach(), signer_of(place.access), place.journal(), place.contract)
     done = challenger.challenge(accusation)
     return Answer(done, of_challenge(done))
+
+
+@command(settle_app, "demand")
+def settle_demand(
+    *,
+    config: ConfigFile,
+    number: _Round,
+    tree: _Tree,
+    chunk: _Chunk = 0,
+    leaf: _Leaf = 0,
+    level: _Level = 0,
+    index: _Index = 0,
+    programme: _Programme = "",
+    sets: Sets = None,
+) -> Answer:
+    """Demand a node that the coordinator does not show; or see how that demand stands.
+
+    It costs the bond of a demand. The coordinator answers in time, and earns that; or it loses its
+    own by `settle expire`.
+    """
+    from privacy.settlement.sum_proof import Node  # noqa: PLC0415
+    from veilsum.process import start_log  # noqa: PLC0415
+    from veilsum.settling.demanding import demand  # noqa: PLC0415
+    from veilsum.settling.place import place_of  # noqa: PLC0415
+    from veilsum.settling.words import of_demand  # noqa: PLC0415
+
+    start_log()
+    node = Node(_tree(tree), chunk, leaf, level, index)
+    done = demand(place_of(config, over(sets)), number, node, programme)
+    return Answer(done, of_demand(done))
+
+
+@command(settle_app, "expire", verdicts=_EXPIRED)
+def settle_expire(
+    *,
+    config: ConfigFile,
+    number: _Round,
+    tree: _Tree,
+    chunk: _Chunk = 0,
+    leaf: _Leaf = 0,
+    level: _Level = 0,
+    index: _Index = 0,
+    programme: _Programme = "",
+    sets: Sets = None,
+) -> Answer:
+    """Have the coordinator slashed for a demand that it has not answered in time.
+
+    Whoever demanded has the bond back, and half of what is slashed; both are collected.
+    """
+    from privacy.settlement.sum_proof import Node  # noqa: PLC0415
+    from veilsum.process import start_log  # noqa: PLC0415
+    from veilsum.settling.demanding import expire  # noqa: PLC0415
+    from veilsum.settling.place import place_of  # noqa: PLC0415
+    from veilsum.settling.words import of_expiry  # noqa: PLC0415
+
+    start_log()
+    node = Node(_tree(tree), chunk, leaf, level, index)
+    done = expire(place_of(config, over(sets)), number, node, programme)
+    return Answer(done, of_expiry(done))
+
+
+def _tree(name: str) -> "Tree":
+    from participant.settling.demand import tree_named  # noqa: PLC0415
+
+    return tree_named(name)
 
 
 def _said(receipt: "Receipt") -> dict[str, object]:

@@ -4,9 +4,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import tomlkit
+
 from privacy import canonical
+from privacy.contribution.scores import Method, default_method
 from privacy.initial import initial_vector
-from privacy.plan import CKKS, NORM_BOUND_RELEASE, SCORE_RELEASES, SHARES, Mechanism
+from privacy.plan import (
+    ALIGNMENT_RELEASE,
+    CKKS,
+    NORM_BOUND_RELEASE,
+    SCORE_RELEASES,
+    SHARES,
+    Mechanism,
+)
 from privacy.roster import Roster
 from privacy.vectors import dimension, model_digest
 from veilsum.federation import founding
@@ -53,6 +63,11 @@ class Places(founding.Places):
         """Return the folder of what a hospital's witness noted."""
         return self.root / "witness" / name
 
+    @property
+    def yardsticks(self) -> Path:
+        """Return the file of what measured scores are held against."""
+        return self.root / "yardsticks.json"
+
 
 def members(scheme: str) -> Sequence[str]:
     """Return the names of all founding members, sorted as a roster has them."""
@@ -66,8 +81,15 @@ def seats(scheme: str) -> Sequence[str]:
 
 def releases(scheme: str, job: Job) -> Sequence[str]:
     """Return what a round lets out beside its model."""
-    asked = (NORM_BOUND_RELEASE, *SCORE_RELEASES) if _asks(scheme, job) else ()
-    return ["participation", *asked]
+    if not _asks(job):
+        return ["participation"]
+    shown = (NORM_BOUND_RELEASE, *SCORE_RELEASES) if seats(scheme) else (ALIGNMENT_RELEASE,)
+    return ["participation", *shown]
+
+
+def method_of(job: Job) -> Method:
+    """Return how rounds are paid: by what is opened of updates, where anything is."""
+    return default_method(scored=_asks(job))
 
 
 def first_model_digest(job: Job) -> str:
@@ -117,7 +139,8 @@ def configure_coordinator(
         },
     }
     if programme is not None:
-        document["settlement"] = programme.for_coordinator(home)
+        access = programme.for_coordinator(home)
+        document["settlement"] = {**access, "method": method_of(job)}
     return write_settings(home / "coordinator.toml", document)
 
 
@@ -161,11 +184,26 @@ def configure_site(
     return write_settings(home / "site.toml", document)
 
 
-def configure_auditor(places: Places, roster: Roster, address: str, scheme: str) -> Path:
-    """Write the auditor's file, and return its path."""
-    return founding.configure_auditor(
+def configure_auditor(
+    places: Places,
+    roster: Roster,
+    address: str,
+    scheme: str,
+    programme: Programme | None = None,
+) -> Path:
+    """Write the auditor's file, and return its path.
+
+    Args:
+        programme: whose commits it is to look at, too; None if it looks at sums alone.
+    """
+    path = founding.configure_auditor(
         places, roster, AUDITOR, address, SMALLEST_COHORT, SCHEMES[scheme]
     )
+    if programme is not None:
+        settlement = programme.for_auditor(places.site(AUDITOR))
+        written = tomlkit.parse(path.read_text()).unwrap()
+        write_settings(path, {**written, "settlement": settlement})
+    return path
 
 
 def configure_seat(places: Places, roster: Roster, name: str, address: str) -> Path:
@@ -183,23 +221,24 @@ def init_arguments(places: Places, name: str) -> Sequence[str]:
     return founding.init_arguments(places, FEDERATION, name, organisation, chain=True)
 
 
-def _asks(scheme: str, job: Job) -> bool:
-    """Return whether seats are asked about updates that they cannot open.
+def _asks(job: Job) -> bool:
+    """Return whether anything is asked about single updates, which nobody can open.
 
     Where sites share the noise, no answer about one of them is private.
     """
-    return scheme == "shares" and job.mechanism is Mechanism.LOCAL
+    return job.mechanism is Mechanism.LOCAL
 
 
 def _scheme(scheme: str, job: Job) -> Mapping[str, object]:
     """Return the lines of the coordinator's `scheme` that differ between schemes."""
+    scores = {"score_step_log2": agreed.SCORE_STEP_LOG2} if _asks(job) else {}
     if scheme == "ckks":
-        return {"ciphertexts_per_chunk": 1}
+        return {"ciphertexts_per_chunk": 1, **scores}
     return {
         "name": SHARES,
         "leaves_per_chunk": agreed.LEAVES_PER_CHUNK,
-        "bound_norms": _asks(scheme, job),
-        **({"score_step_log2": agreed.SCORE_STEP_LOG2} if _asks(scheme, job) else {}),
+        "bound_norms": _asks(job),
+        **scores,
         # A seat that is away for good must not stop the round.
         "unchecked": True,
     }

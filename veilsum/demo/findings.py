@@ -17,6 +17,7 @@ from participant.model.models import FOLDER as FOLDER_OF_MODELS
 from participant.model.models import Models
 from participant.settling.payout import Paid
 from privacy import canonical
+from privacy.contribution.scores import Method
 from privacy.errors import ConfigError
 from privacy.records import Score, Verdict
 from privacy.signing import public_bytes
@@ -35,6 +36,7 @@ from .federation import (
     OPENERS,
     SEAT_KILL_ROUND,
     Places,
+    method_of,
     seats,
 )
 from .network import accuracy
@@ -43,6 +45,7 @@ from .seated import Seated, SeatRound, SiteScore
 from .settings import Job
 from .settlement import Programme
 from .witness import noted
+from .worth import Scored, Worth, owed, parts
 
 _SEAT_KILLED = "cohort signed, its sums not stated"
 
@@ -86,6 +89,7 @@ def find(
     settled = events(places.logs / "coordinator.log", "round_settled")
     spent = {name: _spent(places, name) for name in HOSPITALS}
     pooled = accuracy_pooled(job)
+    method, scored = method_of(job), [_scored(statements, each) for each in done]
     alone = {name: accuracy_alone(site, job, os.urandom) for name, (_, site) in HOSPITALS.items()}
     return Report(
         rounds=tuple(_round_report(places, audits, statements, each, kill, job) for each in done),
@@ -116,6 +120,9 @@ def find(
         scheme=scheme,
         killed_seat=KILLED_SEAT if seats(scheme) else "",
         seat_kill_round=SEAT_KILL_ROUND if seats(scheme) else 0,
+        method=method,
+        worths=_worths(places, method, scored, programme, job),
+        own_noise=None if method is Method.PARTICIPATION else _own_noise(places, scored, job),
     )
 
 
@@ -127,6 +134,45 @@ def wanted_cohorts(job: Job) -> tuple[int, ...]:
     without = max(job.cohort_minimum, len(HOSPITALS) - 1)
     rounds = range(1, job.rounds + 1)
     return tuple(without if number == KILL_ROUND else len(HOSPITALS) for number in rounds)
+
+
+def _scored(statements: Statements, current: Round) -> Scored:
+    """Return a round's cohort, and what was signed about its contributions, if anything was."""
+    left_out = {each.participant for each in current.left_out}
+    cohort = [e.participant for e in current.committed if e.participant not in left_out]
+    return Scored(current.number, tuple(cohort), statements.scores(current).record)
+
+
+def _worths(
+    places: Places, method: Method, rounds: Sequence[Scored], programme: Programme, job: Job
+) -> dict[str, Worth]:
+    from .yardsticks import read as read_yardsticks  # noqa: PLC0415
+
+    against = read_yardsticks(places.yardsticks)
+    quiet = {} if method is Method.PARTICIPATION else against.unnoised
+    measured = parts(method, rounds)
+    due = owed(method, rounds, escrow=programme.escrow, wanted=job.rounds)
+    return {
+        name: Worth(
+            tuple(each.get(name) for each in measured),
+            due.get(name, 0),
+            quiet.get(name),
+            against.exact[name],
+        )
+        for name in HOSPITALS
+    }
+
+
+def _own_noise(places: Places, rounds: Sequence[Scored], job: Job) -> float | None:
+    """Return which part of a mean product with the sum is the noise of its own hospital."""
+    from .yardsticks import squared_noise  # noqa: PLC0415
+
+    found: list[float] = []
+    for each in rounds:
+        updates = [noted(places.witness(name), each.number, "update") for name in each.cohort]
+        whole = np.stack([one for one in updates if one is not None]).astype(np.float64)
+        found += (whole @ whole.sum(axis=0) / 4.0**job.grid.fraction_bits).tolist()
+    return squared_noise(job) / float(np.mean(found)) if found else None
 
 
 def _round_report(

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from .seated import Seated
+from .worth import Worth
 
 _MOST_BYTES_UP: Final[Mapping[str, float]] = {"ckks": 8, "shares": 8.5}
 """For each parameter of a model as small as this one; under shares seals take 0.2 of it."""
@@ -90,7 +91,12 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """The whole demo."""
+    """The whole demo.
+
+    `method` is how rounds are paid, `worths` what contributions were worth, by hospital, and
+    `own_noise` which part of a mean score is the noise that its hospital has added; None where
+    scores are not measured.
+    """
 
     rounds: tuple[RoundReport, ...]
     parameters: int
@@ -120,6 +126,9 @@ class Report(msgspec.Struct, frozen=True):
     vector_epsilon: Mapping[str, float] = {}
     vector_epsilon_limit: float = 0.0
     evidence: Evidence | None = None
+    method: str = "participation/1"
+    worths: Mapping[str, Worth] = {}
+    own_noise: float | None = None
 
     @property
     def exact(self) -> bool:
@@ -162,9 +171,14 @@ class Report(msgspec.Struct, frozen=True):
                 self.evidence is not None and self.evidence.is_ok
             ),
             **self._checks_of_size(),
-            "the whole escrow is paid out": sum(int(v) for v in self.payouts.values())
-            == self.escrow,
+            f"every hospital is paid what its scores come to, by {self.method}": self._paid_right(),
         }
+
+    def _paid_right(self) -> bool:
+        """Return whether payouts are what signed scores come to, and something was paid."""
+        owed = {name: each.owed for name, each in self.worths.items()}
+        paid = {name: int(amount) for name, amount in self.payouts.items()}
+        return paid == owed and 0 < sum(owed.values()) <= self.escrow
 
     def _checks_of_size(self) -> Mapping[str, bool]:
         # Of a model of a few values, one chunk and its signature are all there is.
@@ -227,7 +241,14 @@ class Report(msgspec.Struct, frozen=True):
             "delta": float(self.delta),
             "bytes_per_parameter_up": round(self.bytes_per_parameter_up, 4),
             "model_digest": self.model_digest,
-            "settlement": {"transaction": self.transaction, "payouts": dict(self.payouts)},
+            "settlement": {
+                "transaction": self.transaction,
+                "payouts": dict(self.payouts),
+                "escrow": str(self.escrow),
+                "method": self.method,
+            },
+            "contributions": msgspec.to_builtins(self.worths),
+            "own_noise": self.own_noise,
             "evidence": msgspec.to_builtins(self.evidence),
             "keys": self.keys,
             "seconds": round(self.seconds, 2),

@@ -25,7 +25,9 @@ from veilsum.federation.statements import Statements
 from veilsum.process import stopped_by_sigterm
 
 from . import settings as agreed
+from .caught import Caught
 from .chain import embedded_chain
+from .cheat import catch
 from .federation import (
     AUDITOR,
     FEDERATION,
@@ -48,7 +50,7 @@ from .findings import Kill, find
 from .report import Report
 from .screen import Progress
 from .settings import JOBS, Job
-from .settlement import Programme, open_programme
+from .settlement import SHORT, TO_CHALLENGE, Programme, open_programme
 from .witness import FOLDER
 
 # Reached once a round: its cohort is certified, and nothing is stated yet.
@@ -74,24 +76,54 @@ def run(
     Raises:
         ConfigError: no such scheme or mechanism, or a process of the demo failed; its log says why.
     """
-    if scheme not in SCHEMES:
-        raise ConfigError(f"scheme {scheme!r} is not shown; one of: {', '.join(SCHEMES)}")
-    if mechanism not in JOBS:
-        raise ConfigError(f"mechanism {mechanism!r} is not shown; one of: {', '.join(JOBS)}")
+    _require_shown(scheme, mechanism)
     progress = Progress(sys.stderr)
     with stopped_by_sigterm(), _folder(state) as root:
         return _run(Places(root), rpc, progress, scheme, JOBS[mechanism])
 
 
+def run_cheat(
+    *,
+    rpc: str,
+    state: Path | None,
+    scheme: str = "ckks",
+    mechanism: str = "local",
+) -> Caught:
+    """Run the demo with a coordinator that alters one word of one sum, and return what came of it.
+
+    Args: as for `run`.
+
+    Raises:
+        ConfigError: as for `run`; or nothing of such a sum is committed under this scheme.
+    """
+    _require_shown(scheme, mechanism)
+    if scheme != "ckks":
+        raise ConfigError(
+            f"--cheat is shown under ckks, not under {scheme}: there three seats add, and the "
+            "coordinator has no sum to alter"
+        )
+    progress = Progress(sys.stderr)
+    with stopped_by_sigterm(), _folder(state) as root:
+        return _run_cheat(Places(root), rpc, progress, scheme, JOBS[mechanism])
+
+
+def _require_shown(scheme: str, mechanism: str) -> None:
+    if scheme not in SCHEMES:
+        raise ConfigError(f"scheme {scheme!r} is not shown; one of: {', '.join(SCHEMES)}")
+    if mechanism not in JOBS:
+        raise ConfigError(f"mechanism {mechanism!r} is not shown; one of: {', '.join(JOBS)}")
+
+
 @dataclass(frozen=True)
 class _Scene:
-    """What every step of a demo works on."""
+    """What every step of a demo works on; `cheats` says whether its coordinator does."""
 
     places: Places
     family: Children
     progress: Progress
     scheme: str
     job: Job
+    cheats: bool = False
 
     def wait_for(self, what: str, done: Callable[[], bool]) -> None:
         """Return when `done`, as `Children.wait_for` does."""
@@ -112,6 +144,18 @@ def _run(places: Places, rpc: str, progress: Progress, scheme: str, job: Job) ->
     return find(places, programme, audits, statements, rounds, kill, started, scheme, job)
 
 
+def _run_cheat(places: Places, rpc: str, progress: Progress, scheme: str, job: Job) -> Caught:
+    started = time.monotonic()
+    with children(places.logs) as family, _chain(rpc) as url:
+        scene = _Scene(places, family, progress, scheme, job, cheats=True)
+        roster, _ = _set_up(scene, url)
+        observer = observe(places.database)
+        _rounds(scene, observer)
+        _wait_for_commit(scene, job.rounds)
+        progress.step(f"round {job.rounds} is committed, with one word of one sum altered")
+        return catch(places, Audits(places, roster, observer), observer, progress, job, started)
+
+
 def _set_up(scene: _Scene, url: str) -> tuple[Roster, Programme]:
     places, scheme = scene.places, scene.scheme
     _make_keys(scene)
@@ -119,11 +163,20 @@ def _set_up(scene: _Scene, url: str) -> tuple[Roster, Programme]:
     roster = found(places, FEDERATION, members(scheme))
     sites = {name: places.site(name) for name in HOSPITALS}
     settings = read(configure_coordinator(places, None, scheme, scene.job))
-    programme = open_programme(url, places.coordinator, sites, roster, shape_of(settings))
+    programme = open_programme(
+        url,
+        places.coordinator,
+        sites,
+        roster,
+        shape_of(settings),
+        times=TO_CHALLENGE if scene.cheats else SHORT,
+        challengers=[places.site(AUDITOR)] if scene.cheats else [],
+    )
     outsiders = "three seats, one auditor" if seats(scheme) else "one auditor"
     scene.progress.step(f"one coordinator, {outsiders} and four hospitals start")
     address = _start_coordinator(scene, programme)
-    auditor = configure_auditor(places, roster, address, scheme)
+    looks = programme if scene.cheats else None
+    auditor = configure_auditor(places, roster, address, scheme, looks)
     scene.family.start(AUDITOR, ["veilsum", "auditor", "serve", "--config", str(auditor)])
     for name in seats(scheme):
         failpoint = SEAT_FAILPOINT if name == KILLED_SEAT else ""
@@ -147,10 +200,10 @@ def _make_keys(scene: _Scene) -> None:
 def _start_coordinator(scene: _Scene, programme: Programme) -> str:
     config = configure_coordinator(scene.places, programme, scene.scheme, scene.job)
     announced = scene.places.root / "address"
-    scene.family.start(
-        "coordinator",
-        ["veilsum", "coordinator", "serve", "--config", str(config), "--announce", str(announced)],
-    )
+    cheating = ["veilsum.demo.cheating_coordinator", str(scene.job.rounds)]
+    program = cheating if scene.cheats else ["veilsum"]
+    serve = ["coordinator", "serve", "--config", str(config), "--announce", str(announced)]
+    scene.family.start("coordinator", [*program, *serve])
     scene.wait_for("the coordinator's address", announced.exists)
     return announced.read_text()
 
@@ -235,8 +288,18 @@ def _wait_for_release(scene: _Scene, observer: Observer, number: int) -> None:
     scene.progress.step(f"round {number}: {sites}, {how}, opened, agreed, sealed")
 
 
+def _wait_for_commit(scene: _Scene, number: int) -> None:
+    log = scene.places.logs / "coordinator.log"
+    scene.wait_for(
+        f"the commit of round {number}",
+        lambda: any(each["round"] == number for each in events(log, "round_settled")),
+    )
+
+
 def _wait_for_settlement(scene: _Scene) -> None:
     scene.progress.step("settlement: every hospital claims its part")
+    yardsticks = ["veilsum.demo.yardsticks", scene.job.mechanism, str(scene.places.yardsticks)]
+    scene.family.start("yardsticks", yardsticks)
     working = [name for name in scene.family.running if name != "coordinator"]
     scene.wait_for("claims", lambda: all(map(scene.family.has_ended, working)))
     scene.family.check()

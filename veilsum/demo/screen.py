@@ -12,6 +12,8 @@ from rich.table import Table
 
 from .report import Report, RoundReport
 from .seated_screen import notes, scores_table, seats_table
+from .worth_screen import notes as worth_notes
+from .worth_screen import worth_table
 
 WIDTH = 100
 NARROW = 80
@@ -45,20 +47,34 @@ class Progress:
 
 def show(report: Report, console: Console | None = None) -> None:
     """Print the report's screen."""
-    out = console or Console(width=_width(), highlight=False)
+    out = console or screen()
     out.rule("Veilsum: four hospitals, one model, no shared data")
     out.print(_rounds(report))
     _show_seats(report, out)
     out.print(_sites(report))
+    if report.worths:
+        out.print(worth_table(report))
+        for line in worth_notes(report):
+            out.print(line)
     for line in _facts(report):
         out.print(line)
-    out.rule("Checks")
-    for claim, held in report.checks().items():
-        out.print(f"  [{'green' if held else 'red'}]{'yes' if held else 'NO '}[/]  {claim}")
+    show_checks(report.checks(), out)
     out.print(
         f"\nWho can open what: {_WHO_CAN_OPEN[report.scheme]} See docs/threat-model.md.",
         style="dim",
     )
+
+
+def screen() -> Console:
+    """Return the console that a last screen is printed on."""
+    return Console(width=_width(), highlight=False)
+
+
+def show_checks(checks: Mapping[str, bool], out: Console) -> None:
+    """Print each claim, and whether it held."""
+    out.rule("Checks")
+    for claim, held in checks.items():
+        out.print(f"  [{'green' if held else 'red'}]{'yes' if held else 'NO '}[/]  {claim}")
 
 
 def _show_seats(report: Report, out: Console) -> None:
@@ -171,7 +187,6 @@ def _sites(report: Report) -> Table:
     table.add_column("left", justify="right")
     table.add_column("one update opened", justify="right")
     table.add_column("own model alone", justify="right")
-    table.add_column("paid", justify="right")
     for site, spent in report.epsilon.items():
         table.add_row(
             site,
@@ -179,7 +194,6 @@ def _sites(report: Report) -> Table:
             f"{report.epsilon_left[site]:.3f}",
             f"{report.vector_epsilon[site]:.3f}",
             f"{report.accuracy_alone[site]:.3f}",
-            f"{int(report.payouts[site]):,}",
         )
     return table
 

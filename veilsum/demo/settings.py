@@ -18,7 +18,7 @@ LEAVES_PER_CHUNK = 9
 """Under shares: so few that an upload has two chunks, and can be cut off between them."""
 
 SCORE_STEP_LOG2 = 24
-"""Under shares seats open scores in steps of 2^24 squared grid steps, which is 4 = 2^(24 - 2·11).
+"""Scores are rounded to steps of 2^24 squared grid steps, which is 4 = 2^(24 - 2·11).
 
 The noise alone spreads the squared norm of an update by 3.3 (0.135² · sqrt(2 · 16,353)).
 """

@@ -2,8 +2,10 @@
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from coordinator.adapters.chain import deploy
 from coordinator.settling.settle import Terms
@@ -11,6 +13,7 @@ from coordinator.settling.shape import Shape
 from privacy.roster import Roster
 from veilsum.chain.endpoint import connect
 from veilsum.chain.journal import FolderJournal
+from veilsum.chain.signing import Signer
 from veilsum.chain.wallet import load_key, make_key
 
 from .chain import deploy_token, give_gas
@@ -21,11 +24,23 @@ ESCROW = 3_600_000
 BOND = 300_000
 """What the coordinator loses if it is proved wrong."""
 
-_DEMAND_BOND = 1 << 127
-"""More than there is: the coordinator answers no demand yet, and silence would cost its bond."""
+_DEMAND_BOND = 1_000
+"""What a demand costs whoever is answered; about what an answer's gas is worth."""
 
-_WINDOW_SECONDS = 3
-_RESPONSE_SECONDS = 1
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds in which a round can be challenged, and a demand is answered."""
+
+    window: int
+    response: int
+
+
+SHORT: Final = Times(window=15, response=5)
+"""Nobody cheats, and hospitals are soon paid; yet a machine at work has looked at it all before."""
+
+TO_CHALLENGE: Final = Times(window=120, response=20)
+"""Somebody cheats: time to add it all again, and for three transactions."""
 
 _LIFE_SECONDS = 30 * 24 * 3600
 
@@ -67,9 +82,28 @@ class Programme:
             "finality_blocks": 0,
         }
 
+    def for_auditor(self, home: Path) -> dict[str, object]:
+        """Return the auditor's `settlement` section."""
+        return {
+            "rpc": self.rpc,
+            "chain_id": self.chain_id,
+            "contract": self.contract,
+            "programme": self.programme,
+            "keystore": str(home / "chain.json"),
+            "passphrase": str(home / "chain.passphrase"),
+            "finality_blocks": 0,
+        }
+
 
 def open_programme(
-    rpc: str, home: Path, sites: dict[str, Path], roster: Roster, shape: Shape
+    rpc: str,
+    home: Path,
+    sites: dict[str, Path],
+    roster: Roster,
+    shape: Shape,
+    *,
+    times: Times = SHORT,
+    challengers: Sequence[Path] = (),
 ) -> Programme:
     """Deploy, open, fund and bond; the coordinator's key pays, hospitals get gas money.
 
@@ -77,16 +111,15 @@ def open_programme(
         home: the coordinator's folder, where its chain key is made.
         sites: each hospital's folder.
         shape: of what hospitals contribute.
+        challengers: folders of others who may send something; each gets a key, and gas money.
 
     Raises:
         ChainUnavailable: nothing answers at `rpc`, or its accounts are locked.
     """
     endpoint = connect(rpc)
-    passphrase = secrets.token_hex(32)
-    (home / "chain.passphrase").write_text(passphrase)
-    (home / "chain.passphrase").chmod(0o600)
-    key = make_key(home / "chain.json", passphrase, work_factor=2)
+    key = _new_key(home)
     gas = [_gas_address(folder) for folder in sites.values()]
+    gas += [_new_key(folder).address for folder in challengers]
     give_gas(endpoint, [key.address, *gas])
     journal = home / "founding-transactions"
     journal.mkdir(mode=0o700)
@@ -98,8 +131,8 @@ def open_programme(
         coordinator=address,
         funder=address,
         end=int(time.time()) + _LIFE_SECONDS,
-        window=_WINDOW_SECONDS,
-        response=_RESPONSE_SECONDS,
+        window=times.window,
+        response=times.response,
         bond=BOND,
         demand_bond=_DEMAND_BOND,
         arithmetic=shape.arithmetic,
@@ -113,6 +146,13 @@ def open_programme(
     contract = str(chain.contract.address).lower()
     payees = {member.participant: member.payout_address for member in roster.members}
     return Programme(rpc, endpoint.chain_id, contract, programme, ESCROW, payees)
+
+
+def _new_key(home: Path) -> Signer:
+    passphrase = secrets.token_hex(32)
+    (home / "chain.passphrase").write_text(passphrase)
+    (home / "chain.passphrase").chmod(0o600)
+    return make_key(home / "chain.json", passphrase, work_factor=2)
 
 
 def _gas_address(folder: Path) -> str:

@@ -22,10 +22,21 @@ def change(
 
     The same training, clipping, noise and grid as in the demo, and the same step at the end.
     """
-    total = np.sum([_update(job, site, vector, entropy) for site in sites], axis=0)
+    return step_by(job, updates(job, sites, vector, entropy))
+
+
+def updates(
+    job: Job, sites: Sequence[Site], vector: NDArray[np.float64], entropy: Entropy
+) -> list[NDArray[np.int64]]:
+    """Return what each of `sites` would protect in a round, in grid steps, each of shape (d,)."""
+    return [_update(job, site, vector, entropy) for site in sites]
+
+
+def step_by(job: Job, each: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
+    """Return what these sites' updates add to the global model, shape (d,)."""
     order = job.training
-    parts = order.divisor if isinstance(order, DistributedSum) else len(sites)
-    step: NDArray[np.float64] = job.grid.from_grid(total) / parts
+    parts = order.divisor if isinstance(order, DistributedSum) else len(each)
+    step: NDArray[np.float64] = job.grid.from_grid(np.sum(each, axis=0)) / parts
     return float(job.server_learning_rate) * step
 
 

@@ -1,4 +1,4 @@
-"""What a federation's seats have said of a round, read from outside and held against keys."""
+"""What seats and openers have said of a round, read from outside and held against keys."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from coordinator.archive import with_signatures
 from coordinator.rounds.seated import certificate_is_complete
 from coordinator.rounds.state import Round
-from coordinator.seats.scores import scores_kind
+from coordinator.scoring.scores import scores_kind
 from privacy import canonical
 from privacy.documents import Signed, check_signer, unpack
 from privacy.errors import InvalidSignature
@@ -30,10 +30,15 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Opened:
-    """What seats have opened about updates; none, and why, where not all signed the same."""
+    """What was opened about updates; none, and why, where too few signed the same.
+
+    Attributes:
+        record: what they have signed alike, all three seats or enough openers; or None.
+    """
 
     scores: tuple[Score, ...]
     void: str
+    record: Scores | None = None
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,13 @@ class Statements:
         return found
 
     def scores(self, current: Round) -> Opened:
-        """Return what all three seats have signed about the updates of a round, or why not."""
+        """Return what all three seats, or enough openers, have signed alike; or why there is none.
+
+        Openers are enough if as many as must agree on a model have signed what the round says.
+        """
         seats = current.rules.seats
+        if not seats:
+            return self._by_openers(current)
         kept = [
             each for each in self._kept(scores_kind(current.number)) if self._is_of(current, each)
         ]
@@ -87,10 +97,21 @@ class Statements:
         missing = [name for name in seats if name not in there]
         said = [canonical.decode(body, Scores) for body in sorted({each.body for each in kept})]
         if len(said) == 1 and not missing:
-            return Opened(said[0].scores, said[0].void)
+            return Opened(said[0].scores, said[0].void, said[0])
         reasons = [each.void for each in said if each.void]
         unsigned = f"not signed by {' and '.join(missing)}" if missing else "signed differently"
         return Opened((), "; ".join([unsigned, *reasons]))
+
+    def _by_openers(self, current: Round) -> Opened:
+        rules, alike, said = current.rules, set[str](), list[Scores]()
+        for each in self._kept(scores_kind(current.number)):
+            record = canonical.decode(each.body, Scores)
+            if digest_of(record) == current.scores and self._is_of(current, each):
+                alike |= {*self._signers(each, Purpose.SCORES, rules.openers)}
+                said = [record]
+        if not said or len(alike) < rules.agreement:
+            return Opened((), f"signed alike by {len(alike)} of {rules.agreement} openers")
+        return Opened(said[0].scores, said[0].void, said[0])
 
     def _is_of(self, current: Round, signed: Signed) -> bool:
         said = canonical.decode(signed.body, Scores)

@@ -146,6 +146,32 @@ SCRUB_MENDED: Final = Metric(
 SCRUB_DAMAGED: Final = Metric(
     "veilsum_scrub_damaged_objects", Kind.GAUGE, _C, "Objects that are damaged now."
 )
+SETTLEMENT_ROUND: Final = Metric(
+    "veilsum_settlement_round",
+    Kind.GAUGE,
+    _C,
+    "Rounds committed to the chain: open to disputes, matured, or void.",
+    ("state",),
+)
+DEMANDS_WAITING: Final = Metric(
+    "veilsum_settlement_demands_waiting",
+    Kind.GAUGE,
+    _C,
+    "Demands on the chain that wait for an answer: one that is missed costs the bond.",
+)
+DEMANDS_LOOKED: Final = Metric(
+    "veilsum_settlement_looked_timestamp_seconds",
+    Kind.GAUGE,
+    _C,
+    "When a look for demands last came to its end, in seconds since 1970.",
+)
+DEMANDS_ENDED: Final = Metric(
+    "veilsum_settlement_demands_total",
+    Kind.COUNTER,
+    _C,
+    "Demands on the chain that are over for good: answered, or missed.",
+    ("outcome",),
+)
 
 EPSILON_SPENT: Final = Metric(
     "veilsum_privacy_epsilon_spent",

@@ -7,6 +7,7 @@ import structlog
 
 from participant.config import SiteConfig
 from participant.keys import load_keys
+from participant.settling.own_rounds import OwnRounds
 from participant.settling.payout import Paid, Payouts, Waits
 from participant.view import Payout
 from participant.wire.connect import connect
@@ -19,7 +20,7 @@ ANSWER_SECONDS: Final = 10.0
 
 
 def claim(config: SiteConfig, *, offline: bool = False) -> Paid:
-    """Claim what a site has earned, and return what was paid.
+    """Claim what a site has earned, and return what was paid; uploads past dispute are erased.
 
     A coordinator that does not answer holds up nothing that it has offered before.
 
@@ -40,6 +41,7 @@ def claim(config: SiteConfig, *, offline: bool = False) -> Paid:
         raise NotYet("this site has earned nothing yet; there is nothing to claim")
     else:
         found = payouts.claim(payout)
+    OwnRounds(config, payouts).sweep()
     if isinstance(found, Waits):
         raise NotYet(
             f"{found.cumulative} token units in all, under round {found.round}, can be claimed "

@@ -15,8 +15,8 @@ from participant.config import ProgrammeAccess
 from participant.seat import config as seats
 from participant.settling.payout import Payouts
 from privacy.configuration import NOTHING, Over
-from privacy.errors import ConfigError
-from privacy.payouts import Entitlement, Word
+from privacy.errors import ConfigError, MalformedMessage
+from privacy.settlement.payouts import Address, Entitlement, Word, parse_address
 from veilsum.chain.access import ChainAccess
 from veilsum.files import make_folder
 
@@ -149,6 +149,18 @@ _READERS: Final[Mapping[str, Callable[[Path, Over], Place | None]]] = {
     "auditor": _of_auditor,
     "aggregator": _of_seat,
 }
+
+
+def typed_address(option: str, text: str) -> Address:
+    """Return an address that was typed, in lowercase.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return parse_address(text)
+    except MalformedMessage as error:
+        raise ConfigError(f"{option}: {error}; correct it") from None
 
 
 def _word(text: str) -> str:

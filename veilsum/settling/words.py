@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from participant.settling.challenge import Challenged
+from participant.settling.demand import Demanded, Expired
 from participant.settling.payout import Paid
 from participant.settling.standing import PayeeStanding, RoundStanding, StakeStanding, Standing
 
@@ -22,6 +23,9 @@ def of_standing(standing: Standing) -> str:
         lines.append(f"own stake  {_stake(standing.own)}")
     if standing.payee is not None:
         lines.append(f"payee      {_payee(standing.payee)}")
+    for each in standing.looked_at:
+        reason = f": {each.reason}" if each.reason else ""
+        lines.append(f"looked at  round {each.round}: {each.standing}{reason}")
     return "\n".join(lines)
 
 
@@ -48,6 +52,43 @@ def of_challenge(done: Challenged) -> str:
             f"collected  {done.collected}",
             f"gas        {gas}",
             f"sent as    {done.transaction}",
+        )
+    )
+
+
+def of_demand(demanded: Demanded) -> str:
+    """Return how a demand stands."""
+    head = f"demand     {demanded.demand}, by {demanded.demander}"
+    told: tuple[str, ...]
+    match demanded.state:
+        case "open":
+            told = (
+                f"open       to be answered until {_time(demanded.deadline)}; from then on "
+                "`veilsum settle expire` slashes the coordinator",
+            )
+        case "answered":
+            steps = " ".join(demanded.steps) or "which this endpoint does not have"
+            told = (f"answered   {demanded.bond} token units are the coordinator's", steps)
+        case "expired":
+            told = ("expired    nobody answered it in time",)
+        case _:
+            told = ("closed     answered or expired: this endpoint does not say which",)
+    return "\n".join((head, *told))
+
+
+def of_expiry(done: Expired) -> str:
+    """Return what came of a demand that nobody answered."""
+    gas = ", ".join(f"{name} {used}" for name, used in done.gas.items())
+    void = f"round {done.round} and all later ones are void; the programme is halted"
+    late = f"round {done.round} had matured, or was void already; nothing is slashed"
+    return "\n".join(
+        (
+            void if done.slashed != "0" else late,
+            f"demand     {done.demand}",
+            f"slashed    {done.slashed} token units: {done.rewarded} to the demander, "
+            f"{done.burned} burned",
+            f"collected  {done.collected}",
+            f"gas        {gas}",
         )
     )
 

@@ -26,7 +26,7 @@ from veilsum.v1 import document_pb2 as veilsum_dot_v1_dot_document__pb2
 from veilsum.v1 import options_pb2 as veilsum_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16veilsum/v1/round.proto\x12\nveilsum.v1\x1a\x19veilsum/v1/document.proto\x1a\x18veilsum/v1/options.proto\"[\n\x12WatchRoundsRequest\x12\x0c\n\x04seen\x18\x01 \x01(\x04\x12\x14\n\x0cwait_seconds\x18\x02 \x01(\x02\x12\x12\n\nworking_on\x18\x03 \x03(\r\x12\r\n\x05start\x18\x04 \x01(\t\"\xeb\x03\n\x0bRoundStatus\x12\x0e\n\x06number\x18\x01 \x01(\r\x12 \n\x05phase\x18\x02 \x01(\x0e\x32\x11.veilsum.v1.Phase\x12\x0c\n\x04turn\x18\x03 \x01(\t\x12\x0f\n\x07openers\x18\x04 \x03(\t\x12\x12\n\nkey_record\x18\x05 \x01(\t\x12\x0c\n\x04plan\x18\x06 \x01(\t\x12\x11\n\tcommitted\x18\x07 \x03(\t\x12\x0e\n\x06\x63ohort\x18\x08 \x01(\t\x12\x0b\n\x03sum\x18\t \x01(\t\x12\x14\n\x0csealed_model\x18\n \x01(\t\x12\x0e\n\x06\x61greed\x18\x0b \x03(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x13\n\x0bkey_signers\x18\r \x03(\t\x12\x0f\n\x07\x61uditor\x18\x0e \x01(\t\x12\r\n\x05seats\x18\x0f \x03(\t\x12\x12\n\ncandidates\x18\x10 \x01(\t\x12\x0e\n\x06judged\x18\x11 \x03(\t\x12\x11\n\tcertified\x18\x12 \x03(\t\x12\x0e\n\x06summed\x18\x13 \x03(\t\x12%\n\x08left_out\x18\x14 \x03(\x0b\x32\x13.veilsum.v1.LeftOut\x12\x10\n\x08\x64isputed\x18\x15 \x03(\t\x12\r\n\x05liars\x18\x16 \x03(\t\x12)\n\nstragglers\x18\x17 \x03(\x0b\x32\x15.veilsum.v1.Straggler\x12\x14\n\x0cseconds_left\x18\x18 \x01(\x02\"0\n\tStraggler\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"J\n\x07LeftOut\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0c\n\x04seat\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xa6\x01\n\x13WatchRoundsResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\'\n\x06rounds\x18\x02 \x03(\x0b\x32\x17.veilsum.v1.RoundStatus\x12\x10\n\x08\x66inished\x18\x03 \x01(\x08\x12\x10\n\x08released\x18\x04 \x01(\r\x12\x0f\n\x07settled\x18\x05 \x01(\x08\x12\x0f\n\x07settles\x18\x06 \x01(\x08\x12\x0e\n\x06halted\x18\x07 \x01(\x08\"\x1e\n\rGetKeyRequest\x12\r\n\x05round\x18\x01 \x01(\r\"v\n\x0eGetKeyResponse\x12*\n\x06record\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x15\n\rsealed_secret\x18\x03 \x01(\x0c\x12\r\n\x05order\x18\x04 \x01(\x0c\"i\n\x0fOfferKeyRequest\x12*\n\x06record\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x16\n\x0esealed_secrets\x18\x03 \x03(\x0c\"\x12\n\x10OfferKeyResponse\"2\n\x0eSignKeyRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x11\n\x0fSignKeyResponse\"1\n\x12RefuseRoundRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\"\x15\n\x13RefuseRoundResponse\"\x1f\n\x0eGetPlanRequest\x12\r\n\x05round\x18\x01 \x01(\r\"G\n\x0fGetPlanResponse\x12\x12\n\narithmetic\x18\x01 \x01(\x0c\x12\r\n\x05terms\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c*\x82\x02\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x10\n\x0cPHASE_KEYING\x10\x01\x12\x0f\n\x0bPHASE_KEYED\x10\x02\x12\x0e\n\nPHASE_OPEN\x10\x03\x12\x15\n\x11PHASE_AGGREGATING\x10\x04\x12\x11\n\rPHASE_OPENING\x10\x05\x12\x0e\n\nPHASE_DONE\x10\x06\x12\x11\n\rPHASE_ABORTED\x10\x07\x12\x12\n\x0ePHASE_AUDITING\x10\x08\x12\x11\n\rPHASE_JUDGING\x10\t\x12\x14\n\x10PHASE_CERTIFYING\x10\n\x12\x11\n\rPHASE_SUMMING\x10\x0b\x12\x12\n\x0ePHASE_DISPUTED\x10\x0c\x32\xea\x03\n\x0cRoundService\x12U\n\x0bWatchRounds\x12\x1e.veilsum.v1.WatchRoundsRequest\x1a\x1f.veilsum.v1.WatchRoundsResponse\"\x05\xea\xe0\x18\x01\x02\x12G\n\x06GetKey\x12\x19.veilsum.v1.GetKeyRequest\x1a\x1a.veilsum.v1.GetKeyResponse\"\x06\xea\xe0\x18\x02\x03\x05\x12L\n\x08OfferKey\x12\x1b.veilsum.v1.OfferKeyRequest\x1a\x1c.veilsum.v1.OfferKeyResponse\"\x05\xea\xe0\x18\x01\x04\x12I\n\x07SignKey\x12\x1a.veilsum.v1.SignKeyRequest\x1a\x1b.veilsum.v1.SignKeyResponse\"\x05\xea\xe0\x18\x01\x04\x12V\n\x0bRefuseRound\x12\x1e.veilsum.v1.RefuseRoundRequest\x1a\x1f.veilsum.v1.RefuseRoundResponse\"\x06\xea\xe0\x18\x02\x04\x05\x12I\n\x07GetPlan\x12\x1a.veilsum.v1.GetPlanRequest\x1a\x1b.veilsum.v1.GetPlanResponse\"\x05\xea\xe0\x18\x01\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16veilsum/v1/round.proto\x12\nveilsum.v1\x1a\x19veilsum/v1/document.proto\x1a\x18veilsum/v1/options.proto\"[\n\x12WatchRoundsRequest\x12\x0c\n\x04seen\x18\x01 \x01(\x04\x12\x14\n\x0cwait_seconds\x18\x02 \x01(\x02\x12\x12\n\nworking_on\x18\x03 \x03(\r\x12\r\n\x05start\x18\x04 \x01(\t\"\xb1\x04\n\x0bRoundStatus\x12\x0e\n\x06number\x18\x01 \x01(\r\x12 \n\x05phase\x18\x02 \x01(\x0e\x32\x11.veilsum.v1.Phase\x12\x0c\n\x04turn\x18\x03 \x01(\t\x12\x0f\n\x07openers\x18\x04 \x03(\t\x12\x12\n\nkey_record\x18\x05 \x01(\t\x12\x0c\n\x04plan\x18\x06 \x01(\t\x12\x11\n\tcommitted\x18\x07 \x03(\t\x12\x0e\n\x06\x63ohort\x18\x08 \x01(\t\x12\x0b\n\x03sum\x18\t \x01(\t\x12\x14\n\x0csealed_model\x18\n \x01(\t\x12\x0e\n\x06\x61greed\x18\x0b \x03(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x13\n\x0bkey_signers\x18\r \x03(\t\x12\x0f\n\x07\x61uditor\x18\x0e \x01(\t\x12\r\n\x05seats\x18\x0f \x03(\t\x12\x12\n\ncandidates\x18\x10 \x01(\t\x12\x0e\n\x06judged\x18\x11 \x03(\t\x12\x11\n\tcertified\x18\x12 \x03(\t\x12\x0e\n\x06summed\x18\x13 \x03(\t\x12%\n\x08left_out\x18\x14 \x03(\x0b\x32\x13.veilsum.v1.LeftOut\x12\x10\n\x08\x64isputed\x18\x15 \x03(\t\x12\r\n\x05liars\x18\x16 \x03(\t\x12)\n\nstragglers\x18\x17 \x03(\x0b\x32\x15.veilsum.v1.Straggler\x12\x14\n\x0cseconds_left\x18\x18 \x01(\x02\x12$\n\x07scoring\x18\x19 \x01(\x0e\x32\x13.veilsum.v1.Scoring\x12\x0e\n\x06stated\x18\x1a \x03(\t\x12\x0e\n\x06scored\x18\x1b \x03(\t\"0\n\tStraggler\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"J\n\x07LeftOut\x12\x13\n\x0bparticipant\x18\x01 \x01(\t\x12\x0c\n\x04seat\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xa6\x01\n\x13WatchRoundsResponse\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12\'\n\x06rounds\x18\x02 \x03(\x0b\x32\x17.veilsum.v1.RoundStatus\x12\x10\n\x08\x66inished\x18\x03 \x01(\x08\x12\x10\n\x08released\x18\x04 \x01(\r\x12\x0f\n\x07settled\x18\x05 \x01(\x08\x12\x0f\n\x07settles\x18\x06 \x01(\x08\x12\x0e\n\x06halted\x18\x07 \x01(\x08\"\x1e\n\rGetKeyRequest\x12\r\n\x05round\x18\x01 \x01(\r\"v\n\x0eGetKeyResponse\x12*\n\x06record\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x15\n\rsealed_secret\x18\x03 \x01(\x0c\x12\r\n\x05order\x18\x04 \x01(\x0c\"i\n\x0fOfferKeyRequest\x12*\n\x06record\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x16\n\x0esealed_secrets\x18\x03 \x03(\x0c\"\x12\n\x10OfferKeyResponse\"2\n\x0eSignKeyRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x11\n\tsignature\x18\x02 \x01(\x0c\"\x11\n\x0fSignKeyResponse\"1\n\x12RefuseRoundRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\"\x15\n\x13RefuseRoundResponse\"\x1f\n\x0eGetPlanRequest\x12\r\n\x05round\x18\x01 \x01(\r\"G\n\x0fGetPlanResponse\x12\x12\n\narithmetic\x18\x01 \x01(\x0c\x12\r\n\x05terms\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c*\x82\x02\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x10\n\x0cPHASE_KEYING\x10\x01\x12\x0f\n\x0bPHASE_KEYED\x10\x02\x12\x0e\n\nPHASE_OPEN\x10\x03\x12\x15\n\x11PHASE_AGGREGATING\x10\x04\x12\x11\n\rPHASE_OPENING\x10\x05\x12\x0e\n\nPHASE_DONE\x10\x06\x12\x11\n\rPHASE_ABORTED\x10\x07\x12\x12\n\x0ePHASE_AUDITING\x10\x08\x12\x11\n\rPHASE_JUDGING\x10\t\x12\x14\n\x10PHASE_CERTIFYING\x10\n\x12\x11\n\rPHASE_SUMMING\x10\x0b\x12\x12\n\x0ePHASE_DISPUTED\x10\x0c*^\n\x07Scoring\x12\x17\n\x13SCORING_UNSPECIFIED\x10\x00\x12\x13\n\x0fSCORING_STATING\x10\x01\x12\x13\n\x0fSCORING_JUDGING\x10\x02\x12\x10\n\x0cSCORING_OVER\x10\x03\x32\xea\x03\n\x0cRoundService\x12U\n\x0bWatchRounds\x12\x1e.veilsum.v1.WatchRoundsRequest\x1a\x1f.veilsum.v1.WatchRoundsResponse\"\x05\xea\xe0\x18\x01\x02\x12G\n\x06GetKey\x12\x19.veilsum.v1.GetKeyRequest\x1a\x1a.veilsum.v1.GetKeyResponse\"\x06\xea\xe0\x18\x02\x03\x05\x12L\n\x08OfferKey\x12\x1b.veilsum.v1.OfferKeyRequest\x1a\x1c.veilsum.v1.OfferKeyResponse\"\x05\xea\xe0\x18\x01\x04\x12I\n\x07SignKey\x12\x1a.veilsum.v1.SignKeyRequest\x1a\x1b.veilsum.v1.SignKeyResponse\"\x05\xea\xe0\x18\x01\x04\x12V\n\x0bRefuseRound\x12\x1e.veilsum.v1.RefuseRoundRequest\x1a\x1f.veilsum.v1.RefuseRoundResponse\"\x06\xea\xe0\x18\x02\x04\x05\x12I\n\x07GetPlan\x12\x1a.veilsum.v1.GetPlanRequest\x1a\x1b.veilsum.v1.GetPlanResponse\"\x05\xea\xe0\x18\x01\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,38 +45,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROUNDSERVICE'].methods_by_name['RefuseRound']._serialized_options = b'\352\340\030\002\004\005'
   _globals['_ROUNDSERVICE'].methods_by_name['GetPlan']._loaded_options = None
   _globals['_ROUNDSERVICE'].methods_by_name['GetPlan']._serialized_options = b'\352\340\030\001\002'
-  _globals['_PHASE']._serialized_start=1504
-  _globals['_PHASE']._serialized_end=1762
+  _globals['_PHASE']._serialized_start=1574
+  _globals['_PHASE']._serialized_end=1832
+  _globals['_SCORING']._serialized_start=1834
+  _globals['_SCORING']._serialized_end=1928
   _globals['_WATCHROUNDSREQUEST']._serialized_start=91
   _globals['_WATCHROUNDSREQUEST']._serialized_end=182
   _globals['_ROUNDSTATUS']._serialized_start=185
-  _globals['_ROUNDSTATUS']._serialized_end=676
-  _globals['_STRAGGLER']._serialized_start=678
-  _globals['_STRAGGLER']._serialized_end=726
-  _globals['_LEFTOUT']._serialized_start=728
-  _globals['_LEFTOUT']._serialized_end=802
-  _globals['_WATCHROUNDSRESPONSE']._serialized_start=805
-  _globals['_WATCHROUNDSRESPONSE']._serialized_end=971
-  _globals['_GETKEYREQUEST']._serialized_start=973
-  _globals['_GETKEYREQUEST']._serialized_end=1003
-  _globals['_GETKEYRESPONSE']._serialized_start=1005
-  _globals['_GETKEYRESPONSE']._serialized_end=1123
-  _globals['_OFFERKEYREQUEST']._serialized_start=1125
-  _globals['_OFFERKEYREQUEST']._serialized_end=1230
-  _globals['_OFFERKEYRESPONSE']._serialized_start=1232
-  _globals['_OFFERKEYRESPONSE']._serialized_end=1250
-  _globals['_SIGNKEYREQUEST']._serialized_start=1252
-  _globals['_SIGNKEYREQUEST']._serialized_end=1302
-  _globals['_SIGNKEYRESPONSE']._serialized_start=1304
-  _globals['_SIGNKEYRESPONSE']._serialized_end=1321
-  _globals['_REFUSEROUNDREQUEST']._serialized_start=1323
-  _globals['_REFUSEROUNDREQUEST']._serialized_end=1372
-  _globals['_REFUSEROUNDRESPONSE']._serialized_start=1374
-  _globals['_REFUSEROUNDRESPONSE']._serialized_end=1395
-  _globals['_GETPLANREQUEST']._serialized_start=1397
-  _globals['_GETPLANREQUEST']._serialized_end=1428
-  _globals['_GETPLANRESPONSE']._serialized_start=1430
-  _globals['_GETPLANRESPONSE']._serialized_end=1501
-  _globals['_ROUNDSERVICE']._serialized_start=1765
-  _globals['_ROUNDSERVICE']._serialized_end=2255
+  _globals['_ROUNDSTATUS']._serialized_end=746
+  _globals['_STRAGGLER']._serialized_start=748
+  _globals['_STRAGGLER']._serialized_end=796
+  _globals['_LEFTOUT']._serialized_start=798
+  _globals['_LEFTOUT']._serialized_end=872
+  _globals['_WATCHROUNDSRESPONSE']._serialized_start=875
+  _globals['_WATCHROUNDSRESPONSE']._serialized_end=1041
+  _globals['_GETKEYREQUEST']._serialized_start=1043
+  _globals['_GETKEYREQUEST']._serialized_end=1073
+  _globals['_GETKEYRESPONSE']._serialized_start=1075
+  _globals['_GETKEYRESPONSE']._serialized_end=1193
+  _globals['_OFFERKEYREQUEST']._serialized_start=1195
+  _globals['_OFFERKEYREQUEST']._serialized_end=1300
+  _globals['_OFFERKEYRESPONSE']._serialized_start=1302
+  _globals['_OFFERKEYRESPONSE']._serialized_end=1320
+  _globals['_SIGNKEYREQUEST']._serialized_start=1322
+  _globals['_SIGNKEYREQUEST']._serialized_end=1372
+  _globals['_SIGNKEYRESPONSE']._serialized_start=1374
+  _globals['_SIGNKEYRESPONSE']._serialized_end=1391
+  _globals['_REFUSEROUNDREQUEST']._serialized_start=1393
+  _globals['_REFUSEROUNDREQUEST']._serialized_end=1442
+  _globals['_REFUSEROUNDRESPONSE']._serialized_start=1444
+  _globals['_REFUSEROUNDRESPONSE']._serialized_end=1465
+  _globals['_GETPLANREQUEST']._serialized_start=1467
+  _globals['_GETPLANREQUEST']._serialized_end=1498
+  _globals['_GETPLANRESPONSE']._serialized_start=1500
+  _globals['_GETPLANRESPONSE']._serialized_end=1571
+  _globals['_ROUNDSERVICE']._serialized_start=1931
+  _globals['_ROUNDSERVICE']._serialized_end=2421
 # @@protoc_insertion_point(module_scope)

@@ -68,6 +68,34 @@ PHASE_DISPUTED: Phase.ValueType  # 12
 """Two seats state different sums of one component; the auditor finds out which is wrong."""
 Global___Phase: _TypeAlias = Phase  # noqa: Y015
 
+class _Scoring:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ScoringEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Scoring.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SCORING_UNSPECIFIED: _Scoring.ValueType  # 0
+    """None are asked for, or the round has released nothing yet."""
+    SCORING_STATING: _Scoring.ValueType  # 1
+    """The sites of the cohort state their products."""
+    SCORING_JUDGING: _Scoring.ValueType  # 2
+    """No more are taken; openers judge those that came."""
+    SCORING_OVER: _Scoring.ValueType  # 3
+    """Enough openers have signed, or none will any more."""
+
+class Scoring(_Scoring, metaclass=_ScoringEnumTypeWrapper):
+    """How far the scores of a round are that openers find out after the release."""
+
+SCORING_UNSPECIFIED: Scoring.ValueType  # 0
+"""None are asked for, or the round has released nothing yet."""
+SCORING_STATING: Scoring.ValueType  # 1
+"""The sites of the cohort state their products."""
+SCORING_JUDGING: Scoring.ValueType  # 2
+"""No more are taken; openers judge those that came."""
+SCORING_OVER: Scoring.ValueType  # 3
+"""Enough openers have signed, or none will any more."""
+Global___Scoring: _TypeAlias = Scoring  # noqa: Y015
+
 @_typing.final
 class WatchRoundsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -134,6 +162,9 @@ class RoundStatus(_message.Message):
     LIARS_FIELD_NUMBER: _builtins.int
     STRAGGLERS_FIELD_NUMBER: _builtins.int
     SECONDS_LEFT_FIELD_NUMBER: _builtins.int
+    SCORING_FIELD_NUMBER: _builtins.int
+    STATED_FIELD_NUMBER: _builtins.int
+    SCORED_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     phase: Global___Phase.ValueType
     turn: _builtins.str
@@ -157,6 +188,7 @@ class RoundStatus(_message.Message):
     """While the round is OPEN: seconds until the slowest upload under way is there, as it goes now;
     0 if none is or nobody can tell.
     """
+    scoring: Global___Scoring.ValueType
     @_builtins.property
     def openers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -201,6 +233,14 @@ class RoundStatus(_message.Message):
     def stragglers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Straggler]:
         """Trainers for whom the round did not wait any longer."""
 
+    @_builtins.property
+    def stated(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Sites that have stated their product, while SCORING is not OVER."""
+
+    @_builtins.property
+    def scored(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Openers that have signed the scores, as long."""
+
     def __init__(
         self,
         *,
@@ -228,10 +268,13 @@ class RoundStatus(_message.Message):
         liars: _abc.Iterable[_builtins.str] | None = ...,
         stragglers: _abc.Iterable[Global___Straggler] | None = ...,
         seconds_left: _builtins.float = ...,
+        scoring: Global___Scoring.ValueType = ...,
+        stated: _abc.Iterable[_builtins.str] | None = ...,
+        scored: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed", b"agreed", "auditor", b"auditor", "candidates", b"candidates", "certified", b"certified", "cohort", b"cohort", "committed", b"committed", "disputed", b"disputed", "judged", b"judged", "key_record", b"key_record", "key_signers", b"key_signers", "left_out", b"left_out", "liars", b"liars", "number", b"number", "openers", b"openers", "phase", b"phase", "plan", b"plan", "reason", b"reason", "sealed_model", b"sealed_model", "seats", b"seats", "seconds_left", b"seconds_left", "stragglers", b"stragglers", "sum", b"sum", "summed", b"summed", "turn", b"turn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed", b"agreed", "auditor", b"auditor", "candidates", b"candidates", "certified", b"certified", "cohort", b"cohort", "committed", b"committed", "disputed", b"disputed", "judged", b"judged", "key_record", b"key_record", "key_signers", b"key_signers", "left_out", b"left_out", "liars", b"liars", "number", b"number", "openers", b"openers", "phase", b"phase", "plan", b"plan", "reason", b"reason", "scored", b"scored", "scoring", b"scoring", "sealed_model", b"sealed_model", "seats", b"seats", "seconds_left", b"seconds_left", "stated", b"stated", "stragglers", b"stragglers", "sum", b"sum", "summed", b"summed", "turn", b"turn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from veilsum.v1 import document_pb2 as veilsum_dot_v1_dot_document__pb2
 from veilsum.v1 import options_pb2 as veilsum_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15veilsum/v1/seat.proto\x12\nveilsum.v1\x1a\x19veilsum/v1/document.proto\x1a\x18veilsum/v1/options.proto\"H\n\x0eGetPartRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x13\n\x0bparticipant\x18\x02 \x01(\t\x12\x12\n\nfrom_chunk\x18\x03 \x01(\r\"H\n\nPartHeader\x12*\n\x06header\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"T\n\x0fGetPartResponse\x12(\n\x06header\x18\x01 \x01(\x0b\x32\x16.veilsum.v1.PartHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"%\n\x14GetCandidatesRequest\x12\r\n\x05round\x18\x01 \x01(\r\"\x85\x01\n\x15GetCandidatesResponse\x12\x30\n\ncandidates\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocumentH\x00\x12\x32\n\x0c\x63ontribution\x18\x02 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocumentH\x00\x42\x06\n\x04part\"@\n\x11PutVerdictRequest\x12+\n\x07verdict\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\"\x14\n\x12PutVerdictResponse\"E\n\x11SignCohortRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x0e\n\x06\x63ohort\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\x14\n\x12SignCohortResponse\"0\n\x0bSealedChunk\x12\x10\n\x08position\x18\x01 \x01(\r\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\"\x89\x01\n\x11PutSeatSumRequest\x12/\n\tstatement\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocumentH\x00\x12(\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x17.veilsum.v1.SealedChunkH\x00\x12\x11\n\x07\x64igests\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04part\"5\n\x12PutSeatSumResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\r\x12\x0f\n\x07resumes\x18\x02 \x01(\x08\"#\n\x12GetSeatSumsRequest\x12\r\n\x05round\x18\x01 \x01(\r\"D\n\x13GetSeatSumsResponse\x12-\n\tstatement\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\"Z\n\x15GetSealedWordsRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x0c\n\x04seat\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\r\x12\x12\n\nfrom_chunk\x18\x04 \x01(\r\"\'\n\x16GetSealedWordsResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\">\n\x10PutScoresRequest\x12*\n\x06scores\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\"\x13\n\x11PutScoresResponse\"!\n\x10GetScoresRequest\x12\r\n\x05round\x18\x01 \x01(\r\"?\n\x11GetScoresResponse\x12*\n\x06scores\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\"/\n\x0fNameLiarRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\r\n\x05seats\x18\x02 \x03(\t\"\x12\n\x10NameLiarResponse\"C\n\x11PostLetterRequest\x12\x11\n\trecipient\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\"\x14\n\x12PostLetterResponse\"<\n\x15\x43ollectLettersRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\x12\x14\n\x0cwait_seconds\x18\x02 \x01(\x02\"E\n\x06Letter\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0e\n\x06sender\x18\x02 \x01(\t\x12\r\n\x05topic\x18\x03 \x01(\t\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\"L\n\x16\x43ollectLettersResponse\x12#\n\x07letters\x18\x01 \x03(\x0b\x32\x12.veilsum.v1.Letter\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x32\xe7\x06\n\x0bSeatService\x12K\n\x07GetPart\x12\x1a.veilsum.v1.GetPartRequest\x1a\x1b.veilsum.v1.GetPartResponse\"\x05\xea\xe0\x18\x01\x06\x30\x01\x12]\n\rGetCandidates\x12 .veilsum.v1.GetCandidatesRequest\x1a!.veilsum.v1.GetCandidatesResponse\"\x05\xea\xe0\x18\x01\x06\x30\x01\x12R\n\nPutVerdict\x12\x1d.veilsum.v1.PutVerdictRequest\x1a\x1e.veilsum.v1.PutVerdictResponse\"\x05\xea\xe0\x18\x01\x06\x12S\n\nSignCohort\x12\x1d.veilsum.v1.SignCohortRequest\x1a\x1e.veilsum.v1.SignCohortResponse\"\x06\xea\xe0\x18\x02\x06\x03\x12V\n\nPutSeatSum\x12\x1d.veilsum.v1.PutSeatSumRequest\x1a\x1e.veilsum.v1.PutSeatSumResponse\"\x05\xea\xe0\x18\x01\x06(\x01\x30\x01\x12Y\n\x0bGetSeatSums\x12\x1e.veilsum.v1.GetSeatSumsRequest\x1a\x1f.veilsum.v1.GetSeatSumsResponse\"\x07\xea\xe0\x18\x03\x03\x06\x05\x30\x01\x12`\n\x0eGetSealedWords\x12!.veilsum.v1.GetSealedWordsRequest\x1a\".veilsum.v1.GetSealedWordsResponse\"\x05\xea\xe0\x18\x01\x03\x30\x01\x12O\n\tPutScores\x12\x1c.veilsum.v1.PutScoresRequest\x1a\x1d.veilsum.v1.PutScoresResponse\"\x05\xea\xe0\x18\x01\x06\x12O\n\tGetScores\x12\x1c.veilsum.v1.GetScoresRequest\x1a\x1d.veilsum.v1.GetScoresResponse\"\x05\xea\xe0\x18\x01\x02\x12L\n\x08NameLiar\x12\x1b.veilsum.v1.NameLiarRequest\x1a\x1c.veilsum.v1.NameLiarResponse\"\x05\xea\xe0\x18\x01\x05\x32\xc2\x01\n\x0cRelayService\x12R\n\nPostLetter\x12\x1d.veilsum.v1.PostLetterRequest\x1a\x1e.veilsum.v1.PostLetterResponse\"\x05\xea\xe0\x18\x01\x02\x12^\n\x0e\x43ollectLetters\x12!.veilsum.v1.CollectLettersRequest\x1a\".veilsum.v1.CollectLettersResponse\"\x05\xea\xe0\x18\x01\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15veilsum/v1/seat.proto\x12\nveilsum.v1\x1a\x19veilsum/v1/document.proto\x1a\x18veilsum/v1/options.proto\"H\n\x0eGetPartRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x13\n\x0bparticipant\x18\x02 \x01(\t\x12\x12\n\nfrom_chunk\x18\x03 \x01(\r\"H\n\nPartHeader\x12*\n\x06header\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\x12\x0e\n\x06sealed\x18\x02 \x01(\x0c\"T\n\x0fGetPartResponse\x12(\n\x06header\x18\x01 \x01(\x0b\x32\x16.veilsum.v1.PartHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"%\n\x14GetCandidatesRequest\x12\r\n\x05round\x18\x01 \x01(\r\"\x85\x01\n\x15GetCandidatesResponse\x12\x30\n\ncandidates\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocumentH\x00\x12\x32\n\x0c\x63ontribution\x18\x02 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocumentH\x00\x42\x06\n\x04part\"@\n\x11PutVerdictRequest\x12+\n\x07verdict\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\"\x14\n\x12PutVerdictResponse\"E\n\x11SignCohortRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x0e\n\x06\x63ohort\x18\x02 \x01(\t\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\x14\n\x12SignCohortResponse\"0\n\x0bSealedChunk\x12\x10\n\x08position\x18\x01 \x01(\r\x12\x0f\n\x07payload\x18\x02 \x01(\x0c\"\x89\x01\n\x11PutSeatSumRequest\x12/\n\tstatement\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocumentH\x00\x12(\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x17.veilsum.v1.SealedChunkH\x00\x12\x11\n\x07\x64igests\x18\x03 \x01(\x0cH\x00\x42\x06\n\x04part\"5\n\x12PutSeatSumResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\r\x12\x0f\n\x07resumes\x18\x02 \x01(\x08\"#\n\x12GetSeatSumsRequest\x12\r\n\x05round\x18\x01 \x01(\r\"D\n\x13GetSeatSumsResponse\x12-\n\tstatement\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\"Z\n\x15GetSealedWordsRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x0c\n\x04seat\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\r\x12\x12\n\nfrom_chunk\x18\x04 \x01(\r\"\'\n\x16GetSealedWordsResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\">\n\x10PutScoresRequest\x12*\n\x06scores\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\"\x13\n\x11PutScoresResponse\"!\n\x10GetScoresRequest\x12\r\n\x05round\x18\x01 \x01(\r\"?\n\x11GetScoresResponse\x12*\n\x06scores\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\">\n\x10PutPledgeRequest\x12*\n\x06pledge\x18\x01 \x01(\x0b\x32\x1a.veilsum.v1.SignedDocument\"\x13\n\x11PutPledgeResponse\"\"\n\x11GetPledgesRequest\x12\r\n\x05round\x18\x01 \x01(\r\"A\n\x12GetPledgesResponse\x12+\n\x07pledges\x18\x01 \x03(\x0b\x32\x1a.veilsum.v1.SignedDocument\"/\n\x0fNameLiarRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\r\n\x05seats\x18\x02 \x03(\t\"\x12\n\x10NameLiarResponse\"C\n\x11PostLetterRequest\x12\x11\n\trecipient\x18\x01 \x01(\t\x12\r\n\x05topic\x18\x02 \x01(\t\x12\x0c\n\x04\x62ody\x18\x03 \x01(\x0c\"\x14\n\x12PostLetterResponse\"<\n\x15\x43ollectLettersRequest\x12\r\n\x05\x61\x66ter\x18\x01 \x01(\x04\x12\x14\n\x0cwait_seconds\x18\x02 \x01(\x02\"E\n\x06Letter\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0e\n\x06sender\x18\x02 \x01(\t\x12\r\n\x05topic\x18\x03 \x01(\t\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\"L\n\x16\x43ollectLettersResponse\x12#\n\x07letters\x18\x01 \x03(\x0b\x32\x12.veilsum.v1.Letter\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x32\x8f\x08\n\x0bSeatService\x12K\n\x07GetPart\x12\x1a.veilsum.v1.GetPartRequest\x1a\x1b.veilsum.v1.GetPartResponse\"\x05\xea\xe0\x18\x01\x06\x30\x01\x12]\n\rGetCandidates\x12 .veilsum.v1.GetCandidatesRequest\x1a!.veilsum.v1.GetCandidatesResponse\"\x05\xea\xe0\x18\x01\x06\x30\x01\x12R\n\nPutVerdict\x12\x1d.veilsum.v1.PutVerdictRequest\x1a\x1e.veilsum.v1.PutVerdictResponse\"\x05\xea\xe0\x18\x01\x06\x12S\n\nSignCohort\x12\x1d.veilsum.v1.SignCohortRequest\x1a\x1e.veilsum.v1.SignCohortResponse\"\x06\xea\xe0\x18\x02\x06\x03\x12V\n\nPutSeatSum\x12\x1d.veilsum.v1.PutSeatSumRequest\x1a\x1e.veilsum.v1.PutSeatSumResponse\"\x05\xea\xe0\x18\x01\x06(\x01\x30\x01\x12Y\n\x0bGetSeatSums\x12\x1e.veilsum.v1.GetSeatSumsRequest\x1a\x1f.veilsum.v1.GetSeatSumsResponse\"\x07\xea\xe0\x18\x03\x03\x06\x05\x30\x01\x12`\n\x0eGetSealedWords\x12!.veilsum.v1.GetSealedWordsRequest\x1a\".veilsum.v1.GetSealedWordsResponse\"\x05\xea\xe0\x18\x01\x03\x30\x01\x12P\n\tPutScores\x12\x1c.veilsum.v1.PutScoresRequest\x1a\x1d.veilsum.v1.PutScoresResponse\"\x06\xea\xe0\x18\x02\x06\x04\x12O\n\tGetScores\x12\x1c.veilsum.v1.GetScoresRequest\x1a\x1d.veilsum.v1.GetScoresResponse\"\x05\xea\xe0\x18\x01\x02\x12O\n\tPutPledge\x12\x1c.veilsum.v1.PutPledgeRequest\x1a\x1d.veilsum.v1.PutPledgeResponse\"\x05\xea\xe0\x18\x01\x06\x12T\n\nGetPledges\x12\x1d.veilsum.v1.GetPledgesRequest\x1a\x1e.veilsum.v1.GetPledgesResponse\"\x07\xea\xe0\x18\x03\x03\x06\x05\x12L\n\x08NameLiar\x12\x1b.veilsum.v1.NameLiarRequest\x1a\x1c.veilsum.v1.NameLiarResponse\"\x05\xea\xe0\x18\x01\x05\x32\xc2\x01\n\x0cRelayService\x12R\n\nPostLetter\x12\x1d.veilsum.v1.PostLetterRequest\x1a\x1e.veilsum.v1.PostLetterResponse\"\x05\xea\xe0\x18\x01\x02\x12^\n\x0e\x43ollectLetters\x12!.veilsum.v1.CollectLettersRequest\x1a\".veilsum.v1.CollectLettersResponse\"\x05\xea\xe0\x18\x01\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,9 +48,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEATSERVICE'].methods_by_name['GetSealedWords']._loaded_options = None
   _globals['_SEATSERVICE'].methods_by_name['GetSealedWords']._serialized_options = b'\352\340\030\001\003'
   _globals['_SEATSERVICE'].methods_by_name['PutScores']._loaded_options = None
-  _globals['_SEATSERVICE'].methods_by_name['PutScores']._serialized_options = b'\352\340\030\001\006'
+  _globals['_SEATSERVICE'].methods_by_name['PutScores']._serialized_options = b'\352\340\030\002\006\004'
   _globals['_SEATSERVICE'].methods_by_name['GetScores']._loaded_options = None
   _globals['_SEATSERVICE'].methods_by_name['GetScores']._serialized_options = b'\352\340\030\001\002'
+  _globals['_SEATSERVICE'].methods_by_name['PutPledge']._loaded_options = None
+  _globals['_SEATSERVICE'].methods_by_name['PutPledge']._serialized_options = b'\352\340\030\001\006'
+  _globals['_SEATSERVICE'].methods_by_name['GetPledges']._loaded_options = None
+  _globals['_SEATSERVICE'].methods_by_name['GetPledges']._serialized_options = b'\352\340\030\003\003\006\005'
   _globals['_SEATSERVICE'].methods_by_name['NameLiar']._loaded_options = None
   _globals['_SEATSERVICE'].methods_by_name['NameLiar']._serialized_options = b'\352\340\030\001\005'
   _globals['_RELAYSERVICE'].methods_by_name['PostLetter']._loaded_options = None
@@ -97,22 +101,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSCORESREQUEST']._serialized_end=1283
   _globals['_GETSCORESRESPONSE']._serialized_start=1285
   _globals['_GETSCORESRESPONSE']._serialized_end=1348
-  _globals['_NAMELIARREQUEST']._serialized_start=1350
-  _globals['_NAMELIARREQUEST']._serialized_end=1397
-  _globals['_NAMELIARRESPONSE']._serialized_start=1399
-  _globals['_NAMELIARRESPONSE']._serialized_end=1417
-  _globals['_POSTLETTERREQUEST']._serialized_start=1419
-  _globals['_POSTLETTERREQUEST']._serialized_end=1486
-  _globals['_POSTLETTERRESPONSE']._serialized_start=1488
-  _globals['_POSTLETTERRESPONSE']._serialized_end=1508
-  _globals['_COLLECTLETTERSREQUEST']._serialized_start=1510
-  _globals['_COLLECTLETTERSREQUEST']._serialized_end=1570
-  _globals['_LETTER']._serialized_start=1572
-  _globals['_LETTER']._serialized_end=1641
-  _globals['_COLLECTLETTERSRESPONSE']._serialized_start=1643
-  _globals['_COLLECTLETTERSRESPONSE']._serialized_end=1719
-  _globals['_SEATSERVICE']._serialized_start=1722
-  _globals['_SEATSERVICE']._serialized_end=2593
-  _globals['_RELAYSERVICE']._serialized_start=2596
-  _globals['_RELAYSERVICE']._serialized_end=2790
+  _globals['_PUTPLEDGEREQUEST']._serialized_start=1350
+  _globals['_PUTPLEDGEREQUEST']._serialized_end=1412
+  _globals['_PUTPLEDGERESPONSE']._serialized_start=1414
+  _globals['_PUTPLEDGERESPONSE']._serialized_end=1433
+  _globals['_GETPLEDGESREQUEST']._serialized_start=1435
+  _globals['_GETPLEDGESREQUEST']._serialized_end=1469
+  _globals['_GETPLEDGESRESPONSE']._serialized_start=1471
+  _globals['_GETPLEDGESRESPONSE']._serialized_end=1536
+  _globals['_NAMELIARREQUEST']._serialized_start=1538
+  _globals['_NAMELIARREQUEST']._serialized_end=1585
+  _globals['_NAMELIARRESPONSE']._serialized_start=1587
+  _globals['_NAMELIARRESPONSE']._serialized_end=1605
+  _globals['_POSTLETTERREQUEST']._serialized_start=1607
+  _globals['_POSTLETTERREQUEST']._serialized_end=1674
+  _globals['_POSTLETTERRESPONSE']._serialized_start=1676
+  _globals['_POSTLETTERRESPONSE']._serialized_end=1696
+  _globals['_COLLECTLETTERSREQUEST']._serialized_start=1698
+  _globals['_COLLECTLETTERSREQUEST']._serialized_end=1758
+  _globals['_LETTER']._serialized_start=1760
+  _globals['_LETTER']._serialized_end=1829
+  _globals['_COLLECTLETTERSRESPONSE']._serialized_start=1831
+  _globals['_COLLECTLETTERSRESPONSE']._serialized_end=1907
+  _globals['_SEATSERVICE']._serialized_start=1910
+  _globals['_SEATSERVICE']._serialized_end=2949
+  _globals['_RELAYSERVICE']._serialized_start=2952
+  _globals['_RELAYSERVICE']._serialized_end=3146
 # @@protoc_insertion_point(module_scope)

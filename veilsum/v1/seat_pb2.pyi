@@ -476,6 +476,84 @@ class GetScoresResponse(_message.Message):
 Global___GetScoresResponse: _TypeAlias = GetScoresResponse  # noqa: Y015
 
 @_typing.final
+class PutPledgeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLEDGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def pledge(self) -> _document_pb2.SignedDocument:
+        """Signed by the seat; canonical JSON, its form is privacy.settlement.pledge.Pledge."""
+
+    def __init__(
+        self,
+        *,
+        pledge: _document_pb2.SignedDocument | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pledge", b"pledge"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pledge", b"pledge"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutPledgeRequest: _TypeAlias = PutPledgeRequest  # noqa: Y015
+
+@_typing.final
+class PutPledgeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutPledgeResponse: _TypeAlias = PutPledgeResponse  # noqa: Y015
+
+@_typing.final
+class GetPledgesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROUND_FIELD_NUMBER: _builtins.int
+    round: _builtins.int
+    def __init__(
+        self,
+        *,
+        round: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["round", b"round"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPledgesRequest: _TypeAlias = GetPledgesRequest  # noqa: Y015
+
+@_typing.final
+class GetPledgesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLEDGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def pledges(self) -> _containers.RepeatedCompositeFieldContainer[_document_pb2.SignedDocument]:
+        """At most one of each seat, in the order of the plan; each at most 4 KiB."""
+
+    def __init__(
+        self,
+        *,
+        pledges: _abc.Iterable[_document_pb2.SignedDocument] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pledges", b"pledges"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPledgesResponse: _TypeAlias = GetPledgesResponse  # noqa: Y015
+
+@_typing.final
 class NameLiarRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

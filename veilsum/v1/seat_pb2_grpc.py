@@ -80,6 +80,16 @@ class SeatServiceStub:
                 request_serializer=veilsum_dot_v1_dot_seat__pb2.GetScoresRequest.SerializeToString,
                 response_deserializer=veilsum_dot_v1_dot_seat__pb2.GetScoresResponse.FromString,
                 _registered_method=True)
+        self.PutPledge = channel.unary_unary(
+                '/veilsum.v1.SeatService/PutPledge',
+                request_serializer=veilsum_dot_v1_dot_seat__pb2.PutPledgeRequest.SerializeToString,
+                response_deserializer=veilsum_dot_v1_dot_seat__pb2.PutPledgeResponse.FromString,
+                _registered_method=True)
+        self.GetPledges = channel.unary_unary(
+                '/veilsum.v1.SeatService/GetPledges',
+                request_serializer=veilsum_dot_v1_dot_seat__pb2.GetPledgesRequest.SerializeToString,
+                response_deserializer=veilsum_dot_v1_dot_seat__pb2.GetPledgesResponse.FromString,
+                _registered_method=True)
         self.NameLiar = channel.unary_unary(
                 '/veilsum.v1.SeatService/NameLiar',
                 request_serializer=veilsum_dot_v1_dot_seat__pb2.NameLiarRequest.SerializeToString,
@@ -144,7 +154,8 @@ class SeatServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PutScores(self, request, context):
-        """What seats opened about the updates of a cohort, with the caller's signature.
+        """What seats, or under `ckks` openers, found out about the updates of a cohort, with the caller's
+        signature.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -152,6 +163,20 @@ class SeatServiceServicer:
 
     def GetScores(self, request, context):
         """The scores of a round with the signatures they have.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PutPledge(self, request, context):
+        """What the caller's seat pledges: with the key of its bond it has signed the roots it has stated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPledges(self, request, context):
+        """The pledges of a round's seats, as many as there are, once their sums are compared.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -211,6 +236,16 @@ def add_SeatServiceServicer_to_server(servicer, server):
                     servicer.GetScores,
                     request_deserializer=veilsum_dot_v1_dot_seat__pb2.GetScoresRequest.FromString,
                     response_serializer=veilsum_dot_v1_dot_seat__pb2.GetScoresResponse.SerializeToString,
+            ),
+            'PutPledge': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutPledge,
+                    request_deserializer=veilsum_dot_v1_dot_seat__pb2.PutPledgeRequest.FromString,
+                    response_serializer=veilsum_dot_v1_dot_seat__pb2.PutPledgeResponse.SerializeToString,
+            ),
+            'GetPledges': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPledges,
+                    request_deserializer=veilsum_dot_v1_dot_seat__pb2.GetPledgesRequest.FromString,
+                    response_serializer=veilsum_dot_v1_dot_seat__pb2.GetPledgesResponse.SerializeToString,
             ),
             'NameLiar': grpc.unary_unary_rpc_method_handler(
                     servicer.NameLiar,
@@ -462,6 +497,60 @@ class SeatService:
             '/veilsum.v1.SeatService/GetScores',
             veilsum_dot_v1_dot_seat__pb2.GetScoresRequest.SerializeToString,
             veilsum_dot_v1_dot_seat__pb2.GetScoresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutPledge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/veilsum.v1.SeatService/PutPledge',
+            veilsum_dot_v1_dot_seat__pb2.PutPledgeRequest.SerializeToString,
+            veilsum_dot_v1_dot_seat__pb2.PutPledgeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPledges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/veilsum.v1.SeatService/GetPledges',
+            veilsum_dot_v1_dot_seat__pb2.GetPledgesRequest.SerializeToString,
+            veilsum_dot_v1_dot_seat__pb2.GetPledgesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,9 +53,15 @@ class SeatServiceStub:
     GetSealedWords: _grpc.UnaryStreamMultiCallable[_seat_pb2.GetSealedWordsRequest, _seat_pb2.GetSealedWordsResponse]
     """The sealed sum of one component of one seat, chunk by chunk."""
     PutScores: _grpc.UnaryUnaryMultiCallable[_seat_pb2.PutScoresRequest, _seat_pb2.PutScoresResponse]
-    """What seats opened about the updates of a cohort, with the caller's signature."""
+    """What seats, or under `ckks` openers, found out about the updates of a cohort, with the caller's
+    signature.
+    """
     GetScores: _grpc.UnaryUnaryMultiCallable[_seat_pb2.GetScoresRequest, _seat_pb2.GetScoresResponse]
     """The scores of a round with the signatures they have."""
+    PutPledge: _grpc.UnaryUnaryMultiCallable[_seat_pb2.PutPledgeRequest, _seat_pb2.PutPledgeResponse]
+    """What the caller's seat pledges: with the key of its bond it has signed the roots it has stated."""
+    GetPledges: _grpc.UnaryUnaryMultiCallable[_seat_pb2.GetPledgesRequest, _seat_pb2.GetPledgesResponse]
+    """The pledges of a round's seats, as many as there are, once their sums are compared."""
     NameLiar: _grpc.UnaryUnaryMultiCallable[_seat_pb2.NameLiarRequest, _seat_pb2.NameLiarResponse]
     """The auditor's word on a dispute: which seat's sum is not that of what sites signed."""
 
@@ -84,9 +90,15 @@ class SeatServiceAsyncStub(SeatServiceStub):
     GetSealedWords: _aio.UnaryStreamMultiCallable[_seat_pb2.GetSealedWordsRequest, _seat_pb2.GetSealedWordsResponse]  # type: ignore[assignment]
     """The sealed sum of one component of one seat, chunk by chunk."""
     PutScores: _aio.UnaryUnaryMultiCallable[_seat_pb2.PutScoresRequest, _seat_pb2.PutScoresResponse]  # type: ignore[assignment]
-    """What seats opened about the updates of a cohort, with the caller's signature."""
+    """What seats, or under `ckks` openers, found out about the updates of a cohort, with the caller's
+    signature.
+    """
     GetScores: _aio.UnaryUnaryMultiCallable[_seat_pb2.GetScoresRequest, _seat_pb2.GetScoresResponse]  # type: ignore[assignment]
     """The scores of a round with the signatures they have."""
+    PutPledge: _aio.UnaryUnaryMultiCallable[_seat_pb2.PutPledgeRequest, _seat_pb2.PutPledgeResponse]  # type: ignore[assignment]
+    """What the caller's seat pledges: with the key of its bond it has signed the roots it has stated."""
+    GetPledges: _aio.UnaryUnaryMultiCallable[_seat_pb2.GetPledgesRequest, _seat_pb2.GetPledgesResponse]  # type: ignore[assignment]
+    """The pledges of a round's seats, as many as there are, once their sums are compared."""
     NameLiar: _aio.UnaryUnaryMultiCallable[_seat_pb2.NameLiarRequest, _seat_pb2.NameLiarResponse]  # type: ignore[assignment]
     """The auditor's word on a dispute: which seat's sum is not that of what sites signed."""
 
@@ -160,7 +172,9 @@ class SeatServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _seat_pb2.PutScoresRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_seat_pb2.PutScoresResponse, _abc.Awaitable[_seat_pb2.PutScoresResponse]]:
-        """What seats opened about the updates of a cohort, with the caller's signature."""
+        """What seats, or under `ckks` openers, found out about the updates of a cohort, with the caller's
+        signature.
+        """
 
     @_abc_1.abstractmethod
     def GetScores(
@@ -169,6 +183,22 @@ class SeatServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_seat_pb2.GetScoresResponse, _abc.Awaitable[_seat_pb2.GetScoresResponse]]:
         """The scores of a round with the signatures they have."""
+
+    @_abc_1.abstractmethod
+    def PutPledge(
+        self,
+        request: _seat_pb2.PutPledgeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_seat_pb2.PutPledgeResponse, _abc.Awaitable[_seat_pb2.PutPledgeResponse]]:
+        """What the caller's seat pledges: with the key of its bond it has signed the roots it has stated."""
+
+    @_abc_1.abstractmethod
+    def GetPledges(
+        self,
+        request: _seat_pb2.GetPledgesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_seat_pb2.GetPledgesResponse, _abc.Awaitable[_seat_pb2.GetPledgesResponse]]:
+        """The pledges of a round's seats, as many as there are, once their sums are compared."""
 
     @_abc_1.abstractmethod
     def NameLiar(

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class SettlementServiceStub:
-    """Payouts, each told to its payee alone.
+    """Commits, and what is under them: receipts, hashes of sum trees, and payouts, each told to its
+    payee alone. Nobody is shown words of a contribution.
     """
 
     def __init__(self, channel):
@@ -40,14 +41,64 @@ class SettlementServiceStub:
                 request_serializer=veilsum_dot_v1_dot_settlement__pb2.GetPayoutRequest.SerializeToString,
                 response_deserializer=veilsum_dot_v1_dot_settlement__pb2.GetPayoutResponse.FromString,
                 _registered_method=True)
+        self.GetCommit = channel.unary_unary(
+                '/veilsum.v1.SettlementService/GetCommit',
+                request_serializer=veilsum_dot_v1_dot_settlement__pb2.GetCommitRequest.SerializeToString,
+                response_deserializer=veilsum_dot_v1_dot_settlement__pb2.GetCommitResponse.FromString,
+                _registered_method=True)
+        self.GetReceipt = channel.unary_unary(
+                '/veilsum.v1.SettlementService/GetReceipt',
+                request_serializer=veilsum_dot_v1_dot_settlement__pb2.GetReceiptRequest.SerializeToString,
+                response_deserializer=veilsum_dot_v1_dot_settlement__pb2.GetReceiptResponse.FromString,
+                _registered_method=True)
+        self.GetSumPaths = channel.unary_stream(
+                '/veilsum.v1.SettlementService/GetSumPaths',
+                request_serializer=veilsum_dot_v1_dot_settlement__pb2.GetSumPathsRequest.SerializeToString,
+                response_deserializer=veilsum_dot_v1_dot_settlement__pb2.GetSumPathsResponse.FromString,
+                _registered_method=True)
+        self.GetSumTree = channel.unary_stream(
+                '/veilsum.v1.SettlementService/GetSumTree',
+                request_serializer=veilsum_dot_v1_dot_settlement__pb2.GetSumTreeRequest.SerializeToString,
+                response_deserializer=veilsum_dot_v1_dot_settlement__pb2.GetSumTreeResponse.FromString,
+                _registered_method=True)
 
 
 class SettlementServiceServicer:
-    """Payouts, each told to its payee alone.
+    """Commits, and what is under them: receipts, hashes of sum trees, and payouts, each told to its
+    payee alone. Nobody is shown words of a contribution.
     """
 
     def GetPayout(self, request, context):
         """The caller's leaf, salt and proof.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCommit(self, request, context):
+        """The commit of a round, from when it is on the chain.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReceipt(self, request, context):
+        """The promise that the caller's contribution is in the cohort, from when that is frozen.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSumPaths(self, request, context):
+        """Of one chunk, where the caller's own slot is in the cohort, and how each of its leaves leads
+        to `sum_trees`: the slot first, then every leaf in order. Under `ckks` only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSumTree(self, request, context):
+        """Hashes of the sum trees: of all chunks, of one, or the tree at one leaf. Under `ckks` only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +112,26 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     request_deserializer=veilsum_dot_v1_dot_settlement__pb2.GetPayoutRequest.FromString,
                     response_serializer=veilsum_dot_v1_dot_settlement__pb2.GetPayoutResponse.SerializeToString,
             ),
+            'GetCommit': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCommit,
+                    request_deserializer=veilsum_dot_v1_dot_settlement__pb2.GetCommitRequest.FromString,
+                    response_serializer=veilsum_dot_v1_dot_settlement__pb2.GetCommitResponse.SerializeToString,
+            ),
+            'GetReceipt': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReceipt,
+                    request_deserializer=veilsum_dot_v1_dot_settlement__pb2.GetReceiptRequest.FromString,
+                    response_serializer=veilsum_dot_v1_dot_settlement__pb2.GetReceiptResponse.SerializeToString,
+            ),
+            'GetSumPaths': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetSumPaths,
+                    request_deserializer=veilsum_dot_v1_dot_settlement__pb2.GetSumPathsRequest.FromString,
+                    response_serializer=veilsum_dot_v1_dot_settlement__pb2.GetSumPathsResponse.SerializeToString,
+            ),
+            'GetSumTree': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetSumTree,
+                    request_deserializer=veilsum_dot_v1_dot_settlement__pb2.GetSumTreeRequest.FromString,
+                    response_serializer=veilsum_dot_v1_dot_settlement__pb2.GetSumTreeResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'veilsum.v1.SettlementService', rpc_method_handlers)
@@ -70,7 +141,8 @@ def add_SettlementServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SettlementService:
-    """Payouts, each told to its payee alone.
+    """Commits, and what is under them: receipts, hashes of sum trees, and payouts, each told to its
+    payee alone. Nobody is shown words of a contribution.
     """
 
     @staticmethod
@@ -90,6 +162,114 @@ class SettlementService:
             '/veilsum.v1.SettlementService/GetPayout',
             veilsum_dot_v1_dot_settlement__pb2.GetPayoutRequest.SerializeToString,
             veilsum_dot_v1_dot_settlement__pb2.GetPayoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCommit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/veilsum.v1.SettlementService/GetCommit',
+            veilsum_dot_v1_dot_settlement__pb2.GetCommitRequest.SerializeToString,
+            veilsum_dot_v1_dot_settlement__pb2.GetCommitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReceipt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/veilsum.v1.SettlementService/GetReceipt',
+            veilsum_dot_v1_dot_settlement__pb2.GetReceiptRequest.SerializeToString,
+            veilsum_dot_v1_dot_settlement__pb2.GetReceiptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSumPaths(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/veilsum.v1.SettlementService/GetSumPaths',
+            veilsum_dot_v1_dot_settlement__pb2.GetSumPathsRequest.SerializeToString,
+            veilsum_dot_v1_dot_settlement__pb2.GetSumPathsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSumTree(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/veilsum.v1.SettlementService/GetSumTree',
+            veilsum_dot_v1_dot_settlement__pb2.GetSumTreeRequest.SerializeToString,
+            veilsum_dot_v1_dot_settlement__pb2.GetSumTreeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -396,6 +396,7 @@ interface ISettlement {
     function roundOf(bytes32 programme, uint64 round) external view returns (Round memory);
 
     /// @notice The newest round that is not void, which the next commit must follow; all zero if there is none.
+    // slither-disable-next-line shadowing-local: a returned value's name in an interface, where nothing can read it
     function headOf(bytes32 programme) external view returns (uint64 round, bytes32 commit, uint128 total);
 
     /// @notice Whether a round has matured and is not void.

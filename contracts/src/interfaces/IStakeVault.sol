@@ -97,5 +97,6 @@ interface IStakeVault {
     function settlement() external view returns (address);
 
     /// @notice Where burned tokens go; nobody has its key.
+    // slither-disable-next-line naming-convention: the getter of a constant
     function BURNED() external view returns (address);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-/// @notice Payout leaves and their sorted tree, as `privacy/payouts.py` makes them: OpenZeppelin's `merkle-tree`.
+/// @notice Payout leaves and their sorted tree, as `privacy/settlement/payouts.py` makes them: OpenZeppelin's `merkle-tree`.
 library Payouts {
     bytes32 internal constant LEAF = keccak256("veilsum/payout-leaf/2");
     bytes32 internal constant SCORE = keccak256("veilsum/score/1");

@@ -10,6 +10,7 @@ import msgspec
 
 from coordinator.fold.addition import ChunkTask
 from privacy.errors import FoldInterrupted
+from privacy.learned import learned
 
 LONGEST: Final = 4096
 """Bytes of an answer."""
@@ -80,7 +81,7 @@ def decode_answer(body: bytes) -> Answer:
         FoldInterrupted: it is not one of ours.
     """
     try:
-        answer: Answer = msgspec.json.decode(body, type=Answer)
+        answer: Answer = msgspec.json.decode(body, type=learned(Answer))
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise FoldInterrupted("the cluster has answered with what is no answer") from None
     return answer
@@ -93,7 +94,7 @@ def encode_begin(objects: str) -> bytes:
 
 def decode_begin(body: bytes) -> Begin:
     """Return what `encode_begin` wrote."""
-    return msgspec.json.decode(body, type=Begin)
+    return msgspec.json.decode(body, type=learned(Begin))
 
 
 def encode_task(task: ChunkTask) -> bytes:
@@ -103,7 +104,7 @@ def encode_task(task: ChunkTask) -> bytes:
 
 def decode_task(body: bytes) -> ChunkTask:
     """Return the task that `encode_task` wrote."""
-    return msgspec.json.decode(body, type=ChunkTask)
+    return msgspec.json.decode(body, type=learned(ChunkTask))
 
 
 def installed() -> str:

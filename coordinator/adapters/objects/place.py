@@ -8,6 +8,7 @@ import msgspec
 
 from coordinator.config import S3Access
 from coordinator.ports import ObjectStore
+from privacy.learned import learned
 
 from .objects_at import objects_at
 
@@ -34,7 +35,7 @@ class Place:
 
 def decode_place(body: bytes) -> Place:
     """Return the place that `encode` wrote."""
-    return msgspec.json.decode(body, type=Place, dec_hook=_path)
+    return msgspec.json.decode(body, type=learned(Place), dec_hook=_path)
 
 
 @cache

@@ -277,6 +277,26 @@ def test_an_audit_that_is_overtaken_is_handed_no_more(audited):
         sums.contribution(AUDITOR, 1, name, chunk)
 
 
+@pytest.mark.parametrize("in_dispute", [True, False])
+def test_a_released_round_is_given_again_while_its_commit_can_be_disputed(audited, in_dispute):
+    """By them alone its auditor can prove a false commit; without a chain nobody needs them."""
+    audited.service.demanded_by(lambda _: in_dispute)
+    sums = audited.service.sums
+    audited.countersign()
+    audited.finish()
+
+    if not in_dispute:
+        with pytest.raises(IllegalEvent, match="not audited any more"):
+            sums.to_audit(AUDITOR, 1, 0)
+        return
+    asked = list(sums.to_audit(AUDITOR, 1, 0))
+    assert asked == [(chunk, name) for chunk in range(2) for name in SITES]
+    given = sums.contribution(AUDITOR, 1, SITES[0], 1)
+    assert given == chunk_of(seed_of(SITES[0], 1), 1)
+    with pytest.raises(WrongIdentity):
+        sums.to_audit(OPENERS[0], 1, 0)
+
+
 # -- the countersignature --------------------------------------------------------------
 
 

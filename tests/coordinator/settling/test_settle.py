@@ -9,15 +9,13 @@ from coordinator.settling.settle import (
     Salts,
     Statement,
     budget_of,
-    cohort_of,
     payouts_root,
     require_distinct,
     statement,
 )
-from privacy.commitment import NO_COMMIT, Cohort, Slot
 from privacy.errors import ConfigError, UnsafeParameters, WrongContext
-from privacy.payouts import Domain, check
-from privacy.records import Entry
+from privacy.settlement.commitment import NO_COMMIT, Cohort, Slot
+from privacy.settlement.payouts import Domain, check
 
 DOMAIN = Domain(chain_id=7, contract="0x" + "11" * 20, programme="22" * 32)
 A, B, C = ("0x" + digit * 40 for digit in "abc")
@@ -119,29 +117,6 @@ def test_budgets_of_all_rounds_are_the_escrow_to_the_last_unit() -> None:
     budgets = [budget_of(1000, 3, position) for position in range(3)]
 
     assert budgets == [333, 333, 334]
-
-
-def test_slots_are_trainers_places_in_the_roster() -> None:
-    """So a chain learns no name, and one that is left out stands between two others."""
-    entries = [Entry("west", "ee" * 32, ("22" * 32,)), Entry("east", "dd" * 32, ("11" * 32,))]
-
-    found = cohort_of(entries, ["east", "north", "west"])
-
-    assert found.slots == (Slot(0, b"\x11" * 32), Slot(2, b"\x22" * 32))
-
-
-def test_three_components_are_one_contribution() -> None:
-    """Under `shares` no word is ever shown to the chain, only what binds all three."""
-    entries = [Entry("east", "dd" * 32, ("11" * 32, "22" * 32, "33" * 32))]
-
-    (slot,) = cohort_of(entries, ["east"]).slots
-
-    assert slot.contribution not in (b"\x11" * 32, b"\x22" * 32, b"\x33" * 32)
-
-
-def test_a_contribution_of_nobody_in_the_roster_is_refused() -> None:
-    with pytest.raises(WrongContext, match="no trainer"):
-        cohort_of([Entry("south", "dd" * 32, ("11" * 32,))], ["east"])
 
 
 def test_two_sites_with_one_address_are_named() -> None:

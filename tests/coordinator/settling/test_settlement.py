@@ -8,17 +8,18 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from coordinator.rounds.state import Phase, Round, Rules
 from coordinator.settling.settle import Result, Statement
-from coordinator.settling.settlement import Settlement, participation
+from coordinator.settling.settlement import End, Settlement, participation
 from coordinator.wire.codec import payout_to_wire
 from privacy import canonical
-from privacy.commitment import Cohort, Slot
-from privacy.contribution import Method
+from privacy.contribution.scores import Method
 from privacy.errors import ChainUnavailable, ConfigError, IllegalEvent, NotYet, WrongContext
-from privacy.payouts import Domain
 from privacy.records import Entry, Score, Scores
+from privacy.settlement.commitment import Cohort, Slot
+from privacy.settlement.payouts import Domain
 from tests import fakes
 from tests.coordinator.memory_store import MemoryStore
 
@@ -47,6 +48,7 @@ class Outcomes:
     opened: dict[int, Scores] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=lambda: dict(ADDRESSES))
     asked: list[int] = field(default_factory=list)
+    left_out: str = ""
 
     def of(self, current):
         self.asked.append(current.number)
@@ -56,6 +58,10 @@ class Outcomes:
 
     def payees(self, current):
         return self.addresses
+
+    def cohort(self, current):
+        members = (each.participant for each in current.committed)
+        return tuple(name for name in members if name != self.left_out)
 
     def scores(self, current):
         if current.number not in self.opened:
@@ -70,6 +76,11 @@ class FakeChain:
     commits: list[bytes] = field(default_factory=list)
     final: bool = True
     down: bool = False
+    over: bool = False
+    refuses: bool = False
+
+    def is_over(self, programme):
+        return self.over
 
     def domain(self, programme):
         return Domain(1, "0x" + "c3" * 20, programme)
@@ -77,6 +88,8 @@ class FakeChain:
     def commit(self, made: Statement):
         if self.down:
             raise ChainUnavailable("down")
+        if self.refuses:
+            raise IllegalEvent("the contract refused: SettlementEnded(end=5)")
         digest = made.commit.digest()
         if digest not in self.commits:
             newest = self.commits[-1] if self.commits else bytes(32)
@@ -127,6 +140,15 @@ def test_each_released_round_is_one_commit_in_order():
     assert settlement.is_done()
     paid = {name: settlement.payout(name)[0].amount() for name in ADDRESSES}
     assert paid == {"hospital-a": 250 + 500, "hospital-b": 250}
+
+
+def test_a_site_that_the_seats_left_out_is_not_paid_for_the_round():
+    """It contributed, and the sum is not of its update."""
+    settlement = settling(outcomes=Outcomes(left_out="hospital-b"), wanted=1)
+
+    settlement.run({1: ROUNDS[1]})
+
+    assert settlement.payout("hospital-a")[0].amount() == 1000
 
 
 def test_a_round_is_committed_before_the_programme_is_over():
@@ -199,8 +221,73 @@ def test_a_commit_that_is_not_final_is_waited_for_and_what_it_was_made_from_is_k
     chain.final = True
     settlement.run(ROUNDS)
 
-    assert not settlement.holds(1)
     assert settlement.is_done()
+
+
+def test_what_a_commit_was_made_from_is_kept_until_it_can_be_disputed_no_more():
+    """A demand can come until the round has matured, long after its commit is final."""
+    settlement = settling()
+    settlement.run(ROUNDS)
+    assert settlement.holds(1)
+
+    settlement.close(1, End.MATURED)
+
+    assert not settlement.holds(1)
+    assert settlement.holds(3)
+
+
+def test_a_round_that_has_matured_is_built_upon_without_what_it_was_made_from():
+    """Where rounds come faster than blocks are final, no newest commit is; a restart must go on."""
+    store, chain = MemoryStore(), FakeChain(final=False)
+    first = settling(store, chain)
+    with pytest.raises(ChainUnavailable, match="not final yet"):
+        first.run({1: ROUNDS[1]})
+    first.close(1, End.MATURED)
+    chain.final, outcomes = True, Outcomes()
+
+    again = settling(store, chain, outcomes)
+    again.run(ROUNDS)
+
+    assert outcomes.asked == [3]
+    assert again.is_done()
+
+
+def test_a_programme_whose_last_round_has_matured_is_done():
+    """Whoever saw it first: sites wait until they are told."""
+    chain = FakeChain(final=False)
+    settlement = settling(chain=chain)
+    with pytest.raises(ChainUnavailable, match="not final yet"):
+        settlement.run(ROUNDS)
+    for number in (1, 3):
+        settlement.close(number, End.MATURED)
+
+    settlement.run(ROUNDS)
+
+    assert settlement.is_done()
+
+
+def test_a_round_that_is_void_is_not_what_a_site_is_told_to_claim_by():
+    """It pays nobody; what was earned before stands."""
+    settlement = settling()
+    settlement.run(ROUNDS)
+
+    settlement.close(3, End.VOID)
+
+    entitlement, commit = settlement.payout("hospital-a")
+    assert (entitlement.round, commit.round, entitlement.amount()) == (1, 1, 250)
+
+
+def test_where_every_round_is_void_a_site_is_told_that_nothing_is_paid():
+    """It would wait for ever."""
+    settlement = settling()
+    settlement.run({1: ROUNDS[1]})
+    settlement.halt()
+
+    settlement.close(1, End.VOID)
+
+    assert settlement.is_done()
+    with pytest.raises(WrongContext, match="every round is void"):
+        settlement.payout("hospital-a")
 
 
 def test_a_commit_that_a_fork_has_dropped_is_sent_again():
@@ -213,6 +300,43 @@ def test_a_commit_that_a_fork_has_dropped_is_sent_again():
         settlement.run(ROUNDS)
 
     assert chain.commits[-1] == dropped
+
+
+def test_what_cannot_be_committed_before_the_end_ends_the_settlement():
+    """It is refused for ever; sites wait, and what it was made from takes room."""
+    chain, store = FakeChain(), MemoryStore()
+    settlement = settling(store, chain)
+    settlement.run({1: ROUNDS[1]})
+    chain.refuses = chain.over = True
+
+    with capture_logs() as logs:
+        settlement.run(ROUNDS)
+        settlement.run(ROUNDS)
+
+    assert [each["event"] for each in logs] == ["settlement_ended"]
+    assert settlement.is_done()
+    assert settling(store).is_done()
+    assert not settlement.holds(3)
+    assert settlement.payout("hospital-a")[1].round == 1
+
+
+def test_a_refusal_before_the_end_is_for_the_operator():
+    """The escrow may be filled up, and then the same is sent."""
+    settlement = settling(chain=FakeChain(refuses=True))
+
+    with pytest.raises(IllegalEvent, match="refused"):
+        settlement.run(ROUNDS)
+
+    assert not settlement.is_done()
+    assert settlement.holds(1)
+
+
+def test_where_the_end_came_before_any_commit_a_site_is_told_that_nothing_is_paid():
+    settlement = settling(chain=FakeChain(refuses=True, over=True))
+    settlement.run(ROUNDS)
+
+    with pytest.raises(WrongContext, match="ended before any round was committed"):
+        settlement.payout("hospital-a")
 
 
 @pytest.mark.parametrize("place", ["settlement.before_state", "settlement.before_record"])

@@ -3,7 +3,16 @@
 import msgspec
 import pytest
 
-from coordinator.rounds.state import Disagreement, Judgement, LeftOut, Phase, Round, Rules, Stated
+from coordinator.rounds.state import (
+    Disagreement,
+    Judgement,
+    LeftOut,
+    Phase,
+    Round,
+    Rules,
+    Scoring,
+    Stated,
+)
 from coordinator.wire import codec
 from privacy.documents import Signed
 from privacy.errors import MalformedMessage
@@ -57,6 +66,16 @@ def test_members_see_what_they_still_have_to_do_with():
     shown = [status.number for status in codec.statuses_to_wire(rounds)]
 
     assert shown == [3, 4, 5, 6]
+
+
+def test_of_many_rounds_whose_scores_are_waited_for_the_oldest_and_newest_are_shown():
+    """Openers that are behind must not make the status too large to be sent."""
+    waits = Scoring.JUDGING
+    rounds = {at: Round(at, RULES, Phase.DONE, scoring=waits) for at in range(1, 100)}
+
+    shown = [status.number for status in codec.statuses_to_wire(rounds)]
+
+    assert shown == [1, 96, 97, 98, 99]
 
 
 def test_of_many_aborted_rounds_the_last_few_are_shown():

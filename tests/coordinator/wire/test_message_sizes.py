@@ -9,18 +9,30 @@ from msgspec.structs import replace
 
 from coordinator.members import capacity, enrolment
 from coordinator.rounds import verify
-from coordinator.rounds.state import LeftOut, Phase, Round, Rules, Stated, Straggler
+from coordinator.rounds.scoring import MOST_SCORED
+from coordinator.rounds.state import (
+    LeftOut,
+    Phase,
+    Round,
+    Rules,
+    Scored,
+    Scoring,
+    Stated,
+    Straggler,
+)
 from coordinator.server import _OPTIONS, PROTOS
 from coordinator.wire import codec
 from participant.wire.channel import LARGEST_MESSAGE
 from privacy import canonical
-from privacy.commitment import Commit
+from privacy.contribution.sealed_products import SEALED_BYTES
 from privacy.documents import Signed
 from privacy.errors import ConfigError, MalformedMessage
-from privacy.payouts import Entitlement
 from privacy.records import Entry, Refused, Score, Scores, SealedModel, Verdict, Wrap, Wraps
 from privacy.roster import Member, Role
 from privacy.sealing import CONTENT_KEY_BYTES, SEAL_OVERHEAD
+from privacy.settlement.commitment import Commit
+from privacy.settlement.payouts import Entitlement
+from privacy.settlement.pledge import LARGEST_PLEDGE
 from tests import fakes
 from tests.coordinator.members.test_capacity import key_of, most
 from tests.coordinator.seated_round import make_roster
@@ -32,6 +44,7 @@ from veilsum.v1 import (
     model_pb2,
     operator_pb2,
     round_pb2,
+    score_pb2,
     seat_pb2,
     settlement_pb2,
 )
@@ -96,9 +109,24 @@ def cohort():
     return cohort_pb2.GetCohortResponse(cohort=signed, contributions=fit, count=MEMBERS)
 
 
-def current(number, phase):
-    """Return a round in which everybody is named wherever it can be."""
-    rules = Rules(NAMES[:4], NAMES, 2, 2, 1.0, 1.0, NAMES[0], NAMES[:3])
+def current(number, phase, scored=False):
+    """Return a round in which everybody is named wherever it can be.
+
+    Scores of openers are waited for under ckks, where there are no seats to say anything.
+    """
+    rules = Rules(NAMES[:4], NAMES, 2, 2, 1.0, 1.0, NAMES[0], NAMES[:3], products=scored)
+    if scored:
+        return Round(
+            number,
+            replace(rules, seats=()),
+            phase,
+            committed=tuple(Entry(name, DIGEST, (DIGEST,)) for name in NAMES),
+            key_record=DIGEST,
+            stragglers=tuple(Straggler(name, "ä" * 100) for name in NAMES),
+            scoring=Scoring.STATING,
+            products=NAMES,
+            scored=tuple(Scored(name, DIGEST) for name in NAMES[:4]),
+        )
     return Round(
         number,
         rules,
@@ -115,7 +143,9 @@ def current(number, phase):
 
 def watched():
     phases = [Phase.DONE, *[Phase.ABORTED] * 7, Phase.OPEN, Phase.KEYING, Phase.KEYING]
+    scored = range(len(phases) + 1, len(phases) + 1 + 3 * MOST_SCORED)
     rounds = {at + 1: current(at + 1, phase) for at, phase in enumerate(phases)}
+    rounds |= {number: current(number, Phase.DONE, scored=True) for number in scored}
     return round_pb2.WatchRoundsResponse(rounds=codec.statuses_to_wire(rounds, lambda *_: 1.0))
 
 
@@ -258,6 +288,34 @@ LARGEST = {
         lambda: model_pb2.GetReleaseResponse(release=document(bytes(1 << 12), NAMES[:4])),
     ),
     "SettlementService/GetPayout": (settlement_pb2.GetPayoutRequest(), payout),
+    "SettlementService/GetCommit": (
+        settlement_pb2.GetCommitRequest(round=1 << 31),
+        lambda: settlement_pb2.GetCommitResponse(
+            commit=bytes(128 * len(Commit.__struct_fields__)), contract=DIGEST, chain_id=1 << 53
+        ),
+    ),
+    "SettlementService/GetReceipt": (
+        settlement_pb2.GetReceiptRequest(round=1 << 31),
+        lambda: settlement_pb2.GetReceiptResponse(
+            slot_id=1 << 31,
+            contribution=bytes(32),
+            signature=bytes(65),
+            programme=bytes(32),
+            contract=DIGEST,
+            chain_id=1 << 53,
+        ),
+    ),
+    "SettlementService/GetSumPaths": (
+        settlement_pb2.GetSumPathsRequest(round=1 << 31, chunk=1 << 31),
+        # 32 levels of slots, of leaves and of chunks: more than any tree has
+        lambda: settlement_pb2.GetSumPathsResponse(
+            leaf=settlement_pb2.SumPath(digest=bytes(32), steps=bytes(32 * 4 * 32))
+        ),
+    ),
+    "SettlementService/GetSumTree": (
+        settlement_pb2.GetSumTreeRequest(round=1 << 31, chunk=1 << 31, leaf=1 << 31),
+        lambda: next(iter(codec.hashes_to_wire(bytes(3 * MIB)))),
+    ),
     "SeatService/GetPart": (
         seat_pb2.GetPartRequest(participant=NAMES[0]),
         lambda: chunk(seat_pb2.GetPartResponse, "chunk"),
@@ -283,6 +341,18 @@ LARGEST = {
         seat_pb2.GetSealedWordsRequest(),
         lambda: chunk(seat_pb2.GetSealedWordsResponse, "chunk"),
     ),
+    "ScoreService/PutProduct": (
+        lambda: score_pb2.PutProductRequest(
+            statement=document(bytes(1 << 12), NAMES[:1]), seals=[bytes(SEALED_BYTES)] * 4
+        ),
+        score_pb2.PutProductResponse,
+    ),
+    "ScoreService/GetProducts": (
+        score_pb2.GetProductsRequest(round=1 << 31),
+        lambda: score_pb2.GetProductsResponse(
+            statement=document(bytes(1 << 12), NAMES[:1]), sealed=bytes(SEALED_BYTES)
+        ),
+    ),
     "SeatService/PutScores": (
         lambda: seat_pb2.PutScoresRequest(scores=scores()),
         seat_pb2.PutScoresResponse,
@@ -290,6 +360,16 @@ LARGEST = {
     "SeatService/GetScores": (
         seat_pb2.GetScoresRequest(),
         lambda: seat_pb2.GetScoresResponse(scores=scores()),
+    ),
+    "SeatService/PutPledge": (
+        lambda: seat_pb2.PutPledgeRequest(pledge=document(bytes(LARGEST_PLEDGE), NAMES[:1])),
+        seat_pb2.PutPledgeResponse,
+    ),
+    "SeatService/GetPledges": (
+        seat_pb2.GetPledgesRequest(),
+        lambda: seat_pb2.GetPledgesResponse(
+            pledges=[document(bytes(LARGEST_PLEDGE), NAMES[:1])] * 3
+        ),
     ),
     "SeatService/NameLiar": (
         seat_pb2.NameLiarRequest(seats=NAMES[:3]),

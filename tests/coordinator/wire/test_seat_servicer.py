@@ -53,6 +53,7 @@ async def members(certified, phase=Phase.OPEN):
         contributions=None,
         sums=None,
         models=None,
+        products=None,
         revocations=Revocations(seated.store, time.time),
         now=time.time,
         seen=SeenBook(time.time),

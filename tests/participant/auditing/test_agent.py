@@ -11,6 +11,7 @@ import pytest
 from participant.auditing import agent as module
 from participant.auditing import inquiry
 from participant.auditing.agent import AuditorAgent
+from participant.config import ProgrammeAccess
 from participant.session import audits
 from participant.view import RoundView, View
 from participant.wire import patience
@@ -26,13 +27,16 @@ from privacy.errors import (
 )
 from privacy.failpoints import Failpoints
 from privacy.roster import Role, SignedRoster
+from privacy.settlement import verdict as verdicts
 from privacy.signing import Purpose, sign
 from tests.participant import at_dispute as at
 from tests.participant import auditor_at_work as work
+from tests.participant import pledged
 from tests.participant import shared_round as shared
 from tests.participant import signed_round as made
 from tests.participant.auditing.test_auditor import ROUND, false_chunks
 from tests.participant.seat.table import Desk, Relay
+from veilsum.chain.digests import signer_of_digest
 
 
 @pytest.fixture(autouse=True)
@@ -320,3 +324,52 @@ async def test_who_cannot_collect_letters_takes_silence_for_no_answer(tmp_path, 
             await at_work.serve(shown)
 
     assert shown.calls.named == []
+
+
+def bonded_agent(folder):
+    """An auditor that looks at a chain, and so writes evidence for its judges."""
+    at_work = dispute_agent(folder)
+    access = ProgrammeAccess(
+        rpc="http://127.0.0.1:1",
+        chain_id=pledged.HERE.chain_id,
+        contract=pledged.HERE.contract,
+        programme=pledged.HERE.programme,
+        keystore=folder / "key.json",
+        passphrase=folder / "passphrase",
+    )
+    at_work.config = msgspec.structs.replace(at_work.config, settlement=access)
+    return at_work
+
+
+async def test_evidence_against_a_liar_is_written_when_it_is_named(tmp_path, relayed):
+    """A coordinator that hides the pledge later hides nothing."""
+    of = at.lied_about(1)
+    shown = Disputing(of)
+
+    async def pledges(number):
+        return [pledged.pledge()]
+
+    shown.calls.pledges = pledges
+    async with at.seats_at(tmp_path / "seats", of, relayed, {1: at.consistent}):
+        await serve(bonded_agent(tmp_path / "watch"), shown)
+
+    (path,) = (tmp_path / "watch" / "evidence").iterdir()
+    evidence = verdicts.decode(path.read_bytes())
+    accused = verdicts.examine(evidence, shared.roster(), signer_of_digest)
+    assert (accused.seat, accused.account) == (at.FERN, pledged.ACCOUNT.address.lower())
+
+
+async def test_a_round_waits_for_no_evidence(tmp_path, relayed):
+    """It goes on without the liar, whatever becomes of its bond."""
+    of = at.lied_about(1)
+    shown = Disputing(of)
+
+    async def pledges(number):
+        raise PeerUnreachable("away")
+
+    shown.calls.pledges = pledges
+    async with at.seats_at(tmp_path / "seats", of, relayed, {1: at.consistent}):
+        await serve(bonded_agent(tmp_path / "watch"), shown)
+
+    assert shown.calls.named == [(1, (at.FERN,))]
+    assert not (tmp_path / "watch" / "evidence").exists()

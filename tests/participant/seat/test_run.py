@@ -42,7 +42,9 @@ async def test_crypten_is_loaded_before_a_seat_answers_anybody(tmp_path, monkeyp
     monkeypatch.setattr(run, "load_keys", lambda _: order.append("keys"))
     monkeypatch.setattr(run, "AggregatorAgent", Agent)
 
-    config = SimpleNamespace(state=tmp_path, participant="north", metrics=None, telemetry=None)
+    config = SimpleNamespace(
+        state=tmp_path, participant="north", metrics=None, telemetry=None, settlement=None
+    )
 
     await run.serve(config, Failpoints())
 

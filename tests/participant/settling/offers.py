@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from coordinator.settling.settle import Statement
 from participant.settling.check import Offer
-from privacy.payouts import Entitlement, tree
+from privacy.settlement.payouts import Entitlement, tree
 
 HOUR = 3600
 

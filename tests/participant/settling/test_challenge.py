@@ -14,8 +14,8 @@ from participant.settling.check import accusation_of
 from participant.settling.claim import claim, due
 from participant.settling.programme import programme_at
 from participant.settling.standing import standing_of
-from privacy.accusation import Accusation
 from privacy.errors import ChainUnavailable, WrongContext
+from privacy.settlement.accusation import Accusation
 from tests.contracts.settlement_run import BOND, Run, settlement_run
 from tests.participant.settling.offers import HOUR, offer, with_leaf
 from veilsum.demo.chain import embedded_chain
@@ -210,7 +210,8 @@ def test_a_chain_without_a_next_block_is_waited_for_and_not_for_ever(
 
 def test_a_round_that_has_matured_is_challenged_no_more(chain: tuple[str, Path]) -> None:
     """Whoever comes too late is told so, and pays nothing."""
-    cheated = cheated_run(*chain, window=3)
+    cheated = cheated_run(*chain, window=600)
+    cheated.run.mature(5)
     one, contract = offer(cheated.false, 1), str(cheated.run.chain.contract.address)
     owed = due(cheated.run.endpoint, one, payee=one.entitlement.payee, contract=contract)
     claim(owed, cheated.run.gas_key, cheated.run.journal)

@@ -8,11 +8,11 @@ from msgspec.structs import replace as changed
 from coordinator.settling.settle import Salts, Statement, statement
 from participant.settling.check import Offer, accusation_of, measured_by, require_earned
 from participant.settling.programme import State
-from privacy.accusation import Accusation
 from privacy.errors import FalsePayout
-from privacy.payouts import Domain, Entitlement
-from privacy.sum_proof import Fault
-from privacy.sum_verdict import Context, verdict
+from privacy.settlement.accusation import Accusation
+from privacy.settlement.payouts import Domain, Entitlement
+from privacy.settlement.sum_proof import Fault
+from privacy.settlement.sum_verdict import Context, verdict
 from tests.contracts.reading import read_proof
 from tests.contracts.settlement_run import result
 from tests.participant.settling.offers import offer, with_leaf

@@ -10,7 +10,7 @@ import pytest
 from participant.settling.check import Offer
 from participant.settling.claim import Claimed, Later, claim, due, require_final
 from privacy.errors import ChainUnavailable, RootMismatch, WrongContext
-from privacy.payouts import Entitlement
+from privacy.settlement.payouts import Entitlement
 from tests.contracts.settlement_run import ESCROW, Run, settlement_run
 from tests.participant.settling.offers import HOUR, offer
 from veilsum.demo.chain import embedded_chain
@@ -49,12 +49,15 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]
 
 @pytest.fixture(scope="module")
 def settled(chain: tuple[str, Path]) -> Settled:
-    return settled_run(*chain)
+    """A round that has matured."""
+    found = settled_run(*chain)
+    found.run.mature()
+    return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def open_round(chain: tuple[str, Path]) -> Settled:
-    """A round that can be challenged for an hour yet."""
+    """A round that can be challenged for an hour yet; other tests move the time."""
     return settled_run(*chain, sites=1, window=HOUR)
 
 
@@ -63,7 +66,7 @@ def changed(one: Offer, **change: object) -> Offer:
 
 
 def test_a_site_without_ether_is_paid_what_it_earned(settled: Settled) -> None:
-    """The gas key pays the gas and receives no tokens; a window of seconds is waited for."""
+    """The gas key pays the gas and receives no tokens."""
     one = settled.offers[0]
 
     claimed = settled.claim(one)

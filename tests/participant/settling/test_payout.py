@@ -12,8 +12,9 @@ from participant.config import SettlementAccess
 from participant.settling import payout as module
 from participant.settling.payout import Offered, Paid, Payouts, Waits
 from participant.view import Payout
-from privacy import accusation, canonical
+from privacy import canonical
 from privacy.errors import ConfigError, FalsePayout, MalformedMessage, WrongContext
+from privacy.settlement import accusation
 from tests.contracts.settlement_run import ESCROW, Run, settlement_run
 from tests.participant.settling.offers import HOUR, with_leaf
 from veilsum.demo.chain import embedded_chain
@@ -54,13 +55,13 @@ def test_a_claim_that_must_wait_is_kept_and_carried_out_without_the_coordinator(
 ) -> None:
     """The window is over when the coordinator may be gone."""
     url, folder = chain
-    run = settlement_run(url, folder, sites=2, window=30)
+    run = settlement_run(url, folder, sites=2)
     made = run.statement()
     run.chain.commit(made)
     payouts = Payouts(config(tmp_path, access(run, url, made.entitlements[0].payee)))
 
     waits = payouts.claim(offered(made))
-    run.endpoint.web3.provider.make_request("testing_timeTravel", [waits.matures_at + 2])
+    run.pass_until(waits.matures_at)
     paid = payouts.claim_kept()
 
     assert isinstance(waits, Waits)

@@ -161,6 +161,7 @@ def test_nothing_that_crosses_can_hold_an_update():
         "CheckKey.secret",
         "Key.public",
         "Key.secret",
+        "Multiply.plan",
         "Privatise.plan",
         "Protect.mask",
         "Protect.plan",

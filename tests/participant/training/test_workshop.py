@@ -31,6 +31,7 @@ from privacy.schemes.shares.sharing import UpdateSecrets
 from tests.participant import shared_round
 from tests.participant import signed_round as made
 from tests.participant.agent_at_work import next_model
+from tests.participant.scoring import scored_round
 from tests.participant.tiny_site import TinySite
 
 PLAN = made.plan()
@@ -302,3 +303,29 @@ def test_a_rate_that_nobody_can_be_drawn_at_is_refused_before_the_data(
 
     with pytest.raises(UnsafeParameters, match="sampling rate"):
         workshop.prepare(pack(PLAN), models.folder)
+
+
+def test_who_opens_a_sum_finds_what_its_products_add_up_to(workshop, models, tmp_path):
+    """Once, while the sum is open; and only where the plan asks for products."""
+    plan = scored_round.PLAN
+    whole = made.Round(plan, made.TRAINERS)
+    for index, chunk in enumerate(whole.chunks):
+        (tmp_path / f"{index:08d}").write_bytes(chunk)
+    frozen, secret = Frozen(whole.cohort, whole.sum), made.cohort_key().secret
+    workshop.shapes = lambda: made.SHAPES
+    masks = [made.mask_secret(name) for name in made.TRAINERS]
+
+    workshop.reveal(pack(plan), frozen, secret, masks, tmp_path, models.folder)
+
+    opened = workshop.opened_sum()
+    assert opened == scored_round.opened_sum()
+    assert opened.product == sum(scored_round.products().values())
+    assert workshop.opened_sum() is None
+
+
+def test_an_update_is_kept_before_it_is_protected(workshop, tmp_path):
+    """There is none afterwards, and none of the round before."""
+    sealing = scored_round.keeper(tmp_path).start(scored_round.PLAN)
+
+    with pytest.raises(IllegalEvent, match="no update to keep"):
+        workshop.keep(sealing)

@@ -79,6 +79,14 @@ class Seats(seat_pb2_grpc.SeatServiceServicer):
     async def GetScores(self, request, context):  # noqa: N802
         return seat_pb2.GetScoresResponse(scores=signed_to_wire(OTHER))
 
+    async def PutPledge(self, request, context):  # noqa: N802
+        self.got.append(signed_from_wire(request.pledge))
+        return seat_pb2.PutPledgeResponse()
+
+    async def GetPledges(self, request, context):  # noqa: N802
+        shown = (SAID, OTHER, SAID, OTHER)[: request.round]
+        return seat_pb2.GetPledgesResponse(pledges=[signed_to_wire(each) for each in shown])
+
     async def NameLiar(self, request, context):  # noqa: N802
         self.got.append((request.round, tuple(request.seats)))
         return seat_pb2.NameLiarResponse()
@@ -129,9 +137,19 @@ async def test_what_a_seat_hands_in_arrives_as_it_is(served):
     await calls.put_verdict(SAID)
     await calls.sign_cohort(3, "c" * 64, b"signature")
     await calls.put_scores(OTHER)
+    await calls.put_pledge(SAID)
     await calls.name_liar(4, ("north",))
 
-    assert got == [SAID, (3, "c" * 64, b"signature"), OTHER, (4, ("north",))]
+    assert got == [SAID, (3, "c" * 64, b"signature"), OTHER, SAID, (4, ("north",))]
+
+
+async def test_pledges_are_those_of_three_seats_at_most(served):
+    """Whoever shows more shows something else."""
+    calls, _ = served
+
+    assert await calls.pledges(2) == [SAID, OTHER]
+    with pytest.raises(MalformedMessage, match="more pledges than 3 seats"):
+        await calls.pledges(4)
 
 
 async def test_a_sum_is_its_statement_and_chunks_in_order(served):

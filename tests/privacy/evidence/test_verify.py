@@ -42,7 +42,7 @@ from privacy.ledger import (
     read_row,
     sign_row,
 )
-from privacy.payouts import Domain
+from privacy.settlement.payouts import Domain
 from privacy.signing import Purpose, sign
 from tests.privacy import example_round as example
 from tests.privacy.evidence import example_bundle as made

@@ -1,0 +1,1 @@
+"""What each site gave to a round, from the few scalars that its scheme opens."""

@@ -1,0 +1,1 @@
+"""What settles rounds: the commitment of one, what it pays, and proofs that a sum is false."""
