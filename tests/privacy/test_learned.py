@@ -47,9 +47,10 @@ def test_a_process_outlives_any_number_of_first_readers() -> None:
     assert race("learned.learned").stdout == "alive\n"
 
 
+@pytest.mark.deep
 def test_without_it_the_process_dies() -> None:
-    """The control; chance has a part in it, so several try."""
-    if all(race("").returncode == 0 for _ in range(20)):
+    """The control; chance has a part in it, so several try, on a machine that does little else."""
+    if all(race("").returncode == 0 for _ in range(50)):
         pytest.fail("msgspec lets threads learn a type together now: is `learned` still needed?")
 
 
