@@ -28,12 +28,13 @@ def _debians(monkeypatch):
     monkeypatch.setenv("TESTS_POSTGRES", str(BINARIES))
 
 
+@pytest.mark.timeout(400)  # about 200 tests, a database for each
 def test_the_law_of_stores_and_every_migration_hold_on_postgresql_15():
     files = [f"tests/coordinator/adapters/sql/{name}.py" for name in LAW]
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-k", "postgres", *files],
-        cwd=ROOT, env={**os.environ}, capture_output=True, text=True, timeout=110, check=False,
+        [sys.executable, "-m", "pytest", "-n", "3", "--dist", "load", "-k", "postgres", *files],
+        cwd=ROOT, env={**os.environ}, capture_output=True, text=True, timeout=360, check=False,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout[-4000:]

@@ -465,18 +465,31 @@ def test_a_server_that_hangs_is_unavailable_after_seconds(
 
 @contextmanager
 def frozen(server):
-    """Stop every process of a server, and let them go on at the end."""
+    """Stop every process of a server, and let them go on at the end.
+
+    The first one first: what it has not waited for keeps its number, so none is gone
+    between the list and the signal.
+    """
     first = int((server.folder / "data" / "postmaster.pid").read_text().split()[0])
-    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
-    stopped = [first, *map(int, children)]
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
+    stopped = [first]
     try:
+        os.kill(first, signal.SIGSTOP)
+        wait_until_stopped(first)
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        for pid in map(int, children):
+            os.kill(pid, signal.SIGSTOP)
+            stopped.append(pid)
         yield
     finally:
         for pid in stopped:
             with suppress(ProcessLookupError):  # it ends as soon as it goes on
                 os.kill(pid, signal.SIGCONT)
+
+
+def wait_until_stopped(pid):
+    """Wait for the kernel: the signal is sent at once and heeded a little later."""
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.001)
 
 
 def test_a_row_that_another_holds_for_too_long_is_unavailable(
