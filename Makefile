@@ -35,10 +35,10 @@ demo: $(INSTALLED) ## Run a whole federation on this machine
 	$(BIN)/veilsum demo
 
 test: $(INSTALLED) ## Unit, law and process tests: pip's packages alone, about twenty minutes
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not integration and not deep and not fuzz" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not integration and not deep and not fuzz" $(PYTEST_ARGS)
 
 integration: $(INSTALLED) ## Tests that need tools from outside pip
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m integration $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m integration $(PYTEST_ARGS)
 
 deep: $(INSTALLED) ## Tests that run for as long as they find useful
 	$(BIN)/python -m pytest -m deep --timeout 0 $(PYTEST_ARGS)

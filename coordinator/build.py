@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from privacy import canonical
@@ -20,6 +19,7 @@ from privacy.plan import ALIGNMENT_RELEASE, SCORE_RELEASES, SHARES
 from privacy.roster import Member, Role, Roster, check_operators, organisations_of
 from privacy.schemes.shares.layout import SEATS
 from privacy.settlement.payouts import Domain
+from privacy.settlement.typed import SignTyped, TypedData
 from privacy.signing import public_bytes
 from veilsum.files import hold, read_file, read_secret
 from veilsum.metrics.book import Book
@@ -55,13 +55,12 @@ from .settling.settlement import Settlement
 from .settling.shape import Shape, shape_of
 from .settling.shown import Shown
 from .settling.sums import SumTrees
+from .settling.unknown import Unknown
 
 if TYPE_CHECKING:
     from veilsum.chain.signing import Signer
 
     from .adapters.chain import SettlementChain
-
-log = structlog.get_logger()
 
 UNSET_MODEL: Final = "0" * 64
 """What `init` writes for the first model, which nobody there knows yet."""
@@ -88,6 +87,7 @@ class Built:
     authority: Certifies = field(default_factory=NoAuthority)
     shown: Shown | None = None
     disputes: Disputes | None = None
+    unknown: Unknown | None = None
 
     @cached_property
     def office(self) -> Office:
@@ -222,7 +222,6 @@ def _settled(built: Built, wanted: SettlementSettings) -> Built:
         settings=wanted,
         store=store,
         wanted=settings.rounds.wanted,
-        roster=service.roster,
         outcomes=results,
         entropy=os.urandom,
         attach=partial(_attach_to_commit, attach, wanted.programme, shape),
@@ -232,12 +231,12 @@ def _settled(built: Built, wanted: SettlementSettings) -> Built:
     openings = Openings(round_of, archive, store, service.objects, results)
     service.demanded_by(partial(_is_unsettled, service, settlement))
     service.bonded_at(Bonds(_domain(wanted), _signer_of))
-    _say_receipts(wanted)
     return replace(
         built,
         settlement=settlement,
         shown=Shown(_domain(wanted), round_of, store, results, settlement, _signing(key)),
         disputes=Disputes(wanted.programme, store, settlement, attach, openings.of),
+        unknown=Unknown(wanted.programme, settlement, attach),
     )
 
 
@@ -246,15 +245,6 @@ def _opened(settings: Settings) -> tuple[str, ...]:
     if settings.scheme.score_step_log2 is None:
         return ()
     return SCORE_RELEASES if settings.scheme.name == SHARES else (ALIGNMENT_RELEASE,)
-
-
-def _say_receipts(settings: SettlementSettings) -> None:
-    if settings.signer is not None:
-        log.warning(
-            "no_receipts",
-            reason="settlement.signer signs transactions only; set settlement.keystore, so that "
-            "sites get receipts",
-        )
 
 
 def _is_unsettled(service: Service, settlement: Settlement, number: int) -> bool:
@@ -284,11 +274,11 @@ def _key(settings: SettlementSettings) -> "Callable[[], Signer]":
     return read if settings.signer is not None else Held(read)
 
 
-def _signing(key: "Callable[[], Signer]") -> Callable[[bytes], bytes]:
-    def sign(digest: bytes) -> bytes:
-        from veilsum.chain.digests import sign_digest  # noqa: PLC0415  as for `_attach`
+def _signing(key: "Callable[[], Signer]") -> SignTyped:
+    def sign(said: TypedData) -> bytes:
+        from veilsum.chain.digests import sign_typed  # noqa: PLC0415  as for `_attach`
 
-        return sign_digest(key(), digest)
+        return sign_typed(key(), said)
 
     return sign
 

@@ -58,6 +58,7 @@ from .rounds.invariants import stop_process
 from .rounds.watch import Watch
 from .settling.disputes import Disputes
 from .settling.settlement import Settlement
+from .settling.unknown import Unknown
 from .stop import Stop
 from .upkeep.scrub import PASS_SECONDS
 from .watching import Watched
@@ -81,7 +82,7 @@ from .wire.servicer import (
     SettlementServicer,
 )
 from .wire.standing import Standing
-from .wire.threads import apart, bound_calls
+from .wire.threads import Signing, apart, bound_calls
 from .wire.tls import (
     RefuseWeakTls,
     ServerInterceptor,
@@ -329,7 +330,10 @@ async def _lead(process: Process, built: Built, lease: Lease | None) -> None:
     built.service.rounds.alarm.ring = stop_process
     gate, watch = Gate(lease.require if lease else _always), Watch(built.service.rounds)
     transfers = Transfers(built.settings.transfer.in_flight_mebibytes)
-    server = _server(built, process.health.servicer, gate, watch, process.watched, transfers)
+    signing = Signing()
+    server = _server(
+        built, process.health.servicer, gate, watch, process.watched, transfers, signing
+    )
     joins = built.settings.listen.joining is not None
     joining = _joining_server(built, gate, process.watched) if joins else None
     read = process.watched.of(built, lease, lambda: transfers)
@@ -351,6 +355,8 @@ async def _lead(process: Process, built: Built, lease: Lease | None) -> None:
         for each in (joining, server):
             if each is not None:
                 await each.stop(None)
+        transfers.close()
+        signing.close()
     built.service.store.close()
 
 
@@ -387,6 +393,8 @@ async def _work(process: Process, built: Built, lease: Lease | None) -> list[asy
     if built.disputes is not None:
         # By itself: a demand has a deadline, and a commit may wait for the chain.
         working.append(asyncio.create_task(_dispute(built.disputes, process.watched)))
+    if built.unknown is not None:
+        working.append(asyncio.create_task(_compare(built.unknown, process.watched)))
     if lease is not None:
         working.append(asyncio.create_task(_until_lost(lease)))
     told = asyncio.create_task(process.stop.wait())
@@ -440,6 +448,7 @@ def _server(
     watch: Watch | None = None,
     watched: Watched | None = None,
     transfers: Transfers | None = None,
+    signing: Signing | None = None,
 ) -> grpc.aio.Server:
     service, settlement = built.service, built.settlement
     watched = watched or Watched()
@@ -481,7 +490,10 @@ def _server(
     )
     score_pb2_grpc.add_ScoreServiceServicer_to_server(ScoreServicer(service.products), server)
     settlement_pb2_grpc.add_SettlementServiceServicer_to_server(
-        SettlementServicer(service.rounds, settlement, built.shown, transfers), server
+        SettlementServicer(
+            service.rounds, settlement, built.shown, transfers, signing or Signing()
+        ),
+        server,
     )
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     return server
@@ -553,8 +565,7 @@ async def _tick(built: Built, watched: Watched) -> None:
         except LeaseLost:
             raise
         except Unavailable as error:
-            log.warning("will_retry", code=error.code, reason=str(error))
-            watched.book.add(RETRIES, 1, error.code)
+            _will_retry(error, watched)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         await asyncio.sleep(pause)
 
@@ -576,8 +587,7 @@ async def _look_again(
         try:
             pause = await apart(look)
         except Unavailable as error:
-            log.warning("will_retry", code=error.code, reason=str(error))
-            (watched or Watched()).book.add(RETRIES, 1, error.code)
+            _will_retry(error, watched or Watched())
             pause = SCRUB_RETRY_SECONDS
         except InvariantBroken:
             raise
@@ -591,53 +601,52 @@ async def _look_again(
 
 
 async def _settle(settlement: Settlement, built: Built, watched: Watched) -> None:
-    """Commit what rounds have earned as they end; no round waits for it."""
-    while True:
-        pause = SETTLE_SECONDS
-        try:
-            if not settlement.is_done():
-                await apart(_settle_once, settlement, built)
-        except LeaseLost:
-            raise
-        except Unavailable as error:
-            log.warning("will_retry", code=error.code, reason=str(error))
-            watched.book.add(RETRIES, 1, error.code)
-            pause = CHAIN_RETRY_SECONDS
-        except (VeilsumError, OSError) as error:
-            # Rounds never depend on the chain: whatever is wrong there, sites are still served.
-            log.error("settlement_failed", reason=str(error))
-            pause = CHAIN_RETRY_SECONDS
-        except Exception as error:
-            log.error("unexpected_error", exc_info=error)
-            pause = CHAIN_RETRY_SECONDS
-        await asyncio.sleep(pause)
+    """Commit what rounds have earned as they end."""
+    await _on_chain(partial(_settle_once, settlement, built), "settlement_failed", watched)
 
 
-def _settle_once(settlement: Settlement, built: Built) -> None:
-    settlement.run(built.service.rounds.all())
-    if settlement.is_done():
-        built.service.rounds.announce()
+def _settle_once(settlement: Settlement, built: Built) -> float:
+    if not settlement.is_done():
+        settlement.run(built.service.rounds.all())
+        if settlement.is_done():
+            built.service.rounds.announce()
+    return SETTLE_SECONDS
 
 
 async def _dispute(disputes: Disputes, watched: Watched) -> None:
-    """Answer what is demanded on the chain; no round waits for it."""
+    """Answer what is demanded on the chain."""
+    await _on_chain(disputes.look, "disputes_not_watched", watched)
+
+
+async def _compare(unknown: Unknown, watched: Watched) -> None:
+    """Say of what is on the chain, and is not known here."""
+    await _on_chain(unknown.look, "commits_not_compared", watched)
+
+
+async def _on_chain(look: Callable[[], float], failed: str, watched: Watched) -> None:
+    """Do what is due on the chain, again and again, whatever is wrong there.
+
+    Rounds never depend on it: sites are still served, and what is demanded is tried until its
+    deadline.
+    """
     while True:
+        pause = CHAIN_RETRY_SECONDS
         try:
-            pause = await apart(disputes.look)
+            pause = await apart(look)
         except LeaseLost:
             raise
         except Unavailable as error:
-            log.warning("will_retry", code=error.code, reason=str(error))
-            watched.book.add(RETRIES, 1, error.code)
-            pause = CHAIN_RETRY_SECONDS
+            _will_retry(error, watched)
         except (VeilsumError, OSError) as error:
-            # What is demanded is open all the same: it is tried until its deadline.
-            log.error("disputes_not_watched", reason=str(error))
-            pause = CHAIN_RETRY_SECONDS
+            log.error(failed, reason=str(error))
         except Exception as error:
             log.error("unexpected_error", exc_info=error)
-            pause = CHAIN_RETRY_SECONDS
         await asyncio.sleep(pause)
+
+
+def _will_retry(error: Unavailable, watched: Watched) -> None:
+    log.warning("will_retry", code=error.code, reason=str(error))
+    watched.book.add(RETRIES, 1, error.code)
 
 
 def _credentials(settings: Settings) -> grpc.ServerCredentials:

@@ -19,7 +19,7 @@ from privacy import canonical
 from privacy import plan as plans
 from privacy.errors import MalformedMessage, NotYet
 from privacy.failpoints import Failpoints
-from privacy.plan import CKKS, Plan
+from privacy.plan import CKKS, SHARES, Plan
 from privacy.records import KeyRecord, Release
 from privacy.roster import Roster
 from privacy.signing import Purpose
@@ -228,7 +228,13 @@ class Service:
                 quiet = machine.Quiet(math.inf, math.inf)
             else:
                 quiet = machine.Quiet(*self.progress.quiet(number))
-            self.rounds.apply(number, quiet)
+            self._say_unscored(self.rounds.apply(number, quiet))
+
+    def _say_unscored(self, after: Round) -> None:
+        if after.scoring is Scoring.OVER:
+            signed = {each.signer for each in after.scored}
+            missing = sorted({*(after.rules.seats or after.agreed)} - signed)
+            log.warning("round_unscored", round=after.number, missing=missing)
 
     def _quiet(self, current: Round) -> machine.Quiet:
         number, progress_seconds = current.number, current.rules.progress_seconds
@@ -408,12 +414,13 @@ class Service:
             auditor=rounds.auditor or "",
             seats=rounds.seats,
             unchecked=self.settings.scheme.unchecked,
-            products=self._asks_for_products(),
+            products=self._asks_for_scores(CKKS),
+            scores=self._asks_for_scores(SHARES),
         )
 
-    def _asks_for_products(self) -> bool:
+    def _asks_for_scores(self, name: str) -> bool:
         scheme = self.settings.scheme
-        return scheme.name == CKKS and scheme.score_step_log2 is not None
+        return scheme.name == name and scheme.score_step_log2 is not None
 
 
 def _refusal(current: Round, sender: str, code: str) -> machine.Event:

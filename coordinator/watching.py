@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from veilsum.metrics.book import Book, Sample
 from veilsum.metrics.catalogue import (
+    COMMITS_UNKNOWN,
     DEMANDS_ENDED,
     DEMANDS_LOOKED,
     DEMANDS_WAITING,
@@ -131,3 +132,5 @@ def _of_settlement(built: Built) -> Iterator[Sample]:
     yield DEMANDS_LOOKED, (), disputes.looked
     for outcome in OUTCOMES:
         yield DEMANDS_ENDED, (outcome,), float(disputes.outcomes[outcome])
+    if built.unknown is not None:
+        yield COMMITS_UNKNOWN, (), float(len(built.unknown.rounds))

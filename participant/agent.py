@@ -544,6 +544,7 @@ class Agent:
             raise NotYet(f"model {digest[:16]}… is not here yet")
         limits, dataset = self.config.policy, self.config.dataset
         policy.check_plan(plan, limits, dataset, roster, digest, release)
+        policy.check_payable(plan, self.config.settlement)
         self._check_approved(plan)
         if plan.arithmetic.dimension != size:
             raise WrongContext(f"round {number}: the plan is for a model of another size")

@@ -14,6 +14,7 @@ from privacy import ledger as ledgers
 from privacy.accounting import NeighbouringRelation, UnitOfPrivacy
 from privacy.budget import SpendLimits
 from privacy.configuration import NOTHING, Over, decode
+from privacy.contribution.scores import Method, missing_for, only_method
 from privacy.errors import ConfigError
 from privacy.identifiers import Digest, FederationId, ParticipantId
 from privacy.ledger import KeyText, Name
@@ -132,11 +133,17 @@ class SettlementAccess(ChainAccess, frozen=True, kw_only=True, forbid_unknown_fi
 
     Attributes:
         programme: the one programme by which it is paid; any of that contract, if left out.
+        method: by which this site's owner has agreed to be paid; may be left out where plans that
+            its policy accepts can be paid by one alone.
     """
+
+    FILE: ClassVar[str] = "site.toml"
+    TABLE: ClassVar[str] = "settlement"
 
     contract: str
     payee: str
     programme: Word | None = None
+    method: Method | None = None
 
 
 class ProgrammeAccess(ChainAccess, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -158,6 +165,10 @@ class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settlement: SettlementAccess | None = None
     metrics: MetricsAddress | None = None
     telemetry: Telemetry | None = None
+
+    def __post_init__(self) -> None:
+        if self.settlement is not None:
+            _check_method(self.settlement.method, self.policy.releases)
 
 
 def read(path: Path, over: Over = NOTHING) -> SiteConfig:
@@ -212,3 +223,21 @@ def limits_of(policy: Policy) -> SpendLimits:
         policy.vector_epsilon_for_life or "",
         policy.vector_epsilon_per_round or "",
     )
+
+
+def _check_method(method: Method | None, releases: tuple[str, ...]) -> None:
+    """Require one method, by which plans that a policy accepts can be paid."""
+    if method is None and only_method(opened=releases) is None:
+        fitting = [each for each in Method if not missing_for(each, opened=releases)]
+        raise ConfigError(
+            "settlement.method: policy.releases accepts plans that open scores, and they can be "
+            "paid by more than one method; name the one that this site's owner has agreed to: "
+            f"{', '.join(fitting)}"
+        )
+    missing = () if method is None else missing_for(method, opened=releases)
+    if missing:
+        raise ConfigError(
+            f"settlement.method: {method} needs {' and '.join(missing)}, which policy.releases "
+            "does not list, so nothing that this site takes part in is paid by it; list it, or "
+            "name another method"
+        )

@@ -64,6 +64,15 @@ class Kept:
             signed = Signed(canonical.encode(each.roster), dict(each.signatures))
             self.keep(Purpose.ROSTER, 0, signed)
 
+    def of(self, purpose: Purpose, number: int) -> tuple[Signed, ...]:
+        """Return what is kept of a round that was signed for one purpose.
+
+        Raises:
+            StoreUnavailable, ConfigError: as for `all`.
+        """
+        paths = sorted((self.folder / f"{number:06d}").glob(f"{purpose.split('/')[1]}-*"))
+        return tuple(_named(path, purpose, path.name.rpartition("-")[2]) for path in paths)
+
     def all(self) -> Iterator[tuple[Purpose, int, Signed]]:
         """Yield all that is kept: what it was signed for, its round, and the document.
 

@@ -223,7 +223,9 @@ contract Settlement is ISettlement, EIP712, ReentrancyGuardTransient {
         if (!_verifier.opens(_contextOf(commitment, round), node, opening)) revert SettlementWrongAnswer();
 
         asked.closed = true;
-        emit Answered(programme, commitment.round, id);
+        // As it was read, and not as it came: one opening has many encodings, and readers of logs know one.
+        ISumVerifier.Opening memory given = abi.decode(opening, (ISumVerifier.Opening));
+        emit Answered(programme, commitment.round, id, given.slotId, given.steps);
         _vault.release(programme, _terms[programme].coordinator, _terms[programme].demandBond);
     }
 

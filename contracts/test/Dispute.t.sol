@@ -243,11 +243,13 @@ contract DemandTest is Fixture {
     function test_an_answer_pays_the_coordinator_whoever_gives_it() public {
         demand();
         vm.warp(BEGIN + RESPONSE - 1);
+        bytes memory shown = opening(made, node(2));
+        ISumVerifier.Opening memory given = abi.decode(shown, (ISumVerifier.Opening));
         vm.expectEmit(true, true, true, true, address(settlement));
-        emit ISettlement.Answered(programme, 1, id);
+        emit ISettlement.Answered(programme, 1, id, given.slotId, given.steps);
 
         vm.prank(stranger);
-        settlement.answer(made, node(2), opening(made, node(2)));
+        settlement.answer(made, node(2), shown);
 
         vm.assertEq(vault.creditOf(address(token), coordinator), DEMAND_BOND, "paid");
         vm.assertEq(vault.lockedIn(programme), 0, "unlocked");

@@ -19,8 +19,10 @@ contract ObedientVerifier is ISumVerifier {
         return node.level < 32 && sha256(arithmetic) == context.arithmetic;
     }
 
-    /// @notice The opening of every node is the word "opening" and the hash of its commit.
+    /// @notice The opening of every node has one step, the hash of its commit.
     function opens(Context calldata context, Node calldata, bytes calldata opening) external pure returns (bool) {
-        return keccak256(opening) == keccak256(abi.encode("opening", keccak256(abi.encode(context.commit))));
+        bytes32[] memory steps = new bytes32[](1);
+        steps[0] = keccak256(abi.encode(context.commit));
+        return keccak256(opening) == keccak256(abi.encode(Opening(0, steps, "")));
     }
 }

@@ -1,6 +1,6 @@
 """The coordinator's door to the chain: it deploys, opens, funds, bonds and commits, each once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,8 @@ from coordinator.config import SettlementSettings
 from coordinator.settling.disputes import Asked, Demand, Demands
 from coordinator.settling.settle import Statement, Terms, programme_of
 from coordinator.settling.shape import Shape
-from privacy.errors import ConfigError, IllegalEvent, WrongContext
+from coordinator.settling.unknown import OnChain
+from privacy.errors import ChainUnavailable, ConfigError, IllegalEvent, WrongContext
 from privacy.failpoints import Step
 from privacy.settlement.commitment import Commit
 from privacy.settlement.payouts import Domain
@@ -161,6 +162,20 @@ class SettlementChain:
         commit, payouts, total, matures_at, _ = self.endpoint.read(call)
         return Stands(bytes(commit), bytes(payouts), total, matures_at)
 
+    def newest(self, programme: str) -> Iterator[OnChain]:
+        """Yield a programme's rounds that are not void, the newest first, as the endpoint says.
+
+        Raises:
+            ChainUnavailable: the endpoint does not answer.
+        """
+        head = self.contract.functions.headOf(bytes.fromhex(programme))
+        number = int(self.endpoint.read(head)[0])
+        while number:
+            call = self.contract.functions.roundOf(bytes.fromhex(programme), number)
+            commit, _, _, matures_at, before = self.endpoint.read(call)
+            yield OnChain(number, bytes(commit), int(matures_at))
+            number = int(before)
+
     # -- disputes ----------------------------------------------------------------------
 
     def response_seconds(self, programme: str) -> int:
@@ -183,6 +198,19 @@ class SettlementChain:
             return self.endpoint.final_block().number
         window, _ = self._times_of(programme)
         return earliest_block_at(self.endpoint, matures_at - window)
+
+    def told_block(self, programme: str, number: int) -> int:
+        """Return what `first_block` does as it stands now: the earliest that any endpoint tells.
+
+        Raises:
+            ChainUnavailable: no endpoint answers, or knows the round.
+        """
+        call = self.contract.functions.roundOf(bytes.fromhex(programme), number)
+        told = [int(said[3]) for said in self.endpoint.read_each(call) if said[3]]
+        if not told:
+            raise ChainUnavailable(f"no endpoint knows round {number}; this is tried again")
+        window, _ = self._times_of(programme)
+        return earliest_block_at(self.endpoint, min(told) - window)
 
     def demands(self, programme: str, first: int) -> Demands:
         """Return the demands from block `first` on, as any endpoint tells them.

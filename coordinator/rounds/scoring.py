@@ -4,7 +4,10 @@
                                                                                           │
                         OVER ◀── enough openers have signed the same, or too late ────────┘
 
-The round is over all the while: the next one waits for nothing of it.
+    NONE ──DONE under `shares`, a seat has not signed──▶ JUDGING ──all have, or too late──▶ OVER
+
+Seats sign as soon as their cohort is certified, and are waited for from the release on. The round
+is over all the while: the next one waits for nothing of it.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,9 +27,9 @@ class ProductStated(Event, frozen=True):
 
 
 class ScoresSigned(Event, frozen=True):
-    """An opener has signed the scores of that digest."""
+    """An opener, or a seat, has signed the scores of that digest."""
 
-    opener: str
+    signer: str
     scores: str
 
 
@@ -41,8 +44,12 @@ MOST_SCORED: Final = 4
 
 
 def begin(current: Round) -> Round:
-    """Return a round that is done, and waits for products if they are asked for."""
-    return replace(current, scoring=Scoring.STATING) if current.rules.products else current
+    """Return a round that is done, and waits for products or signatures if they are asked for."""
+    if current.rules.products:
+        return replace(current, scoring=Scoring.STATING)
+    if current.rules.scores:
+        return replace(current, scoring=Scoring.OVER if _have_all(current) else Scoring.JUDGING)
+    return current
 
 
 def _state(current: Round, event: ProductStated) -> Step:
@@ -58,21 +65,50 @@ def _state(current: Round, event: ProductStated) -> Step:
 
 
 def _sign(current: Round, event: ScoresSigned) -> Step:
-    if event.opener not in current.rules.openers:
-        raise WrongIdentity(f"{event.opener} is no opener of round {current.number}")
-    said = Scored(event.opener, event.scores)
+    _check_signer(current, event.signer)
+    said = Scored(event.signer, event.scores)
     if said in current.scored:
         return current, ()
-    if any(each.opener == event.opener for each in current.scored):
-        raise ConflictingContribution(f"{event.opener}: a second, different signature on scores")
-    # Who signs what counts already comes late, and is welcome: it is evidence.
-    if current.scoring is not Scoring.JUDGING and not current.scores:
-        raise _too_late(current, "signature")
+    if any(each.signer == event.signer for each in current.scored):
+        raise ConflictingContribution(f"{event.signer}: a second, different signature on scores")
+    if not _are_taken(current):
+        raise _too_late(current, f"signature of {event.signer}")
     signed = replace(current, scored=(*current.scored, said))
-    alike = sum(each.scores == event.scores for each in signed.scored)
-    if current.scores or alike < current.rules.agreement:
+    return _count_seats(signed) if signed.rules.seats else _count_openers(signed, event.scores)
+
+
+def _check_signer(current: Round, signer: str) -> None:
+    rules = current.rules
+    if signer not in (rules.seats or rules.openers):
+        what = "seat" if rules.seats else "opener"
+        raise WrongIdentity(f"{signer} is no {what} of round {current.number}")
+
+
+def _are_taken(current: Round) -> bool:
+    if current.rules.seats:
+        return current.scoring is not Scoring.OVER
+    # Who signs what counts already comes late, and is welcome: it is evidence.
+    return current.scoring is Scoring.JUDGING or bool(current.scores)
+
+
+def _count_openers(signed: Round, scores: str) -> Step:
+    alike = sum(each.scores == scores for each in signed.scored)
+    if signed.scores or alike < signed.rules.agreement:
         return signed, ()
-    return _end(replace(signed, scores=event.scores))
+    return _end(replace(signed, scores=scores))
+
+
+def _count_seats(signed: Round) -> Step:
+    if not _have_all(signed):
+        return signed, ()
+    # Two of three are not enough: with that, any two seats could state what they like.
+    alike = {each.scores for each in signed.scored}
+    counted = replace(signed, scores=alike.pop() if len(alike) == 1 else "")
+    return _end(counted) if counted.is_scored() else (counted, ())
+
+
+def _have_all(current: Round) -> bool:
+    return {each.signer for each in current.scored} >= {*current.rules.seats}
 
 
 def _wait(current: Round, event: Quiet) -> Step:
@@ -84,7 +120,8 @@ def _wait(current: Round, event: Quiet) -> Step:
 
 
 def _end(current: Round) -> Step:
-    return replace(current, scoring=Scoring.OVER), (ForgetProducts(current.number),)
+    forget = (ForgetProducts(current.number),) if current.rules.products else ()
+    return replace(current, scoring=Scoring.OVER), forget
 
 
 def _judge(current: Round) -> Round:
@@ -98,6 +135,11 @@ def _too_late(current: Round, what: str) -> IllegalEvent:
 
 
 TRANSITIONS: Final[Mapping[tuple[Phase, type[Event]], Callable[[Round, Any], Step]]] = {
+    # Of seats; of openers none is taken so early.
+    (Phase.SUMMING, ScoresSigned): _sign,
+    (Phase.DISPUTED, ScoresSigned): _sign,
+    (Phase.AGGREGATING, ScoresSigned): _sign,
+    (Phase.OPENING, ScoresSigned): _sign,
     (Phase.DONE, ProductStated): _state,
     (Phase.DONE, ScoresSigned): _sign,
     (Phase.DONE, Quiet): _wait,

@@ -31,7 +31,8 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `auditor` must countersign the sum before anybody opens it, or settles what two seats
     dispute; empty for nobody. `seats` are those of a round under `shares`; `unchecked` says
     whether its cohort may be frozen without the norm bound where one of them is away. `products`
-    says whether sites state theirs after the release, so that openers find out scores.
+    says whether sites state theirs after the release, so that openers find out scores; `scores`
+    whether the three seats sign some.
     """
 
     openers: tuple[str, ...]
@@ -44,6 +45,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seats: tuple[str, ...] = ()
     unchecked: bool = False
     products: bool = False
+    scores: bool = False
 
 
 class LeftOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,22 +91,23 @@ class Disagreement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Scoring(StrEnum):
-    """How far the scores are that openers find out after the release of a round."""
+    """How far the scores are that openers find out, or seats sign, of a round that is released."""
 
     NONE = "none"
     """None are asked for, or the round has released nothing yet."""
     STATING = "stating"
     """The sites of the cohort state their products."""
     JUDGING = "judging"
-    """No more are taken; openers judge those that came."""
+    """No more are taken; openers judge those that came. Seats that have not signed may."""
     OVER = "over"
-    """Enough openers have signed the same scores, or none will any more."""
+    """Enough have signed the same scores, or none will any more."""
 
 
 class Scored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """That an opener has signed scores: their digest."""
+    """That an opener, or a seat, has signed scores: their digest."""
 
-    opener: str
+    # Stored under the name that it had when openers alone signed any.
+    signer: str = msgspec.field(name="opener")
     scores: str
 
 

@@ -1,7 +1,7 @@
 """Scores of a cohort: what each seat or opener has signed, and what counts of it.
 
-Under `shares` all three seats must have signed the same; under `ckks` as many openers as must
-agree on a model, after the release.
+Under `shares` all three seats must have signed the same, in the time that the plan gives after the
+release; under `ckks` as many openers as must agree on a model, after the release.
 """
 
 from dataclasses import dataclass
@@ -52,9 +52,7 @@ class RoundScores:
         current = self.rounds.get(number)
         if current.rules.seats:
             self._require_seat(caller, current)
-            self._keep(caller, current, signed)
-        else:
-            self._put_of_opener(caller, current, signed)
+        self._put(caller, current, signed)
         differ = sorted(self._differing(number, signed.body))
         if differ:
             log.warning("scores_differ", round=number, signer=caller, others=differ)
@@ -62,8 +60,9 @@ class RoundScores:
     def agreed(self, number: int) -> Signed | None:
         """Return the scores of a round, under the signatures by which they count.
 
-        None if there never will be any: too few openers have signed the same in time, or seats
-        have signed that there are none, or different ones; each signs once.
+        None if there never will be any: too few openers have signed the same in time, or a seat
+        has signed nothing by then; or seats have signed that there are none, or different ones;
+        each signs once.
 
         Raises:
             NotYet: fewer have signed scores.
@@ -74,13 +73,24 @@ class RoundScores:
     def shown(self, number: int) -> Signed:
         """Return the scores of a round to whoever asks.
 
+        Where seats' scores never count because one has signed that there are none, it is that:
+        who is paid nothing can see why.
+
         Raises:
-            NotYet: there are none that count.
+            NotYet: there are none that count, and nobody has signed that there are none.
         """
-        signed = self.agreed(number)
+        signed = self.agreed(number) or self._void_by_a_seat(number)
         if signed is None:
             raise NotYet(f"round {number} has no scores: too few have signed the same")
         return signed
+
+    def _void_by_a_seat(self, number: int) -> Signed | None:
+        current = self.rounds.get(number)
+        if not current.rules.seats:
+            return None
+        counted = self._counted_of_seats(current).values()
+        void = [each for each in counted if _is_void(each.body)]
+        return _together([each for each in void if each.body == void[0].body]) if void else None
 
     def _require_seat(self, caller: str, current: Round) -> None:
         if caller not in current.rules.seats:
@@ -88,7 +98,7 @@ class RoundScores:
         if current.phase not in CERTIFIED:
             raise IllegalEvent(f"round {current.number} is {current.phase}: no scores are taken")
 
-    def _put_of_opener(self, caller: str, current: Round, signed: Signed) -> None:
+    def _put(self, caller: str, current: Round, signed: Signed) -> None:
         number = current.number
         event = ScoresSigned(caller, digest_of(canonical.decode(signed.body, Scores)))
         # Asked before anything is kept: what comes too late, or from others, fills no disk.
@@ -109,15 +119,24 @@ class RoundScores:
 
     def _of_seats(self, current: Round) -> Signed | None:
         number, seats = current.number, current.rules.seats
-        signed = self._scores(number)
+        signed = self._counted_of_seats(current)
         said = {each.body for each in signed.values()}
         missing = [seat for seat in seats if seat not in signed]
-        if len(said) > 1 or (missing and any(_is_void(body) for body in said)):
+        is_late = bool(missing) and current.scoring is Scoring.OVER
+        if is_late or len(said) > 1 or (missing and any(_is_void(body) for body in said)):
             # Whoever is away cannot change it, and what is paid must not wait for it for ever.
             return None
         if missing:
             raise NotYet(f"round {number}: no scores of {' and '.join(missing)} yet")
         return _together([signed[seat] for seat in seats])
+
+    def _counted_of_seats(self, current: Round) -> dict[str, Signed]:
+        """Return what seats have signed in time, by the state of their round and no clock."""
+        signed = self._scores(current.number)
+        if not current.rules.scores:
+            return signed  # it began under a version that counted what was kept, and had no end
+        # What a kill has left that was kept and not counted is not there, until it is sent again.
+        return {each.signer: signed[each.signer] for each in current.scored}
 
     def _of_openers(self, current: Round) -> Signed | None:
         number = current.number
@@ -127,8 +146,8 @@ class RoundScores:
             return None
         signed, alike = self._scores(number), []
         for each in current.scored:
-            if each.scores == current.scores and each.opener in signed:
-                alike.append(only_by(signed[each.opener], each.opener))
+            if each.scores == current.scores and each.signer in signed:
+                alike.append(only_by(signed[each.signer], each.signer))
         return _together(alike)
 
     def _differing(self, number: int, body: bytes) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from coordinator.archive import Archive
 from coordinator.members.rosters import Rosters
@@ -16,7 +17,7 @@ from coordinator.rounds.standing import Rounds
 from coordinator.rounds.state import Phase
 from privacy import canonical
 from privacy.documents import Signed, only_by
-from privacy.errors import IllegalEvent, NotYet, WrongContext
+from privacy.errors import ConflictingContribution, IllegalEvent, NotYet, WrongContext
 from privacy.records import SeatSum
 from privacy.settlement import pledge as pledges
 from privacy.settlement.payouts import Domain
@@ -84,7 +85,7 @@ class Pledges:
         pledge = pledges.check(signed, caller, key, bonds.signer_of)
         pledges.require_goes_with(pledge, self._stated(number, caller))
         _require_here(pledge, bonds.domain)
-        self.archive.keep(_KIND, statement_name(number, caller), only_by(signed, caller))
+        self._keep(number, caller, signed, pledge)
         log.info("seat_pledged", round=number, seat=caller, account=pledge.account)
 
     def of(self, caller: str, number: int) -> list[Signed]:
@@ -102,9 +103,25 @@ class Pledges:
                 continue  # it has made none
         return found
 
+    def _keep(self, number: int, seat: str, signed: Signed, pledge: Pledge) -> None:
+        name = statement_name(number, seat)
+        try:
+            self.archive.keep(_KIND, name, only_by(signed, seat))
+        except ConflictingContribution:
+            kept = canonical.decode(self.archive.document(_KIND, name).body, Pledge)
+            # The same promise, made by a signer that never signs the same twice: the first counts.
+            if _unsigned(kept) != _unsigned(pledge):
+                raise
+
     def _stated(self, number: int, seat: str) -> SeatSum:
         signed = self.archive.document("seat-sum", statement_name(number, seat))
         return canonical.decode(signed.body, SeatSum)
+
+
+def _unsigned(pledge: Pledge) -> Pledge:
+    """Return what a pledge promises, whatever its account's signatures are."""
+    roots = tuple(replace(each, signature="") for each in pledge.roots)
+    return replace(pledge, roots=roots)
 
 
 def _require_here(pledge: Pledge, here: Domain) -> None:

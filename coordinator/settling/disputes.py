@@ -74,6 +74,10 @@ class DisputeChain(Protocol):
         """Return the block in which a round was committed, or one before it."""
         ...
 
+    def told_block(self, programme: str, number: int) -> int:
+        """Return the same as it stands now: the earliest that any endpoint tells."""
+        ...
+
     def demands(self, programme: str, first: int) -> Demands:
         """Return the demands from a block on, as any endpoint tells them."""
         ...
@@ -290,10 +294,8 @@ class Disputes:
         try:
             return max(stored, self._committed_in(chain, numbers[0]))
         except (Unavailable, EndpointsDiffer):
-            # A deadline does not wait for what is final.
-            if not stored:
-                raise
-            return stored
+            # A deadline does not wait for what is final. Not kept: it may be another one's word.
+            return stored or chain.told_block(self.programme, numbers[0])
 
     def _committed_in(self, chain: DisputeChain, number: int) -> int:
         if number not in self._first_blocks:

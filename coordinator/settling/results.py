@@ -78,9 +78,9 @@ class Results:
         roster = self.rosters.under(self.archive.plan(current.number).terms.roster)
         return [each.participant for each in roster.trainers()]
 
-    def payees(self, current: Round) -> Mapping[str, str]:
-        """Return the address at which each trainer of its roster is paid, where it has one."""
-        plan = self.archive.plan(current.number)
+    def payees(self, number: int) -> Mapping[str, str]:
+        """Return the address at which each trainer of a round's roster is paid, if it has one."""
+        plan = self.archive.plan(number)
         trainers = self.rosters.under(plan.terms.roster).trainers()
         return {each.participant: each.payout_address for each in trainers if each.payout_address}
 

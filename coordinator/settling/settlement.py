@@ -18,7 +18,6 @@ from privacy.contribution.scores import Method, weights
 from privacy.errors import ChainUnavailable, ConfigError, IllegalEvent, NotYet, WrongContext
 from privacy.failpoints import Step, pass_by
 from privacy.records import Scores
-from privacy.roster import Roster
 from privacy.sealing import Entropy
 from privacy.settlement.commitment import Commit
 from privacy.settlement.payouts import Domain, Entitlement, parse_address
@@ -62,8 +61,8 @@ class Outcomes(Protocol):
         """Return what its commit names."""
         ...
 
-    def payees(self, current: Round) -> Mapping[str, str]:
-        """Return the address at which each trainer of its roster is paid, where it has one."""
+    def payees(self, number: int) -> Mapping[str, str]:
+        """Return the address at which each trainer of a round's roster is paid, if it has one."""
         ...
 
     def cohort(self, current: Round) -> tuple[str, ...]:
@@ -108,14 +107,12 @@ class Settlement:
 
     Attributes:
         wanted: rounds that the programme is for.
-        roster: the newest, by which a caller's address is known.
         attach: opens the door to the chain, where this process commits.
     """
 
     settings: SettlementSettings
     store: Store
     wanted: int
-    roster: Callable[[], Roster]
     outcomes: Outcomes
     entropy: Entropy
     attach: Callable[[], Chain]
@@ -172,6 +169,11 @@ class Settlement:
             raise NotYet(f"round {number} is not committed on the chain yet")
         return stored.commit
 
+    def knows(self, number: int, digest: bytes) -> bool:
+        """Return whether the commit of that digest (32 bytes) was stated here for a round."""
+        stored = self._stored(number)
+        return stored is not None and stored.commit.digest() == digest
+
     def disputable(self) -> list[int]:
         """Return the rounds that are committed and can still be disputed, in order."""
         return sorted(self._disputable)
@@ -217,13 +219,29 @@ class Settlement:
             if len(done) == self.wanted and not self.is_done():
                 self._end(len(done))
 
-    def payout(self, participant: str) -> tuple[Entitlement | None, Commit]:
-        """Return what a participant may claim by the newest commit that stands, and that commit.
+    def payout(self, participant: str, number: int = 0) -> tuple[Entitlement | None, Commit]:
+        """Return what a participant may claim by a commit, and that commit.
+
+        A leaf is of the address that the round's own roster names; a member may have another now.
+
+        Args:
+            number: whose commit; 0 for the newest that stands.
 
         Raises:
-            NotYet: nothing is committed yet.
+            NotYet: it, or nothing at all, is committed yet.
             WrongContext: the programme was halted, or ended, before anything stood.
         """
+        stored = self._stored(number or self._newest())
+        if stored is None or not self.transaction(stored.commit.round):
+            raise NotYet(f"round {number} is not committed on the chain yet")
+        payee = self.outcomes.payees(stored.commit.round).get(participant, "").lower()
+        for each in stored.entitlements:
+            if each.payee == payee and each.amount() > 0:
+                return each, stored.commit
+        return None, stored.commit
+
+    def _newest(self) -> int:
+        """Return the newest committed round that is not void."""
         known = self._committed_rounds()
         standing = [each for each in known if self._ends.get(each) is not End.VOID]
         if not standing:
@@ -231,13 +249,7 @@ class Settlement:
                 why = "every round is void" if known else "it ended before any round was committed"
                 raise WrongContext(f"the programme pays nobody anything: {why}")
             raise NotYet("the programme is not settled yet")
-        stored = self._stored(max(standing))
-        assert stored is not None  # what was committed was stated before
-        payee = self.roster().member(participant).payout_address.lower()
-        for each in stored.entitlements:
-            if each.payee == payee and each.amount() > 0:
-                return each, stored.commit
-        return None, stored.commit
+        return max(standing)
 
     def _committed_rounds(self) -> list[int]:
         marks = (name for name, _ in self.store.documents(_MARKS))
@@ -306,7 +318,7 @@ class Settlement:
 
     def _weights(self, current: Round) -> dict[str, int]:
         """Return the score of each payee of a round's roster, by address."""
-        payees = self.outcomes.payees(current)
+        payees = self.outcomes.payees(current.number)
         require_distinct(payees)
         method = Method(self.settings.method)
         scores = None if method is Method.PARTICIPATION else self.outcomes.scores(current)

@@ -7,13 +7,22 @@ import structlog
 
 from coordinator.ports import Store
 from coordinator.rounds.state import Phase, Round
-from privacy.errors import ConfigError, MalformedMessage, NotYet, WrongContext
+from privacy.errors import (
+    ChainUnavailable,
+    ConfigError,
+    ConflictingContribution,
+    InvalidSignature,
+    MalformedMessage,
+    NotYet,
+    WrongContext,
+)
 from privacy.merkle import inclusion_path, inclusion_paths
 from privacy.plan import SHARES
-from privacy.settlement.commitment import Commit, Slot, receipt_digest
+from privacy.settlement.commitment import Commit, Slot, typed_receipt
 from privacy.settlement.payouts import Domain
 from privacy.settlement.sum_proof import Hashes
 from privacy.settlement.sum_tree import pack_levels
+from privacy.settlement.typed import SignTyped, TypedData
 
 from .results import Results
 from .settlement import Settlement
@@ -54,7 +63,7 @@ class Shown:
     """Shows each member what is its own of a commit, and an auditor the hashes of all.
 
     Attributes:
-        sign: signs 32 bytes with the programme's key: 65 bytes.
+        sign: signs with the programme's key, which may be far away, and slow.
     """
 
     domain: Domain
@@ -62,7 +71,7 @@ class Shown:
     store: Store
     results: Results
     settlement: Settlement
-    sign: Callable[[bytes], bytes] = field(repr=False)
+    sign: SignTyped = field(repr=False)
 
     def commit(self, number: int) -> Commit:
         """Return the commit of a round.
@@ -79,18 +88,28 @@ class Shown:
 
         Raises:
             NotYet: the cohort is not frozen yet.
-            WrongContext: the caller is not in it, the round was aborted, or no receipts can be
-                signed here.
+            WrongContext: the caller is not in it, or the round was aborted.
+            ChainUnavailable: the key cannot sign now; whoever asks again finds out whether it can.
         """
-        slot = self._slots(caller, number)[self._place(caller, number)]
-        name = f"{number:06d}-{self.domain.programme[:16]}-{caller}"
-        try:
-            signature = self.store.document(_RECEIPTS, name)
-        except NotYet:
-            signature = self._signed(receipt_digest(self.domain, number, slot))
-            self.store.put_document(_RECEIPTS, name, signature)
-            log.info("receipt_issued", round=number, participant=caller)
+        if (stored := self.signed_receipt(caller, number)) is not None:
+            return stored
+        slot = self._slot(caller, number)
+        made = self._signed(number, typed_receipt(self.domain, number, slot))
+        signature = self._stored(self._name(caller, number), made)
+        log.info("receipt_issued", round=number, participant=caller)
         return Receipt(slot, signature)
+
+    def signed_receipt(self, caller: str, number: int) -> Receipt | None:
+        """Return what `receipt` does if it is stored, without a word to the signer.
+
+        Raises:
+            NotYet, WrongContext: as for `receipt`.
+        """
+        slot = self._slot(caller, number)
+        try:
+            return Receipt(slot, self.store.document(_RECEIPTS, self._name(caller, number)))
+        except NotYet:
+            return None
 
     def paths(self, caller: str, number: int, chunk: int) -> tuple[OwnSlot, list[SumPath]]:
         """Return the caller's slot, and of each leaf of a chunk how it leads to `sum_trees`.
@@ -150,6 +169,12 @@ class Shown:
             )
         return added
 
+    def _name(self, caller: str, number: int) -> str:
+        return f"{number:06d}-{self.domain.programme[:16]}-{caller}"
+
+    def _slot(self, caller: str, number: int) -> Slot:
+        return self._slots(caller, number)[self._place(caller, number)]
+
     def _slots(self, caller: str, number: int) -> Sequence[Slot]:
         current = self.round_of(number)
         if current.phase is Phase.ABORTED:
@@ -162,10 +187,22 @@ class Shown:
             raise WrongContext(f"{caller} is not in the cohort of round {number}")
         return members.index(caller)
 
-    def _signed(self, digest: bytes) -> bytes:
+    def _signed(self, number: int, said: TypedData) -> bytes:
         try:
-            return self.sign(digest)
-        except ConfigError as error:
-            raise WrongContext(
-                f"this coordinator signs no receipts ({error}); its operator must set a keystore"
+            return self.sign(said)
+        except (ChainUnavailable, ConfigError, InvalidSignature) as error:
+            # Where the signer is, and what it did, is for the operator's eyes alone.
+            log.error("receipt_not_signed", round=number, code=error.code, reason=str(error))
+            raise ChainUnavailable(
+                f"round {number}: this coordinator's key cannot sign a receipt now; its operator "
+                "finds the reason in its log. Ask again"
             ) from None
+
+    def _stored(self, name: str, signature: bytes) -> bytes:
+        """Return the signature that counts: the first that was stored."""
+        try:
+            self.store.put_document(_RECEIPTS, name, signature)
+        except ConflictingContribution:
+            # The same caller asked twice at once, of a signer that never signs the same twice.
+            return self.store.document(_RECEIPTS, name)
+        return signature

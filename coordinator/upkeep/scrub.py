@@ -4,7 +4,8 @@ At the start every object of a live round is looked for by name; then, at a rate
 disk to others, each is read and hashed, every hour anew. What is damaged is named in the log with
 who acts, and stays in the report until it is whole again. Two things are mended here, because they
 can only be mended in one way: a chunk that its site has not committed is asked for again, and a
-chunk of a sum is added up again. Neither is deleted before: the whole one takes the damaged one's
+chunk of a sum is added up again, as long as contributions are there: while a round that is done
+may be disputed, too. Neither is deleted before: the whole one takes the damaged one's
 place, and no other bytes have its digest, so that it harms nobody if a process that has stopped
 leading goes on here. All else is for the operator's backup; nothing is guessed, and a damaged
 object is never used, because whoever reads one checks its digest.
@@ -45,6 +46,13 @@ _ASKED: Final = "check the disk; the site is asked for it again, and nobody need
 _BY_HAND: Final = (
     "put back the same object from a backup; what is damaged is never used, so a round that "
     "needs it ends without a result, and no demand for it is answered"
+)
+
+
+_ONCE_WHOLE: Final = (
+    "put back the contributions that are damaged, each is named for itself, or this object, from a "
+    "backup; the sum is added up again from whole contributions at the next look, and until then "
+    "no demand for it is answered"
 )
 
 
@@ -178,7 +186,7 @@ class Scrub:
 
     def _of(self, current: Round) -> Iterator[Kept]:
         keeps = not current.is_over() or self.retention.keeps_model(current.number)
-        disputed = self.retention.open_demands(current.number)
+        disputed = current.is_over() and self.retention.is_disputable(current.number)
         return self._inventory.of(current, models=keeps, disputed=disputed)
 
     # -- one digest ----------------------------------------------------------------
@@ -239,7 +247,7 @@ class Scrub:
             object=damage.name,
             what=damage.what,
             who_acts="the coordinator's operator",
-            action=_ASKED if is_asked else _BY_HAND,
+            action=_ASKED if is_asked else _ONCE_WHOLE if damage.kind is Kind.SUM else _BY_HAND,
         )
 
     def _is_needed(self, kept: Kept, current: Round) -> bool:
@@ -257,7 +265,7 @@ class Scrub:
 
     def _add_again(self, kept: Kept, current: Round) -> bool:
         """Make a chunk of a sum again; addition gives the same bytes, or it is not mended."""
-        if current.phase not in (Phase.AUDITING, Phase.OPENING):
+        if current.phase not in (Phase.AUDITING, Phase.OPENING, Phase.DONE):
             return False
         number, plan = current.number, self.archive.plan(current.number)
         cohort = canonical.decode(self.archive.document("cohort", current.cohort).body, Cohort)

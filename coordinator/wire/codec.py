@@ -115,7 +115,7 @@ def statuses_to_wire(
         seconds_left: when the uploads of a round but those of its sites that are named are there.
     """
     last = programme.last_released(rounds)
-    scored = [number for number in sorted(rounds) if rounds[number].is_scored()]
+    scored = [number for number in sorted(rounds) if _has_scoring(rounds[number])]
     shown = {number for number, each in rounds.items() if number == last or not each.is_over()}
     shown |= {*scored[:1], *scored[-MOST_SCORED:]}
     aborted = [n for n in sorted(rounds) if n > last and rounds[n].phase is Phase.ABORTED]
@@ -173,7 +173,7 @@ def hashes_to_wire(hashes: bytes) -> Iterator[settlement_pb2.GetSumTreeResponse]
 
 
 def _status_to_wire(current: Round) -> round_pb2.RoundStatus:
-    scored = current.is_scored()
+    scored = _has_scoring(current)
     return round_pb2.RoundStatus(
         number=current.number,
         phase=_PHASES[current.phase],
@@ -201,10 +201,15 @@ def _status_to_wire(current: Round) -> round_pb2.RoundStatus:
             round_pb2.Straggler(participant=each.participant, reason=each.reason)
             for each in current.stragglers
         ],
-        scoring=_SCORINGS[current.scoring],
+        scoring=_SCORINGS[Scoring.NONE if current.rules.seats else current.scoring],
         stated=current.products if scored else (),
-        scored=[each.opener for each in current.scored] if scored else (),
+        scored=[each.signer for each in current.scored] if scored else (),
     )
+
+
+def _has_scoring(current: Round) -> bool:
+    # What openers have to do. Seats are asked for nothing: theirs was theirs to do before.
+    return current.is_scored() and not current.rules.seats
 
 
 def _shorten(statuses: Iterable[round_pb2.RoundStatus]) -> None:

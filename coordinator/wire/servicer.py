@@ -46,6 +46,7 @@ from veilsum.v1 import (
 from . import codec
 from .certified import certified
 from .credits import Credit, Transfers
+from .threads import Signing
 from .tls import Context, peer_identity
 
 LONGEST_WAIT_SECONDS = 10.0
@@ -477,6 +478,7 @@ class SettlementServicer(settlement_pb2_grpc.SettlementServiceServicer):
         settlement: Settlement | None,
         shown: Shown | None,
         transfers: Transfers,
+        signing: Signing,
     ) -> None:
         self._rounds = rounds
         self._settlement = settlement
@@ -484,16 +486,20 @@ class SettlementServicer(settlement_pb2_grpc.SettlementServiceServicer):
         self._transfers = transfers
         # To build trees takes a thread as long as to add up: whoever asks for some, one does.
         self._building = asyncio.Semaphore(1)
+        self._signing = signing
 
     async def GetPayout(
         self, request: settlement_pb2.GetPayoutRequest, context: Context
     ) -> settlement_pb2.GetPayoutResponse:
         """Return the caller's leaf and proof, and nobody else's."""
         settlement = _settled(self._settlement)
-        return await asyncio.to_thread(self._payout, settlement, peer_identity(context).id)
+        caller = peer_identity(context).id
+        return await asyncio.to_thread(self._payout, settlement, caller, request.round)
 
-    def _payout(self, settlement: Settlement, caller: str) -> settlement_pb2.GetPayoutResponse:
-        entitlement, commit = settlement.payout(caller)
+    def _payout(
+        self, settlement: Settlement, caller: str, number: int
+    ) -> settlement_pb2.GetPayoutResponse:
+        entitlement, commit = settlement.payout(caller, number)
         rounds = participation(self._rounds.all()).get(caller, 0)
         contract = settlement.settings.contract
         return codec.payout_to_wire(entitlement, commit, contract, rounds)
@@ -515,7 +521,10 @@ class SettlementServicer(settlement_pb2_grpc.SettlementServiceServicer):
     ) -> settlement_pb2.GetReceiptResponse:
         """Return the caller's receipt, and nobody else's."""
         shown, caller = _settled(self._shown), peer_identity(context).id
-        receipt = await asyncio.to_thread(shown.receipt, caller, request.round)
+        # What is signed already waits behind no signer.
+        receipt = await asyncio.to_thread(shown.signed_receipt, caller, request.round)
+        if receipt is None:
+            receipt = await self._signing.run(shown.receipt, caller, request.round)
         return codec.receipt_to_wire(shown.domain, receipt)
 
     async def GetSumPaths(

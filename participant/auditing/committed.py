@@ -22,7 +22,8 @@ from privacy.roster import Roster
 from privacy.settlement.accusation import Accusation, accuse
 from privacy.settlement.commitment import Cohort, Commit, cohort_of
 from privacy.settlement.descent import Found, Honest, follow, leaf_node
-from privacy.settlement.sum_proof import Hashes, Node, Proof, Tree
+from privacy.settlement.slot_search import seek_doubled, shown_slots
+from privacy.settlement.sum_proof import Hashes, Node, Opening, Proof, Tree
 from privacy.settlement.sum_tree import (
     Levels,
     Served,
@@ -63,7 +64,8 @@ class CommitFinding(msgspec.Struct, frozen=True):
         commit: the hash that the chain keeps, hexadecimal.
         standing: `not_committed`, `sound`, `false_commit` (there is a proof), `withheld` (demand
             the node), or `unproved` (it is wrong, and no contract can be convinced).
-        proof: kind of the proof: `bad_sum`, `bad_leaf` or `bad_top`; empty if there is none.
+        proof: kind of the proof: `bad_sum`, `bad_leaf`, `bad_top` or `omitted`; empty if there is
+            none.
         file: where the proof was written.
     """
 
@@ -95,8 +97,8 @@ class CommitAudit:
         roster: that of the round's plan.
         summed: under `shares` the root that the coordinator has signed as that of the sum,
             hexadecimal; empty if it shows none.
-        answers: gives what was answered on the chain to demands of this round, steps of openings;
-            asked only where the coordinator does not show enough.
+        answers: gives what was answered on the chain to demands of this round; asked only where
+            the coordinator does not show enough.
     """
 
     commit: Commit
@@ -104,7 +106,7 @@ class CommitAudit:
     shown: Commits
     roster: Roster
     summed: str
-    answers: Callable[[], Mapping[Node, Hashes]] = dict
+    answers: Callable[[], Mapping[Node, Opening]] = dict
 
     async def run(self) -> Held:
         """Return what there is to say of the commit.
@@ -114,7 +116,7 @@ class CommitAudit:
             NotYet, IllegalEvent: they are shown no more.
         """
         plan, cohort = self.contributions.plan, self._cohort()
-        wrong = self._wrong_records(cohort)
+        wrong = await self._wrong_records(cohort)
         if wrong is not None:
             return wrong
         if plan.arithmetic.scheme == SHARES:
@@ -130,19 +132,33 @@ class CommitAudit:
         trainers = [each.participant for each in self.roster.trainers()]
         return cohort_of(self.contributions.entries, trainers)
 
-    def _wrong_records(self, cohort: Cohort) -> Held | None:
+    async def _wrong_records(self, cohort: Cohort) -> Held | None:
         if (self.commit.slots, self.commit.cohort) != (len(cohort.slots), cohort.root().hex()):
-            return self._held(
-                Standing.WITHHELD,
-                f"the commit is of {self.commit.slots} slots under cohort "
-                f"{self.commit.cohort[:16]}…, where {len(cohort.slots)} contributions under "
-                f"{cohort.root().hex()[:16]}… were signed; sites that are left out prove it by "
-                "their receipts",
-                Node(Tree.COHORT),
-            )
+            return await self._of_another_cohort(cohort)
         if self.commit.plan != self.contributions.plan.digest():
             return self._held(Standing.UNPROVED, "the commit names another plan than the round's")
         return None
+
+    async def _of_another_cohort(self, cohort: Cohort) -> Held:
+        slots, signed = self.commit.slots, [each.slot_id for each in cohort.slots]
+        said = (
+            f"the commit is of {slots} slots under cohort {self.commit.cohort[:16]}…, where "
+            f"{len(signed)} contributions under {cohort.root().hex()[:16]}… were signed"
+        )
+        shown = shown_slots(await asyncio.to_thread(self.answers))
+        if slots <= len(signed):
+            by = "a site that is left out, or whose slot has another contribution, proves it by "
+            said = f"{said}; {by}its receipt"
+            if shown or not slots:
+                return self._held(Standing.UNPROVED, said)
+            return self._held(Standing.WITHHELD, said, Node(Tree.COHORT))
+        found = seek_doubled(shown, slots, signed)
+        if isinstance(found, int):
+            return self._held(Standing.WITHHELD, said, Node(Tree.COHORT, index=found))
+        if found is None:
+            unknown = "a slot among them is nobody's, which no contract can know"
+            return self._held(Standing.UNPROVED, f"{said}; {unknown}")
+        return self._accused(found, f"{said}; slots {found.slot} and {found.slot + 1} do not rise")
 
     def _under_shares(self) -> Held:
         same = not self.summed or self.commit.sum == self.summed
@@ -192,9 +208,9 @@ class CommitAudit:
     ) -> Held:
         """Go on by what was answered on the chain; name the leaf to demand where that ends."""
         at, answers = leaf_node(*first, 0), await asyncio.to_thread(self.answers)
-        while (answer := answers.get(at)) is not None:
+        while (opening := answers.get(at)) is not None:
             honest, column = await self._honest(ours, at.chunk, at.leaf)
-            found = follow(honest, at.index, answer)
+            found = follow(honest, at.index, opening.steps)
             if isinstance(found, Found):
                 return await self._proved_by(found, honest, column, cohort)
             at = found

@@ -14,11 +14,13 @@ from participant.joining.versions import named_by_plan
 from participant.opening.frozen import check_frozen_cohort
 from participant.policy import plans as policies
 from participant.settling.dossier import FOLDER, Dossier, Dossiers, Standing
+from participant.settling.scored import Scored, method_for
 from participant.wire.commits import Commits
 from participant.wire.coordinator import Coordinator
 from participant.wire.patience import Patience
 from participant.wire.planned import check_planned
 from privacy import canonical
+from privacy.contribution.scores import Method
 from privacy.documents import check_signer
 from privacy.errors import IllegalEvent, NotYet, ProtocolError, Unavailable, WrongContext
 from privacy.identifiers import COORDINATOR
@@ -28,12 +30,13 @@ from privacy.roster import Roster
 from privacy.settlement import accusation
 from privacy.settlement.commitment import Commit
 from privacy.settlement.payable import difference
-from privacy.settlement.sum_proof import Hashes, Node
+from privacy.settlement.sum_proof import Node, Opening
 from privacy.signing import Purpose
 from veilsum.files import write_durably
 
 from .committed import CommitAudit, CommitFinding, Held
 from .config import AuditorConfig
+from .outcome import with_outcome
 from .recount import Contributions
 
 if TYPE_CHECKING:
@@ -61,6 +64,7 @@ class Desk:
 
         Raises:
             ChainUnavailable: the endpoint does not answer.
+            ConfigError: rounds can be paid by several methods, and settings name none.
             RootMismatch: nobody shows the commit; or contributions are not those signed.
             NotYet, IllegalEvent, Unavailable: contributions, or the coordinator, are not there.
             ProtocolError, PrivacyError: plan or cohort are not as they must be.
@@ -75,8 +79,9 @@ class Desk:
         )
         # Before anything is asked of who is accused: with this a node can be demanded without it.
         self._dossiers().keep(dossier)
+        method = self._method(plan)
         held = await asyncio.to_thread(self._unlike, commit, plan)
-        held = held or await self._held(commit, plan, roster)
+        held = held or await self._held(commit, plan, roster, method)
         finding = self._written(held)
         self._dossiers().keep(replace(dossier, standing=finding.standing, reason=finding.reason))
         return finding
@@ -109,7 +114,11 @@ class Desk:
         digest = commit.digest().hex()
         return Held(CommitFinding(commit.round, digest, Standing.UNPROVED, differs))
 
-    async def _held(self, commit: Commit, plan: Plan, roster: Roster) -> Held:
+    def _method(self, plan: Plan) -> Method:
+        access = self.config.settlement
+        return method_for(None if access is None else access.method, plan)
+
+    async def _held(self, commit: Commit, plan: Plan, roster: Roster, method: Method) -> Held:
         number, policy = plan.terms.round, self.config.policy
         signed, headers = await self.coordinator.cohort(number)
         cohort = check_frozen_cohort(plan, policy, roster, signed, headers, {})
@@ -119,14 +128,15 @@ class Desk:
             Commits(self.coordinator),
             roster,
             await self._summed(number, roster) if plan.arithmetic.scheme == SHARES else "",
-            lambda: self._answers(commit),
+            lambda: self._answers(commit, plan.arithmetic.encode()),
         )
-        return await audit.run()
+        scored = Scored(self.coordinator, plan, roster, cohort, method)
+        return await with_outcome(await audit.run(), commit, scored)
 
-    def _answers(self, commit: Commit) -> dict[Node, Hashes]:
+    def _answers(self, commit: Commit, arithmetic: bytes) -> dict[Node, Opening]:
         from participant.settling.demand import answers_of  # noqa: PLC0415  heavy
 
-        return answers_of(self.programme, commit)
+        return answers_of(self.programme, commit, arithmetic)
 
     async def _summed(self, number: int, roster: Roster) -> str:
         try:
@@ -154,7 +164,10 @@ def words_of(finding: CommitFinding) -> str:
         case Standing.NONE:
             return f"round {finding.round} is not committed to the chain"
         case Standing.SOUND:
-            return f"  {commit}: what was added is what came of it"
+            return (
+                f"  {commit}: what was added is what came of it; its model and the sum of its "
+                "scores are those that were signed"
+            )
         case Standing.FALSE:
             return (
                 f"  {commit} is false: {finding.reason}\n  proof of {finding.proof}: {finding.file}"
@@ -166,6 +179,8 @@ def words_of(finding: CommitFinding) -> str:
                 f"{finding.round} --tree {at.tree} --chunk {at.chunk} --leaf {at.leaf} "
                 f"--level {at.level} --index {at.index}"
             )
+        case Standing.WITHHELD:
+            return f"  {commit}: {finding.reason}"
         case _:
             return f"  {commit} is wrong: {finding.reason}"
 

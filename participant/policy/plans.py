@@ -7,8 +7,9 @@ from fractions import Fraction
 from typing import Protocol
 
 from participant.auditing.config import AuditorPolicy
-from participant.config import Dataset, Policy
+from participant.config import Dataset, Policy, SettlementAccess
 from privacy.accounting import epsilon_of
+from privacy.contribution.scores import missing_for
 from privacy.distributed_sum import DistributedSum
 from privacy.errors import BudgetExhausted, OutsideHours, PolicyRefusal, RosterRefused
 from privacy.identifiers import Digest
@@ -75,6 +76,23 @@ def check_plan(
         )
     _check_model(terms.model, policy)
     _check_privacy(plan, policy, dataset)
+
+
+def check_payable(plan: Plan, settlement: SettlementAccess | None) -> None:
+    """Return if a round under `plan` can be paid by the method that this site's owner agreed to.
+
+    Raises:
+        PolicyRefusal: the plan does not open what that method needs.
+    """
+    if settlement is None or settlement.method is None:
+        return
+    missing = missing_for(settlement.method, opened=plan.terms.scheme.releases())
+    if missing:
+        raise refusal(
+            line(settlement, "method"),
+            f"it needs {' and '.join(missing)}, which round {plan.terms.round} does not open, so "
+            "this site could not be paid by it",
+        )
 
 
 def check_round(plan: Plan, policy: Policy, roster: Roster) -> None:

@@ -44,15 +44,16 @@ from .pledging import Account, Pledging
 from .policy import check_aggregator
 from .questions import Asking
 from .rounds import Sittings
-from .scoring import score
+from .scoring import hand_in, score
 from .sitting import Questions, Seat
 from .stating import state
 from .tasks import (
-    ANSWERS,
+    UNAWAITED,
     Accept,
     AnswerNorms,
     AnswerScores,
     Certify,
+    HandIn,
     Judge,
     Score,
     Show,
@@ -96,7 +97,8 @@ class AggregatorAgent:
         self._held = hold(self.config.state)
         self._memory = SeatMemory(self.config.state, self.failpoints.hit)
         self._view = View()
-        self._standing = Standing(self.config.participant)
+        unsent = self._memory.unsent()
+        self._standing = Standing(self.config.participant, unsent=unsent)
         self._changed = asyncio.Event()
         self._patience = Patience(self.entropy)
         self._running: dict[Task, asyncio.Task[None]] = {}
@@ -189,7 +191,7 @@ class AggregatorAgent:
             try:
                 # A round waits as long as whoever it waits for says that it is at work.
                 working_on = sorted(
-                    {task.round for task in self._todo() if not isinstance(task, ANSWERS)}
+                    {task.round for task in self._todo() if not isinstance(task, UNAWAITED)}
                 )
                 wait = HEARTBEAT_SECONDS if working_on else IDLE_SECONDS
                 self._view = await coordinator.watch(
@@ -211,7 +213,8 @@ class AggregatorAgent:
             self._start_and_cut(sittings)
             await self._wait(beside)
             await self._erase(sittings)
-            self._standing = replace(self._standing, found=sittings.found())
+            found, unsent = sittings.found(), self._memory.unsent()
+            self._standing = replace(self._standing, found=found, unsent=unsent)
         await self._erase(sittings)
 
     async def _erase(self, sittings: Sittings) -> None:
@@ -266,6 +269,8 @@ class AggregatorAgent:
             except (NotYet, IllegalEvent) as error:
                 # The round has moved on, or has not come so far; the next view tells.
                 log.info("not_now", task=name, round=task.round, reason=str(error))
+                if isinstance(task, HandIn):
+                    return self._decline(task)  # its round is over, and tells nothing any more
                 await asyncio.sleep(RETRY_SECONDS)
                 return None
             except Unavailable as error:
@@ -292,6 +297,10 @@ class AggregatorAgent:
         self._standing = replace(self._standing, declined=self._standing.declined | {task})
 
     async def _carry_out(self, sittings: Sittings, task: Task) -> None:
+        if isinstance(task, HandIn):
+            # Of its round there may be no plan any more, and nothing else is wanted of it.
+            await hand_in(sittings.seat, task.round)
+            return
         sitting = await sittings.of(task.round)
         match task:
             case Accept():

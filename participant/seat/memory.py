@@ -1,10 +1,10 @@
 """What a seat must remember over a restart: all that it has signed, and sends again as it is.
 
 Of each round one verdict, one cohort, one statement of its sums and one of its scores, each
-recorded before it leaves; what it has pledged for its sums, how often its shares have left it
-for a question, and how far it has seen the sites' privacy ledgers. SQLite with synchronous=FULL,
-mode 0600. Nothing here opens anything, and nothing is ever forgotten: a seat that forgot could
-sign a second cohort.
+recorded before it leaves; of which rounds the scores have arrived, what it has pledged for its
+sums, how often its shares have left it for a question, and how far it has seen the sites' privacy
+ledgers. SQLite with synchronous=FULL, mode 0600. Nothing here opens anything, and nothing is ever
+forgotten: a seat that forgot could sign a second cohort.
 """
 
 import sqlite3
@@ -33,12 +33,16 @@ Who shifts its own share chooses what an answer tells, so each session is one bi
 MOST_UNPLEDGED: Final = 100
 """Of how many newest rounds pledges are made later: older ones have matured on any chain."""
 
+MOST_UNSENT: Final = 100
+"""Of how many newest rounds scores are handed in later: of older ones nobody waits for any."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS verdicts (round INTEGER PRIMARY KEY, document BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS certified (round INTEGER PRIMARY KEY, cohort TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS sums (round INTEGER PRIMARY KEY, document BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS pledges (round INTEGER PRIMARY KEY, document BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS scores (round INTEGER PRIMARY KEY, document BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS handed (round INTEGER PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS checkpoints
     (participant TEXT PRIMARY KEY, round INTEGER NOT NULL, out TEXT NOT NULL,
      size INTEGER NOT NULL, root TEXT NOT NULL);
@@ -161,6 +165,20 @@ class SeatMemory:
     def scored(self, number: int) -> Signed | None:
         """Return the scores of a round that this seat has signed, if it has."""
         return self._document("SELECT document FROM scores WHERE round = ?", number)
+
+    def handed(self, number: int) -> None:
+        """Record that the coordinator has taken the scores of a round: they are not sent again."""
+        self._write("INSERT OR IGNORE INTO handed VALUES (?)", number)
+
+    def unsent(self) -> frozenset[int]:
+        """Return the newest rounds whose scores are signed, and may not have arrived."""
+        with self._lock, _store_errors(self._path):
+            rows = self._database.execute(
+                "SELECT round FROM scores WHERE round NOT IN (SELECT round FROM handed) "
+                "ORDER BY round DESC LIMIT ?",
+                (MOST_UNSENT,),
+            ).fetchall()
+        return frozenset(int(row[0]) for row in rows)
 
     def shows(self, number: int, component: int, chunk: int, leaf: int) -> None:
         """Record, before it is shown, which leaf of a component of a round an auditor sees.

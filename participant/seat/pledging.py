@@ -1,11 +1,13 @@
 """A seat pledges for the sums it has stated, with the key of its bond; beside its rounds.
 
-No round waits for a pledge, and a seat whose signer is away goes on. What was not taken is made
-again, after a restart too, and has the same bytes: both signatures follow from what is signed.
+No round waits for a pledge, and a seat whose signer is away goes on, and asks it again. What was
+not taken is handed in again as it is; after a restart it is made again. Some signers never sign
+the same twice: whoever takes pledges looks at what they promise.
 """
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from typing import Final, Protocol
 
@@ -16,10 +18,18 @@ from participant.config import ProgrammeAccess
 from participant.wire.patience import Patience
 from privacy import canonical
 from privacy.documents import Signed
-from privacy.errors import ConfigError, MissingDependency, Unavailable, VeilsumError
+from privacy.errors import (
+    ChainUnavailable,
+    ConfigError,
+    InvalidSignature,
+    MissingDependency,
+    Unavailable,
+    VeilsumError,
+)
 from privacy.records import SeatSum
 from privacy.settlement.payouts import Domain
-from privacy.settlement.pledge import SignDigest, make
+from privacy.settlement.pledge import make
+from privacy.settlement.typed import SignTyped
 
 from .memory import SeatMemory
 
@@ -35,26 +45,25 @@ class Account:
 
     domain: Domain
     address: str
-    sign: SignDigest = field(repr=False)
+    sign: SignTyped = field(repr=False)
 
 
 def account_of(settlement: ProgrammeAccess) -> Account:
-    """Return the account that a seat's settings name; its keystore is opened.
+    """Return the account that a seat's settings name; a keystore is opened, no signer asked.
 
     Raises:
         MissingDependency: web3 is not installed.
         InsecureKeyFile: others can read the key, or the passphrase does not open it.
-        ConfigError: a file cannot be read, or the key is with a signer that signs no digests.
+        ConfigError: a file cannot be read, or a signer's socket is anybody's.
     """
     if find_spec("web3") is None:
         raise MissingDependency("settlement: web3 is not installed; install the extra `chain`")
-    from veilsum.chain.digests import require_signs_digests, sign_digest  # noqa: PLC0415
+    from veilsum.chain.digests import sign_typed  # noqa: PLC0415  heavy, and an extra
     from veilsum.chain.endpoint import signer_of  # noqa: PLC0415  heavy, and an extra
 
     key = signer_of(settlement)
-    require_signs_digests(key)
     domain = Domain(settlement.chain_id, settlement.contract.lower(), settlement.programme)
-    return Account(domain, key.address.lower(), lambda digest: sign_digest(key, digest))
+    return Account(domain, key.address.lower(), partial(sign_typed, key))
 
 
 class Calls(Protocol):
@@ -82,6 +91,7 @@ class Pledging:
     def __post_init__(self) -> None:
         self._stated = asyncio.Event()
         self._refused: set[int] = set()
+        self._made: dict[int, Signed] = {}
 
     def wake(self) -> None:
         """Look at once: something was stated."""
@@ -97,6 +107,9 @@ class Pledging:
             self._stated.clear()
             try:
                 await self.pledge_all()
+            except ChainUnavailable as error:
+                await self.patience.wait(error)
+                await self._rest()  # somebody may be asked there each time
             except Unavailable as error:
                 await self.patience.wait(error)
             else:
@@ -110,13 +123,16 @@ class Pledging:
             Unavailable: one could not be handed in now; the others were, as far as possible.
         """
         late: Unavailable | None = None
+        unsigned = False
         for number in self.memory.unpledged():
-            if number in self._refused:
+            if number in self._refused or (unsigned and number not in self._made):
                 continue
             try:
                 await self._pledge(number)
             except ConfigError:
                 raise
+            except ChainUnavailable as error:
+                late, unsigned = error, True  # a signer that hangs is waited for once
             except Unavailable as error:
                 late = error
             except VeilsumError as error:
@@ -127,16 +143,23 @@ class Pledging:
             raise late
 
     async def _pledge(self, number: int) -> None:
-        statement = self.memory.statement(number)
-        assert statement is not None  # it is in the list of what was stated
-        stated = canonical.decode(statement.body, SeatSum)
-        account = self.account
-        pledge = await asyncio.to_thread(
-            make, stated, account.domain, account.address, account.sign, self.key
-        )
+        if number not in self._made:
+            self._made[number] = await asyncio.to_thread(self._sign, number)
+        pledge = self._made[number]
         await self.calls.put_pledge(pledge)
         self.memory.pledged(number, pledge)
-        log.info("pledged", round=number, account=account.address)
+        del self._made[number]
+        log.info("pledged", round=number, account=self.account.address)
+
+    def _sign(self, number: int) -> Signed:
+        statement = self.memory.statement(number)
+        assert statement is not None  # it is in the list of what was stated
+        stated, account = canonical.decode(statement.body, SeatSum), self.account
+        try:
+            return make(stated, account.domain, account.address, account.sign, self.key)
+        except (ConfigError, InvalidSignature) as error:
+            # The signer is wrong, and not the seat: once that is mended, the pledge is made.
+            raise ChainUnavailable(f"round {number}: no pledge: {error}") from None
 
     async def _rest(self) -> None:
         try:

@@ -24,15 +24,27 @@ async def score(seat: Seat, sitting: Sitting) -> None:
     """
     if sitting.plan.questions().score_step_log2 is None:
         return
-    scores = seat.memory.scored(sitting.number)
-    if scores is None:
+    if seat.memory.scored(sitting.number) is None:
         if seat.memory.statement(sitting.number) is None:
             raise NotYet(f"round {sitting.number}: scores follow sums")
         found = await ask(seat, sitting)
         seat.failpoints.hit("seat.before_scores")
         signed = sign_record(found, seat.me, seat.keys.signing)
-        scores = seat.memory.scores(sitting.number, signed)
+        seat.memory.scores(sitting.number, signed)
+    await hand_in(seat, sitting.number)
+
+
+async def hand_in(seat: Seat, number: int) -> None:
+    """Send the scores that are recorded of a round, and remember that they were taken.
+
+    Raises:
+        IllegalEvent: they are taken no more.
+        ProtocolError, Unavailable: as the coordinator says.
+    """
+    scores = seat.memory.scored(number)
+    assert scores is not None  # whoever calls has found them recorded
     await seat.calls.put_scores(scores)
+    seat.memory.handed(number)
 
 
 async def ask(seat: Seat, sitting: Sitting) -> Scores:

@@ -54,8 +54,16 @@ class Show(Task):
     disputed: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class HandIn(Task):
+    """Send the scores again that were signed of a round which has released its model since."""
+
+
 ANSWERS = (AnswerNorms, AnswerScores)
-"""What is done only if others ask: no round waits for it."""
+"""What is done only if others ask."""
+
+UNAWAITED = (*ANSWERS, HandIn)
+"""What no round waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +73,28 @@ class Standing:
     Attributes:
         found: whose contributions it has taken or refused, by round.
         scored: rounds whose scores it has handed in, or that have none.
+        unsent: rounds whose scores are signed, and may not have arrived.
         declined: tasks it will not do, because a check or its policy refused.
     """
 
     seat: str
     found: Mapping[int, frozenset[str]] = field(default_factory=dict)
     scored: frozenset[int] = frozenset()
+    unsent: frozenset[int] = frozenset()
     declined: frozenset[Task] = frozenset()
 
 
 def tasks(view: View, standing: Standing) -> tuple[Task, ...]:
-    """Return what is to be done, the oldest round first."""
+    """Return what is to be done, the oldest round first; what nobody is shown any more, last."""
     mine = (each for each in view.rounds if standing.seat in each.seats)
     found = (
         task
         for each in sorted(mine, key=lambda each: each.number)
         for task in _of_round(each, standing)
     )
-    return tuple(task for task in found if task not in standing.declined)
+    # A round that is over shows no seat that its scores are still taken: whoever sends them sees.
+    late = (HandIn(number) for number in sorted(standing.unsent) if number <= view.released)
+    return tuple(task for task in (*found, *late) if task not in standing.declined)
 
 
 def waiting(view: View, standing: Standing, number: int) -> tuple[str, ...]:

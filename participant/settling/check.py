@@ -11,7 +11,7 @@ from privacy.errors import (
 )
 from privacy.settlement.accusation import Accusation, accuse
 from privacy.settlement.commitment import Commit
-from privacy.settlement.payouts import Entitlement, check, earned_by
+from privacy.settlement.payouts import Entitlement, check, earned_by, keccak256
 from privacy.settlement.sum_proof import BadPayout, Fault, Payout
 
 from .programme import Programme, Round, State
@@ -23,20 +23,28 @@ class Offer:
 
     Attributes:
         before: what this site was offered before and has kept, if anything.
+        may_be_old: whether it is of a round that was asked for; else it is refused where a later
+            one was kept.
     """
 
     entitlement: Entitlement
     commit: Commit
     before: Entitlement | None = None
+    may_be_old: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A payout that its site has checked: under a round that stands, and by the formula."""
+    """A payout that its site has checked: under a round that stands, and by the formula.
+
+    Attributes:
+        is_newest: whether no later one that stands was kept.
+    """
 
     programme: Programme
     round: Round
     entitlement: Entitlement
+    is_newest: bool = True
 
 
 def require_place(entitlement: Entitlement, chain_id: int, contract: str, payee: str) -> None:
@@ -51,7 +59,8 @@ def require_place(entitlement: Entitlement, chain_id: int, contract: str, payee:
         raise WrongContext(
             f"a payout for {entitlement.payee} on contract {domain.contract}, chain "
             f"{domain.chain_id}, where {payee} on {contract}, chain {chain_id} was expected; "
-            "the coordinator must issue the right one"
+            "the coordinator must issue the right one, unless this site was paid there when the "
+            "round was planned: then set settlement.payee to that address, and claim"
         )
 
 
@@ -75,9 +84,12 @@ def examine(programme: Programme, offer: Offer) -> Due:
         )
     check(one, round_.payouts)
     measured = measured_by(offer, state)
-    _require_newest(measured)
+    is_newest = measured.before is None or measured.before.round <= one.round
+    if not is_newest:
+        _require_asked_for(measured)
+        measured = replace(measured, before=None)  # more was earned by then
     require_earned(measured)
-    return Due(programme, round_, one)
+    return Due(programme, round_, one, is_newest)
 
 
 def measured_by(offer: Offer, state: State) -> Offer:
@@ -120,7 +132,7 @@ def accusation_of(offer: Offer, previous: int) -> Accusation | None:
         previous: the round right before; a fall is proved by its leaf, if this site has kept it.
     """
     one, before = offer.entitlement, offer.before
-    leaf, entry = _leaf(one), one.entry().encode()
+    leaf, entry = _leaf(one), one.opened()
     proof = None
     if int(one.earned) != _due(one, offer.commit) or one.amount() < int(one.earned):
         proof = BadPayout(Fault.FORMULA, one.payee, leaf, entry)
@@ -150,7 +162,7 @@ def _least(offer: Offer) -> int:
 
 def _leaf(one: Entitlement) -> Payout:
     salt = bytes.fromhex(one.salt)
-    return Payout(one.amount(), salt, one.entry().digest(), one.path())
+    return Payout(one.amount(), salt, keccak256(one.opened()), one.path())
 
 
 def _standing(programme: Programme, state: State, number: int) -> Round:
@@ -170,9 +182,9 @@ def _standing(programme: Programme, state: State, number: int) -> Round:
     return found
 
 
-def _require_newest(offer: Offer) -> None:
+def _require_asked_for(offer: Offer) -> None:
     one, before = offer.entitlement, offer.before
-    if before is not None and before.round > one.round:
+    if before is not None and not offer.may_be_old:
         raise WrongContext(
             f"a payout of round {one.round}, where that of round {before.round} was issued "
             "before; the coordinator must issue the newest"

@@ -7,6 +7,7 @@ is slashed: all of it burns.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -14,7 +15,7 @@ from privacy.errors import IllegalEvent, WrongContext
 from privacy.roster import Roster
 from privacy.settlement import verdict as verdicts
 from privacy.settlement.verdict import Accused, Evidence, SignedVerdict
-from veilsum.chain.digests import sign_digest, signer_of_digest
+from veilsum.chain.digests import sign_typed, signer_of_digest
 from veilsum.chain.endpoint import Receipt, checksummed
 from veilsum.chain.journal import Journal
 from veilsum.chain.signing import Signer
@@ -65,7 +66,8 @@ class Court:
 
         Raises:
             WrongContext: this key is no judge of the programme.
-            ConfigError: it is with a signer that signs transactions only.
+            InvalidSignature: a signer elsewhere signed something else.
+            ChainUnavailable: it does not answer, or refuses.
         """
         judges, _ = self.programme.judges()
         me = self.key.address.lower()
@@ -73,7 +75,7 @@ class Court:
             raise WrongContext(
                 f"{me} is no judge of this programme; they are {', '.join(judges) or 'nobody'}"
             )
-        return verdicts.sign_verdict(accused, me, lambda digest: sign_digest(self.key, digest))
+        return verdicts.sign_verdict(accused, me, partial(sign_typed, self.key))
 
     def submit(self, accused: Accused, signed: Sequence[SignedVerdict]) -> Judged:
         """Have a verdict carried out, once; return what was slashed.

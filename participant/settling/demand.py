@@ -1,19 +1,19 @@
 """Demand a node that a coordinator does not show, and have it slashed if it stays silent."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
 
-from privacy.errors import ConfigError, IllegalEvent, MalformedMessage, NotYet, WrongContext
+from privacy.errors import ConfigError, NotYet, WrongContext
 from privacy.settlement.commitment import Commit
-from privacy.settlement.sum_proof import Hashes, Node, Opening, Tree
-from veilsum.chain.called import called_with, struct_in
+from privacy.settlement.payouts import Domain
+from privacy.settlement.sum_proof import Node, Opening, Tree
+from privacy.settlement.sum_verdict import Context, opens
 from veilsum.chain.endpoint import Endpoint, checksummed
 from veilsum.chain.journal import Journal
-from veilsum.chain.logs import Logged, block_at, logged
+from veilsum.chain.logs import Logged, earliest_block_at, logged
 from veilsum.chain.signing import Signer
 
 from .challenge import context_of, disputable, fields
@@ -26,8 +26,6 @@ ANSWERED: Final = "answered"
 EXPIRED: Final = "expired"
 CLOSED: Final = "closed"
 """Answered or expired: of which no endpoint tells."""
-
-_OPENING: Final = ["uint32", "bytes32[]", "bytes"]
 
 
 class Demanded(msgspec.Struct, frozen=True):
@@ -165,7 +163,7 @@ class Demander:
         self, programme: Programme, number: int, demand: bytes
     ) -> list[Mapping[str, Any]]:
         """Return the slashings in the transaction that has ended a demand of this key."""
-        ended = {each.transaction for each in _events(programme, number, "Expired", demand=demand)}
+        ended = {each.transaction for each in _of_demand(programme, number, "Expired", demand)}
         filters = {"programme": programme.word, "to": checksummed(self.key.address)}
         first = _committed_at(programme, number)
         found = logged(self.endpoint, programme.vault, "Slashed", filters, first).events
@@ -190,7 +188,8 @@ class Demander:
             gas["demand"] = sent.gas
         state, answer = OPEN, None
         if asked.closed:
-            answer = next(_openings(programme, number, demand), None)
+            answered = _of_demand(programme, number, "Answered", demand)
+            answer = next(map(_opening, answered), None)
             state = _how_it_closed(programme, number, demand)
         return Demanded(
             round=number,
@@ -236,24 +235,48 @@ def demand_of(programme: Programme, number: int, node: Node) -> bytes:
     return bytes(programme.endpoint.read(call))
 
 
-def answers_of(programme: Programme, commit: Commit) -> dict[Node, Hashes]:
-    """Return what was answered to demands of a round: the steps of each node's opening.
+def answers_of(programme: Programme, commit: Commit, arithmetic: bytes) -> dict[Node, Opening]:
+    """Return what was answered to demands of a round, by node; without arithmetic.
 
-    Of answers that were sent to the contract itself. Each is held against the commit again, by the
-    contract's own verifier: an endpoint cannot make one up.
+    Whatever was called for it, the contract itself has logged them. Each is held against the commit
+    again, here: no endpoint can make one up, or refuse one that another tells.
+
+    Args:
+        arithmetic: the arithmetic part of the programme's plans.
 
     Raises:
         ChainUnavailable: the endpoint does not answer.
     """
-    found, context = dict[Node, Hashes](), context_of(programme, commit, bytes(32))
-    for event in _events(programme, commit.round, "Demanded"):
-        demand, node = bytes(event.arguments["demand"]), tuple(event.arguments["node"].values())
-        for opening in _openings(programme, commit.round, demand):
-            call = programme.verifier.functions.opens(context, node, opening.encode())
-            with suppress(IllegalEvent):  # what it cannot read opens nothing
-                if programme.endpoint.read(call):
-                    found[Node(Tree(node[0]), *node[1:])] = opening.steps
+    first = _committed_at(programme, commit.round)
+    demanded: dict[bytes, set[Node]] = {}  # each but one of them is made up
+    for each in _events(programme, commit.round, first, "Demanded"):
+        tree, *place = each.arguments["node"].values()
+        if tree in set(Tree):
+            node = Node(Tree(tree), *place)
+            demanded.setdefault(bytes(each.arguments["demand"]), set()).add(node)
+    found, context = dict[Node, Opening](), _context(programme, commit)
+    for each in _events(programme, commit.round, first, "Answered"):
+        opening = _opening(each)
+        for node in demanded.get(bytes(each.arguments["demand"]), ()):
+            if opens(context, node, replace(opening, arithmetic=arithmetic)):
+                found[node] = opening
     return found
+
+
+def _context(programme: Programme, commit: Commit) -> Context:
+    """Return what a node is looked for under; nothing of it is needed for receipts or payouts."""
+    terms = programme.terms()
+    contract = programme.settlement.address.lower()
+    return Context(
+        domain=Domain(programme.endpoint.chain_id, contract, programme.word.hex()),
+        coordinator=terms.coordinator,
+        arithmetic=terms.arithmetic,
+        leaves_per_chunk=terms.leaves_per_chunk,
+        last_chunk_leaves=terms.last_chunk_leaves,
+        payouts_before=bytes(32),
+        commit=commit,
+        signer_of=lambda *_: None,
+    )
 
 
 def _asked(programme: Programme, demand: bytes) -> _Asked:
@@ -263,24 +286,26 @@ def _asked(programme: Programme, demand: bytes) -> _Asked:
 
 def _how_it_closed(programme: Programme, number: int, demand: bytes) -> str:
     for name, state in (("Answered", ANSWERED), ("Expired", EXPIRED)):
-        if _events(programme, number, name, demand=demand):
+        if _of_demand(programme, number, name, demand):
             return state
     return CLOSED
 
 
-def _openings(programme: Programme, number: int, demand: bytes) -> Iterator[Opening]:
-    """Yield what answered a demand, as far as it can be read: none, or one unless somebody lies."""
-    for event in _events(programme, number, "Answered", demand=demand):
-        with suppress(MalformedMessage):  # it stays an answer, whose content nobody can read
-            sent = (programme.endpoint, programme.settlement, "answer", event.transaction)
-            _, _, opening = called_with(*sent)
-            slot_id, steps, arithmetic = struct_in(_OPENING, opening)
-            yield Opening(tuple(steps), arithmetic, slot_id)
+def _opening(answered: Logged) -> Opening:
+    said = answered.arguments
+    return Opening(tuple(said["steps"]), b"", said["slotId"])
 
 
-def _events(programme: Programme, number: int, name: str, **wanted: object) -> tuple[Logged, ...]:
-    """Return the events of a round since it was committed, as any endpoint tells them."""
+def _of_demand(programme: Programme, number: int, name: str, demand: bytes) -> tuple[Logged, ...]:
+    """Return the events of one demand."""
     first = _committed_at(programme, number)
+    return _events(programme, number, first, name, demand=demand)
+
+
+def _events(
+    programme: Programme, number: int, first: int, name: str, **wanted: object
+) -> tuple[Logged, ...]:
+    """Return the events of a round from a block on, as any endpoint tells them."""
     filters = {"programme": programme.word, "round": number, **wanted}
     return logged(programme.endpoint, programme.settlement, name, filters, first).events
 
@@ -290,4 +315,4 @@ def _committed_at(programme: Programme, number: int) -> int:
     round_ = programme.round(number)
     if round_ is None:
         return programme.height()
-    return block_at(programme.endpoint, round_.matures_at - programme.terms().window)
+    return earliest_block_at(programme.endpoint, round_.matures_at - programme.terms().window)

@@ -1,7 +1,7 @@
 """What a site looks at of one round's commit: its slot, its leaves, and what it has earned."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from participant.sending.outbox import Outbox
@@ -13,7 +13,8 @@ from privacy.settlement.accusation import Accusation, accuse
 from privacy.settlement.commitment import Cohort, Commit, Slot
 from privacy.settlement.leaves import ChunkReader
 from privacy.settlement.own_leaf import OwnLeaf, check_slot, omission
-from privacy.settlement.sum_proof import Hashes, Node, Tree
+from privacy.settlement.slot_search import seek_doubled, seek_promised, shown_slots
+from privacy.settlement.sum_proof import Hashes, Node, Omitted, Opening, Tree
 from privacy.settlement.sum_tree import Located, locate
 
 from .dossier import Dossier, Receipt, Standing
@@ -41,6 +42,8 @@ class OwnRound:
 
     Attributes:
         cohort: as the coordinator has signed it, and shown it to all.
+        answers: gives what was answered on the chain to demands of the round; asked only where
+            another cohort was committed.
     """
 
     dossier: Dossier
@@ -48,6 +51,7 @@ class OwnRound:
     outbox: Outbox
     cohort: Cohort
     shown: Commits
+    answers: Callable[[], Mapping[Node, Opening]] = dict
 
     async def judge(self, commit: Commit) -> Judged:
         """Return what there is to say of the round's commit.
@@ -60,7 +64,7 @@ class OwnRound:
         if commit.plan != self.dossier.plan:
             return Judged(Standing.UNPROVED, "the commit names another plan than this site's")
         if (commit.slots, commit.cohort) != (len(self.cohort.slots), self.cohort.root().hex()):
-            return self._of_another_cohort(commit)
+            return await self._of_another_cohort(commit)
         slot = check_slot(self.cohort, self.dossier.slot())
         if slot is None:
             return self._omitted(commit)
@@ -68,19 +72,42 @@ class OwnRound:
             return SOUND
         return await self._in_trees(commit, slot)
 
-    def _of_another_cohort(self, commit: Commit) -> Judged:
+    async def _of_another_cohort(self, commit: Commit) -> Judged:
         """Return what can be proved or demanded, where other slots were committed than signed."""
-        own = self.dossier.slot_id
+        own, receipt = self.dossier.slot_id, self.dossier.receipt
         rest = tuple(slot for slot in self.cohort.slots if slot.slot_id != own)
-        if self.dossier.receipt is not None and _is_of(commit, rest):
-            return self._false(commit, Cohort(rest), self.dossier.receipt)
-        index = self.cohort.around(own)[0]
-        return Judged(
-            Standing.WITHHELD,
+        if receipt is not None and _is_of(commit, rest):
+            return self._false(commit, Cohort(rest), receipt)
+        said = (
             f"another cohort was committed ({commit.cohort[:16]}…) than was signed "
-            f"({self.cohort.root().hex()[:16]}…)",
-            demand=Node(Tree.COHORT, index=min(index, max(commit.slots - 1, 0))),
+            f"({self.cohort.root().hex()[:16]}…)"
         )
+        found = self._sought(commit, await asyncio.to_thread(self.answers))
+        if isinstance(found, int):
+            return Judged(Standing.WITHHELD, said, demand=Node(Tree.COHORT, index=found))
+        if found is None:
+            return Judged(
+                Standing.UNPROVED,
+                f"{said}, and of what is wrong in it this site can prove nothing: "
+                + ("its own slot is there" if receipt else "it was given no receipt"),
+            )
+        return Judged(Standing.FALSE, said, accuse(commit, found))
+
+    def _sought(self, commit: Commit, answers: Mapping[Node, Opening]) -> Omitted | int | None:
+        """Return the proof, the slot to demand next, or None if neither is left."""
+        shown, receipt = shown_slots(answers), self.dossier.receipt
+        found: Omitted | int | None = None
+        if receipt is not None:
+            signature = bytes.fromhex(receipt.signature)
+            found = seek_promised(shown, commit.slots, receipt.slot(), signature)
+        if found is None and commit.slots > len(self.cohort.slots):
+            signed = [each.slot_id for each in self.cohort.slots]
+            found = seek_doubled(shown, commit.slots, signed)
+        if found is None and not shown and commit.slots:
+            # Who has committed to what it cannot open is found by its silence.
+            index = self.cohort.around(self.dossier.slot_id)[0]
+            return min(index, commit.slots - 1)
+        return found
 
     def _omitted(self, commit: Commit) -> Judged:
         receipt, at = self.dossier.receipt, self.cohort.around(self.dossier.slot_id)

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,8 @@ from msgspec.structs import replace
 
 from participant.config import SiteConfig
 from participant.joining.versions import Versions, named_by_plan
+from participant.kept import FOLDER as KEPT
+from participant.kept import Kept
 from participant.sending.outbox import Outbox
 from participant.sending.sign import read_header
 from participant.wire.commits import Commits, Promise
@@ -23,11 +26,13 @@ from participant.wire.planned import check_planned
 from privacy import canonical
 from privacy.documents import check_signer
 from privacy.errors import (
+    ChainUnavailable,
     ConfigError,
     FalseCommit,
     FalsePayout,
     InvalidSignature,
     NotYet,
+    PrivacyError,
     ProtocolError,
     Unavailable,
     VeilsumError,
@@ -38,16 +43,19 @@ from privacy.plan import CKKS, Plan
 from privacy.records import Cohort, Entry, digest_of
 from privacy.roster import Roster
 from privacy.settlement import accusation
+from privacy.settlement.commitment import Cohort as Slots
 from privacy.settlement.commitment import Commit, cohort_of, receipt_digest
 from privacy.settlement.payable import difference
 from privacy.settlement.payouts import Entitlement
+from privacy.settlement.sum_proof import Node, Opening
 from privacy.signing import Purpose
 from veilsum.files import write_durably
 
 from .dossier import FOLDER, Dossier, Dossiers, Receipt, Standing
+from .named_model import unlike_released
 from .own_round import SOUND, Judged, OwnRound
 from .payout import Payouts
-from .scored import is_by_scores
+from .scored import Scored, method_for
 
 if TYPE_CHECKING:
     from .programme import Programme, Round
@@ -58,6 +66,10 @@ LOOKS_A_WINDOW: Final = 20
 """How often a commit is looked for in the time in which it can be challenged."""
 
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.5, 10.0
+
+_OF_COMMIT: Final = "commit_"
+_MOST_SAID: Final = 100
+"""Things of one round, in a log: a search demands fewer, and reasons could vary for ever."""
 
 _PATIENT_PART: Final = 0.25
 """The part of a window for which silence may be an accident."""
@@ -77,7 +89,7 @@ class OwnRounds:
     _over: set[int] = field(default_factory=set, init=False, repr=False)
     _seconds: float = field(default=_SHORTEST_SECONDS, init=False, repr=False)
     _damaged: set[int] = field(default_factory=set, init=False, repr=False)
-    _said: dict[int, str] = field(default_factory=dict, init=False, repr=False)
+    _said: dict[int, set[tuple[str, str]]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.dossiers = Dossiers(self.config.state / FOLDER)
@@ -245,12 +257,17 @@ class OwnRounds:
         """Return the dossier with the site's receipt, if there is one that holds."""
         try:
             promise = await shown.receipt(dossier.round)
+            await asyncio.to_thread(self._check_promise, dossier, promise, programme)
+        except ChainUnavailable as error:
+            # The coordinator's key cannot sign now; the next look asks again.
+            self._say(dossier.round, "receipt_later", reason=str(error))
+            return dossier
         except Unavailable:
             return dossier  # the chain can be asked all the same
-        except (WrongContext, InvalidSignature) as error:
+        except (ProtocolError, PrivacyError) as error:
+            # Who shows nonsense for a receipt has a commit that is looked at, like everybody's.
             self._say(dossier.round, "no_receipt", reason=str(error))
             return dossier
-        await asyncio.to_thread(self._check_promise, dossier, promise, programme)
         receipt = Receipt(
             promise.domain,
             promise.slot.slot_id,
@@ -275,7 +292,7 @@ class OwnRounds:
                 f"round {dossier.round}: a receipt for another chain, contract or contribution"
             )
         if programme is None or domain.programme != programme.word.hex():
-            programme = self._programme_named(domain.programme)
+            programme = self._programme_of(domain.programme)
         signer = signer_of_digest(
             receipt_digest(domain, dossier.round, promise.slot), promise.signature
         )
@@ -284,6 +301,7 @@ class OwnRounds:
                 f"round {dossier.round}: the receipt is signed by {signer}, and not by the "
                 "programme's coordinator"
             )
+        self._adopt(programme)
 
     async def _met(self, shown: Commits, number: int) -> "Programme | None":
         """Return the programme that a receipt or a commit names, once there is one."""
@@ -320,7 +338,9 @@ class OwnRounds:
     ) -> Judged:
         now = await asyncio.to_thread(programme.time)
         try:
-            own = await self._own(dossier, coordinator, versions)
+            seen = await self._seen(dossier, coordinator, versions)
+            answers = partial(_answers, programme, commit)
+            own = self._own(dossier, seen, Commits(coordinator), answers)
             terms = await asyncio.to_thread(programme.terms)
             leaves = (terms.leaves_per_chunk, terms.last_chunk_leaves)
             if differs := difference(terms.arithmetic, leaves, own.plan):
@@ -329,32 +349,39 @@ class OwnRounds:
             if judged.standing is Standing.SOUND:
                 state = await asyncio.to_thread(programme.state)
                 if not state.is_void(dossier.round):  # by which nobody is paid
-                    judged = await self._paid(commit, coordinator, versions)
+                    judged = await self._outcome(commit, seen, coordinator)
         except FalsePayout as error:
             return Judged(Standing.FALSE, str(error))
-        except (Unavailable, ProtocolError) as error:
+        except VeilsumError as error:
             if now >= round_.matures_at:
                 return Judged(Standing.LATE, f"it has matured without a look at it: {error}")
             window = programme.terms().window
             if round_.matures_at - now > (1 - _PATIENT_PART) * window:
                 raise
-            return Judged(Standing.WITHHELD, f"the coordinator shows nothing of it: {error}")
+            return Judged(Standing.WITHHELD, f"{_unseen(error)}: {error}")
         return judged
 
-    async def _own(
+    async def _seen(
         self, dossier: Dossier, coordinator: Coordinator, versions: Versions
-    ) -> OwnRound:
+    ) -> "_Seen":
         number = dossier.round
         plan, roster = await self._planned(number, coordinator, versions)
         if plan.digest() != dossier.plan:
             raise WrongContext(f"round {number}: another plan is shown than this site worked under")
         signed, _ = await coordinator.cohort(number)
         check_signer(signed, Purpose.COHORT, COORDINATOR, roster.coordinator_key)
-        entries = canonical.decode(signed.body, Cohort).entries
-        trainers = [each.participant for each in roster.trainers()]
-        outbox = Outbox(self.config.state / "outbox", number)
-        cohort = cohort_of(entries, trainers)
-        return OwnRound(dossier, plan, outbox, cohort, Commits(coordinator))
+        return _Seen(plan, roster, canonical.decode(signed.body, Cohort))
+
+    def _own(
+        self,
+        dossier: Dossier,
+        seen: "_Seen",
+        shown: Commits,
+        answers: Callable[[bytes], dict[Node, Opening]],
+    ) -> OwnRound:
+        outbox = Outbox(self.config.state / "outbox", dossier.round)
+        answered = partial(answers, seen.plan.arithmetic.encode())
+        return OwnRound(dossier, seen.plan, outbox, seen.slots(), shown, answered)
 
     async def _planned(
         self, number: int, coordinator: Coordinator, versions: Versions
@@ -363,37 +390,49 @@ class OwnRounds:
         roster = await versions.under(number, named_by_plan(sent))
         return check_planned(sent, roster, number), roster
 
-    async def _paid(self, commit: Commit, coordinator: Coordinator, versions: Versions) -> Judged:
-        """Return what there is to say of what this site has earned, under a sound commit.
+    async def _outcome(self, commit: Commit, seen: "_Seen", coordinator: Coordinator) -> Judged:
+        """Return what there is to say of a sound commit's model, and of what it pays.
 
         Raises:
-            NotYet: no payout of this round, or of a later one, is shown.
+            NotYet: the release, or this round's own payout, is not shown.
             FalsePayout: it is wrong, and under the commit; what proves it is kept.
+            WrongContext: another cohort was shown than the one that was committed.
         """
-        payout, number = await coordinator.payout(), commit.round
-        if not payout.commit or canonical.decode(payout.commit, Commit).round < number:
-            raise NotYet("no payout under this commit; ask the programme's judges in time")
-        score: int | None = 0  # who has earned nothing at all is shown no leaf
-        if payout.entitlement:
-            await asyncio.to_thread(self.payouts.check, payout)
-            one = canonical.decode(payout.entitlement, Entitlement)
-            score = int(one.score) if one.round == number else None
-        if score is None or await self._is_by_scores(commit, score, coordinator, versions):
-            return SOUND
-        return Judged(
-            Standing.UNPROVED,
-            f"a score of {score} of {commit.scores} in all, which no method makes of the scores "
-            "that were signed; ask the programme's judges before it matures",
-        )
+        # First: what is wrong here can be proved.
+        score = await self._score(commit, seen.roster, coordinator)
+        held = Kept(self.config.state / KEPT).of(Purpose.RELEASE, commit.round)
+        said = await unlike_released(coordinator, seen.plan, seen.roster, commit, held)
+        said = said or await self._unlike_scores(commit, score, seen, coordinator)
+        return Judged(Standing.UNPROVED, said) if said else SOUND
 
-    async def _is_by_scores(
-        self, commit: Commit, score: int, coordinator: Coordinator, versions: Versions
-    ) -> bool:
-        plan, roster = await self._planned(commit.round, coordinator, versions)
-        signed, _ = await coordinator.cohort(commit.round)
-        check_signer(signed, Purpose.COHORT, COORDINATOR, roster.coordinator_key)
-        cohort, site = canonical.decode(signed.body, Cohort), self.config.participant
-        return await is_by_scores(coordinator, plan, roster, cohort, site, commit, score)
+    async def _unlike_scores(
+        self, commit: Commit, score: int | None, seen: "_Seen", coordinator: Coordinator
+    ) -> str:
+        assert self.config.settlement is not None  # else there is no dossier
+        if seen.slots().root().hex() != commit.cohort:
+            # A coordinator signs as many cohorts as it likes; it commits to one.
+            raise WrongContext(f"round {commit.round}: another cohort than was committed")
+        method = method_for(self.config.settlement.method, seen.plan)
+        scored = Scored(coordinator, seen.plan, seen.roster, seen.cohort, method)
+        return await scored.fault(commit, self.config.participant, score)
+
+    async def _score(self, commit: Commit, roster: Roster, coordinator: Coordinator) -> int | None:
+        """Return the score that this site is paid by; None if it was to be paid elsewhere.
+
+        The leaf is asked for by its round: else who commits a round could wait for the next one,
+        and show a leaf of that.
+        """
+        assert self.config.settlement is not None  # else there is no dossier
+        payee = roster.member(self.config.participant).payout_address
+        if payee.lower() != self.config.settlement.payee.lower():
+            return None  # its address has changed since, and no leaf is made for the new one
+        payout = await coordinator.payout(commit.round)
+        if not payout.commit or canonical.decode(payout.commit, Commit) != commit:
+            raise NotYet("no payout under this commit; ask the programme's judges in time")
+        if not payout.entitlement:
+            return 0  # who has earned nothing at all is shown no leaf
+        await asyncio.to_thread(self.payouts.check, payout)
+        return int(canonical.decode(payout.entitlement, Entitlement).score)
 
     # -- what was found ----------------------------------------------------------------
 
@@ -428,9 +467,14 @@ class OwnRounds:
                 self._say(number, f"commit_{judged.standing.value}", reason=reason)
 
     def _say(self, number: int, event: str, **fields: str) -> None:
-        """Tell this site's operator, once for each thing of a round."""
-        if self._said.get(number) != event:
-            self._said[number] = event
+        """Tell this site's operator, once for each thing of a round.
+
+        What is wrong with a commit is another thing with each reason: it names what to demand next.
+        """
+        said = self._said.setdefault(number, set())
+        thing = (event, fields.get("reason", "") if event.startswith(_OF_COMMIT) else "")
+        if thing not in said and len(said) < _MOST_SAID:
+            said.add(thing)
             log.warning(event, round=number, **fields)
 
     # -- the chain ---------------------------------------------------------------------
@@ -444,6 +488,11 @@ class OwnRounds:
         return self._programme
 
     def _programme_named(self, named: str) -> "Programme":
+        if self._programme is None or self._programme.word.hex() != named:
+            return self._adopt(self._programme_of(named))
+        return self._programme
+
+    def _programme_of(self, named: str) -> "Programme":
         from veilsum.chain.endpoint import reach  # noqa: PLC0415  heavy, and an extra
 
         from .programme import programme_at  # noqa: PLC0415
@@ -454,12 +503,30 @@ class OwnRounds:
             raise WrongContext(
                 f"a round of programme {named[:16]}…, where settlement.programme is another"
             )
-        if self._programme is None or self._programme.word.hex() != named:
-            found = programme_at(reach(access), access.contract, named)
-            window = found.terms().window
-            self._programme = found
-            self._seconds = min(max(window / LOOKS_A_WINDOW, _SHORTEST_SECONDS), _LONGEST_SECONDS)
-        return self._programme
+        return programme_at(reach(access), access.contract, named)
+
+    def _adopt(self, programme: "Programme") -> "Programme":
+        """Take it for the programme of this site's rounds, from now on."""
+        window = programme.terms().window
+        self._programme = programme
+        self._seconds = min(max(window / LOOKS_A_WINDOW, _SHORTEST_SECONDS), _LONGEST_SECONDS)
+        return programme
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the coordinator has shown of one round, each signature checked: fetched once.
+
+    All that is said of a commit is said by the same records.
+    """
+
+    plan: Plan
+    roster: Roster
+    cohort: Cohort
+
+    def slots(self) -> Slots:
+        """Return the slots of its cohort."""
+        return cohort_of(self.cohort.entries, [each.participant for each in self.roster.trainers()])
 
 
 def _is_past(programme: "Programme", number: int) -> bool:
@@ -469,3 +536,15 @@ def _is_past(programme: "Programme", number: int) -> bool:
     if goes_on and state.head <= number:
         return False
     return programme.round(number) is None  # it may have come since it was asked for
+
+
+def _unseen(error: VeilsumError) -> str:
+    if isinstance(error, Unavailable | ProtocolError):
+        return "the coordinator shows nothing of it"
+    return "it could not be looked at to the end"
+
+
+def _answers(programme: "Programme", commit: Commit, arithmetic: bytes) -> dict[Node, Opening]:
+    from .demand import answers_of  # noqa: PLC0415  heavy
+
+    return answers_of(programme, commit, arithmetic)

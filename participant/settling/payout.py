@@ -123,7 +123,9 @@ class Payouts:
         return self._claim(access, Offered(entitlement, commit, payout.rounds))
 
     def check(self, payout: Payout) -> None:
-        """Check what is offered against the chain, and keep it; nothing is sent.
+        """Check what is shown of a round against the chain; nothing is sent.
+
+        It is kept as an offer, unless this site has kept that of a later round that stands.
 
         Raises:
             ConfigError, RootMismatch, WrongContext, FalsePayout, ChainUnavailable: as for `claim`.
@@ -133,8 +135,9 @@ class Payouts:
         access = self._access()
         entitlement = canonical.decode(payout.entitlement, Entitlement)
         offered = Offered(entitlement, canonical.decode(payout.commit, Commit), payout.rounds)
-        self._examined(reach(access, step=self.step), access, offered)
-        write_durably(self.offer, canonical.encode(offered))
+        found = self._examined(reach(access, step=self.step), access, offered, may_be_old=True)
+        if found.is_newest:
+            write_durably(self.offer, canonical.encode(offered))
 
     def claim_kept(self) -> Paid | Waits:
         """Claim what was offered before, without the coordinator.
@@ -188,13 +191,20 @@ class Payouts:
         log.info("claimed", amount=paid.cumulative, transaction=paid.transaction)
         return paid
 
-    def _examined(self, endpoint: "Endpoint", access: SettlementAccess, offered: Offered) -> "Due":
+    def _examined(
+        self,
+        endpoint: "Endpoint",
+        access: SettlementAccess,
+        offered: Offered,
+        *,
+        may_be_old: bool = False,
+    ) -> "Due":
         from .check import Offer  # noqa: PLC0415
         from .claim import due  # noqa: PLC0415
 
         kept = self.offered()
         before = None if kept is None else kept.entitlement
-        offer = Offer(offered.entitlement, offered.commit, before)
+        offer = Offer(offered.entitlement, offered.commit, before, may_be_old)
         _require_programme(access, offered.commit.programme)
         try:
             return due(endpoint, offer, payee=access.payee, contract=access.contract)

@@ -14,9 +14,6 @@ from veilsum.chain.logs import block_at
 RUNNING: Final = (1 << 64) - 1
 """Where the contract names the first void round: there is none."""
 
-LOOK_BACK_BLOCKS: Final = 10_000
-"""How far back events are looked for: more than that many nodes refuse to search."""
-
 _NOBODY: Final = "0x" + "00" * 20
 
 

@@ -1,17 +1,16 @@
 """How a programme stands on the chain, and what one account has in it: read, never sent."""
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 
 from privacy.errors import ChainUnavailable
 from privacy.settlement.payouts import Entitlement
-from veilsum.chain.logs import logged
+from veilsum.chain.logs import earliest_block_at, logged
 
 from .dossier import Dossiers
-from .programme import LOOK_BACK_BLOCKS, Programme, Round, State
+from .programme import Programme, Round, State
 
 NEWEST_ROUNDS: Final = 10
 """How many rounds are shown; a programme may have thousands."""
@@ -48,6 +47,13 @@ class DemandStanding(msgspec.Struct, frozen=True):
     deadline: int
 
 
+class Searched(msgspec.Struct, frozen=True):
+    """The blocks that were searched for demands, the last one as far as every endpoint told."""
+
+    first: int
+    last: int
+
+
 class PayeeStanding(msgspec.Struct, frozen=True):
     """What a payee was paid, and what it was offered, under which round, in token units.
 
@@ -79,7 +85,9 @@ class Standing(msgspec.Struct, frozen=True):
         state: `running`, `paused`, `ended` or `halted`.
         head: the newest round that is not void; 0 if there is none.
         void_from: this round and all later ones are void; None while there is no such round.
-        demands: those that are open; None where the endpoint does not search that far back.
+        demands: those that are open; None where the endpoint does not tell.
+        searched: where demands were looked for; None as for `demands`. Before the oldest round
+            that can be disputed there is none that the coordinator may still answer.
         looked_at: what was found here, the newest round first.
     """
 
@@ -101,6 +109,7 @@ class Standing(msgspec.Struct, frozen=True):
     bond: StakeStanding
     rounds: tuple[RoundStanding, ...]
     demands: tuple[DemandStanding, ...] | None
+    searched: Searched | None = None
     own: StakeStanding | None = None
     payee: PayeeStanding | None = None
     looked_at: tuple[LookedAt, ...] = ()
@@ -113,6 +122,7 @@ def standing_of(
     payee: str | None = None,
     offered: Entitlement | None = None,
     dossiers: Dossiers | None = None,
+    from_block: int | None = None,
 ) -> Standing:
     """Return how a programme stands, as of the newest block, which may yet be undone.
 
@@ -121,12 +131,17 @@ def standing_of(
         payee: whose payouts to show.
         offered: the newest payout that it was offered and has found right.
         dossiers: what was found here of commits.
+        from_block: where to begin to look for demands; else with the oldest round that is shown,
+            or that can be disputed.
 
     Raises:
         WrongContext: there is no such programme.
         ChainUnavailable: the endpoint does not answer.
     """
     terms, state, now = programme.terms(), programme.state(), programme.time()
+    rounds = _newest(programme, state, now)
+    first = _committed_in(programme, rounds, terms.window) if from_block is None else from_block
+    demands, searched = _demands(programme, first)
     return Standing(
         chain_id=programme.endpoint.chain_id,
         contract=str(programme.settlement.address).lower(),
@@ -144,10 +159,9 @@ def standing_of(
         window=terms.window,
         bond_needed=str(terms.bond),
         bond=stake_of(programme, terms.coordinator),
-        rounds=tuple(
-            _round(each, state, now) for each in islice(programme.newest(state), NEWEST_ROUNDS)
-        ),
-        demands=_demands(programme),
+        rounds=tuple(_round(each, state, now) for each in rounds[:NEWEST_ROUNDS]),
+        demands=demands,
+        searched=searched,
         own=None if account is None else stake_of(programme, account),
         payee=None if payee is None else _payee(programme, state, now, payee, offered),
         looked_at=() if dossiers is None else tuple(_looked_at(dossiers)),
@@ -200,18 +214,38 @@ def _payee(
     return PayeeStanding(payee.lower(), str(paid), offered.cumulative, offered.round, *amounts)
 
 
-def _demands(programme: Programme) -> tuple[DemandStanding, ...] | None:
+def _newest(programme: Programme, state: State, now: int) -> list[Round]:
+    """Return the rounds that are shown, and older ones that can be disputed."""
+    found: list[Round] = []
+    for each in programme.newest(state):
+        if len(found) >= NEWEST_ROUNDS and now >= each.matures_at:
+            break
+        found.append(each)
+    return found
+
+
+def _committed_in(programme: Programme, rounds: Sequence[Round], window: int) -> int:
+    """Return the block of the oldest of these commits; nothing can be demanded before it."""
+    if not rounds:
+        return programme.height()
+    return earliest_block_at(programme.endpoint, rounds[-1].matures_at - window)
+
+
+def _demands(
+    programme: Programme, first: int
+) -> tuple[tuple[DemandStanding, ...], Searched] | tuple[None, None]:
     """Return the demands that are neither answered nor expired; None if nobody can say."""
-    first, filters = max(programme.height() - LOOK_BACK_BLOCKS, 0), {"programme": programme.word}
+    filters = {"programme": programme.word}
     try:
         told = logged(programme.endpoint, programme.settlement, "Demanded", filters, first)
     except ChainUnavailable:
-        return None
+        return None, None
     found = (
         DemandStanding(bytes(at["demand"]).hex(), at["round"], at["deadline"])
         for at in (each.arguments for each in told.events)
     )
-    return tuple(each for each in found if _is_open(programme, each.demand))
+    demands = tuple(each for each in found if _is_open(programme, each.demand))
+    return demands, Searched(first, told.until)
 
 
 def _is_open(programme: Programme, demand: str) -> bool:

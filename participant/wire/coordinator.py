@@ -363,9 +363,18 @@ class Coordinator:
         request = model_pb2.GetReleaseRequest(round=number)
         return signed_from_wire((await self.call(self._models.GetRelease(request))).release)
 
-    async def payout(self) -> Payout:
-        """Return what this site may claim on the chain."""
-        answer = await self.call(self._settlement.GetPayout(settlement_pb2.GetPayoutRequest()))
+    async def payout(self, number: int = 0) -> Payout:
+        """Return what this site may claim on the chain.
+
+        Args:
+            number: under which round's commit; 0 for the newest. An older coordinator shows the
+                newest whatever it is asked for.
+
+        Raises:
+            NotYet: the round, or nothing at all, is committed yet.
+        """
+        request = settlement_pb2.GetPayoutRequest(round=number)
+        answer = await self.call(self._settlement.GetPayout(request))
         return Payout(answer.entitlement, answer.contract, answer.rounds, answer.commit)
 
     async def call(self, call: Awaitable[_Answer]) -> _Answer:

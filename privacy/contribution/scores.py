@@ -71,12 +71,23 @@ def check_method(method: Method, *, opened: Collection[str]) -> None:
     Raises:
         UnsafeParameters: they do not, so that nobody would ever earn anything.
     """
-    missing = [name for name in _NEEDED[method] if name not in opened]
+    missing = missing_for(method, opened=opened)
     if missing:
         raise UnsafeParameters(
             f"{method} needs {' and '.join(missing)}, which the plan does not release; name "
             f"{Method.ALIGNMENT if ALIGNMENT_RELEASE in opened else Method.PARTICIPATION}"
         )
+
+
+def missing_for(method: Method, *, opened: Collection[str]) -> tuple[str, ...]:
+    """Return which scores the method needs that plans do not open; as `check_method`."""
+    return tuple(name for name in _NEEDED[method] if name not in opened)
+
+
+def only_method(*, opened: Collection[str]) -> Method | None:
+    """Return the one method by which plans can be paid that open this; None if there are more."""
+    found = [each for each in Method if not missing_for(each, opened=opened)]
+    return found[0] if len(found) == 1 else None
 
 
 def weights(

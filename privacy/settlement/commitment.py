@@ -3,7 +3,7 @@
     commit   keccak-256 of the ABI encoding of its fields; each names the commit before it
     cohort   the tree of `merkle` over the slots, by rising slot id:
              SHA-256(0x04 || slot id u32 || root of the contribution)
-    digests  of what coordinator, seats and judges sign, by EIP-712
+    typed    what coordinator, seats and judges sign, by EIP-712
 
 A slot id is the trainer's place among the roster's trainers, so that a chain learns no name. Under
 `shares` the root of a contribution is that over its three components:
@@ -24,7 +24,8 @@ from privacy.merkle import inclusion_path, tree_root
 from privacy.records import Entry
 
 from . import abi
-from .payouts import Amount, Domain, Word, address_word, keccak256
+from .payouts import Amount, Domain, Word, keccak256
+from .typed import TypedData, address, domain_struct, number, typed, word
 
 SLOT_BYTE: Final = b"\x04"
 COMPONENTS_BYTE: Final = b"\x05"
@@ -34,7 +35,6 @@ NO_COMMIT: Final = "00" * 32
 _COMPONENTS: Final = 3
 _DIGEST_BYTES: Final = 32
 _SLOT_ID: Final = struct.Struct(">I")
-_TYPED: Final = b"\x19\x01"
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
 
@@ -164,47 +164,48 @@ def contribution_of_components(roots: Sequence[bytes]) -> bytes:
     return sha256(COMPONENTS_BYTE + b"".join(roots)).digest()
 
 
+def typed_receipt(domain: Domain, round_number: int, slot: Slot) -> TypedData:
+    """Return what a coordinator signs to promise that `slot` is in the cohort."""
+    members = (number(32, "slotId", slot.slot_id), word("contribution", slot.contribution))
+    return typed(domain, "Receipt", round_number, *members)
+
+
 def receipt_digest(domain: Domain, round_number: int, slot: Slot) -> bytes:
-    """Return what a coordinator signs to promise that `slot` is in the cohort: 32 bytes."""
-    kind = b"Receipt(bytes32 programme,uint64 round,uint32 slotId,bytes32 contribution)"
-    place = (bytes.fromhex(domain.programme), abi.uint(round_number))
-    return _typed(domain, kind, *place, abi.uint(slot.slot_id), slot.contribution)
+    """Return the digest of a receipt: 32 bytes."""
+    return typed_receipt(domain, round_number, slot).digest()
+
+
+def typed_seat_sum(domain: Domain, round_number: int, component: int, root: bytes) -> TypedData:
+    """Return what a seat signs about its sum of one component."""
+    members = (number(8, "component", component), word("root", root))
+    return typed(domain, "SeatSum", round_number, *members)
 
 
 def seat_sum_digest(domain: Domain, round_number: int, component: int, root: bytes) -> bytes:
-    """Return what a seat signs about its sum of one component: 32 bytes."""
-    kind = b"SeatSum(bytes32 programme,uint64 round,uint8 component,bytes32 root)"
-    place = (bytes.fromhex(domain.programme), abi.uint(round_number))
-    return _typed(domain, kind, *place, abi.uint(component), root)
+    """Return the digest of what a seat signs about a sum: 32 bytes."""
+    return typed_seat_sum(domain, round_number, component, root).digest()
 
 
-def verdict_digest(domain: Domain, round_number: int, accused: str, evidence: bytes) -> bytes:
-    """Return what a judge signs about the address `accused`: 32 bytes.
+def typed_verdict(domain: Domain, round_number: int, accused: str, evidence: bytes) -> TypedData:
+    """Return what a judge signs about the address `accused`.
 
     Args:
         evidence: digest of what the judges have seen, 32 bytes.
     """
-    kind = b"Verdict(bytes32 programme,uint64 round,address accused,bytes32 evidence)"
-    place = (bytes.fromhex(domain.programme), abi.uint(round_number))
-    return _typed(domain, kind, *place, address_word(accused), evidence)
+    members = (address("accused", accused), word("evidence", evidence))
+    return typed(domain, "Verdict", round_number, *members)
+
+
+def verdict_digest(domain: Domain, round_number: int, accused: str, evidence: bytes) -> bytes:
+    """Return the digest of a judge's verdict: 32 bytes."""
+    return typed_verdict(domain, round_number, accused, evidence).digest()
 
 
 def domain_separator(domain: Domain) -> bytes:
-    """Return the hash of chain and contract that every signature is bound to: 32 bytes.
-
-    Source: EIP-712, "Definition of domainSeparator".
-    """
-    kind = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
-    named = keccak256(b"Veilsum") + keccak256(b"1")
-    where = abi.uint(domain.chain_id) + address_word(domain.contract)
-    return keccak256(keccak256(kind) + named + where)
+    """Return the hash of chain and contract that every signature is bound to: 32 bytes."""
+    return domain_struct(domain).hash()
 
 
 def _contribution(entry: Entry) -> bytes:
     roots = [bytes.fromhex(root) for root in entry.roots]
     return roots[0] if len(roots) == 1 else contribution_of_components(roots)
-
-
-def _typed(domain: Domain, kind: bytes, *words: bytes) -> bytes:
-    hashed = keccak256(keccak256(kind) + b"".join(words))
-    return keccak256(_TYPED + domain_separator(domain) + hashed)

@@ -68,13 +68,26 @@ class Entitlement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         salt = bytes.fromhex(self.entry_salt)
         return ScoreEntry(self.round, int(self.score), int(self.earned), salt)
 
-    def leaf(self) -> bytes:
-        """Return the leaf: 32 bytes.
+    def opened(self) -> bytes:
+        """Return what the leaf's entry is the hash of, five words, right or not.
+
+        Whoever committed to numbers that no entry may have is proved wrong by them.
 
         Raises:
-            UnsafeParameters: a number out of its range.
+            UnsafeParameters: a number that is no word of the ABI.
         """
-        salt, entry = bytes.fromhex(self.salt), self.entry().digest()
+        numbers = (self.round, int(self.score), int(self.earned))
+        if max(numbers) >= AMOUNT_LIMIT:
+            raise UnsafeParameters(f"round {self.round}: a score or an amount of 2^256 or more")
+        return _entry_words(*numbers, bytes.fromhex(self.entry_salt))
+
+    def leaf(self) -> bytes:
+        """Return the leaf: 32 bytes. What its entry says may be out of range, as in `opened`.
+
+        Raises:
+            UnsafeParameters: a number that is no word of the ABI.
+        """
+        salt, entry = bytes.fromhex(self.salt), keccak256(self.opened())
         return leaf(self.domain, self.payee, self.amount(), salt, entry)
 
     def path(self) -> tuple[bytes, ...]:
@@ -157,9 +170,7 @@ class ScoreEntry:
 
     def encode(self) -> bytes:
         """Return the ABI encoding, five words; what a proof of a wrong payout opens."""
-        numbers = (self.round, self.score, self.earned)
-        words = [number.to_bytes(WORD, "big") for number in numbers]
-        return b"".join((keccak256(SCORE_DOMAIN), *words, self.salt))
+        return _entry_words(self.round, self.score, self.earned, self.salt)
 
     def digest(self) -> bytes:
         """Return the hash that stands in the leaf: 32 bytes."""
@@ -289,6 +300,11 @@ def keccak256(data: bytes) -> bytes:
             "payouts need pycryptodome: install veilsum with its extra `chain`"
         ) from None
     return bytes(keccak.new(data=data, digest_bits=256).digest())
+
+
+def _entry_words(number: int, score: int, earned: int, salt: bytes) -> bytes:
+    words = [each.to_bytes(WORD, "big") for each in (number, score, earned)]
+    return b"".join((keccak256(SCORE_DOMAIN), *words, salt))
 
 
 def _pair(left: bytes, right: bytes) -> bytes:

@@ -19,14 +19,12 @@ from privacy.identifiers import Digest, ParticipantId
 from privacy.records import Record, SeatSum
 from privacy.signing import Purpose, sign
 
-from .commitment import seat_sum_digest
+from .commitment import seat_sum_digest, typed_seat_sum
 from .payouts import Address, Domain
+from .typed import SignTyped
 
 LARGEST_PLEDGE: Final = 1 << 12
 """Bytes; every pledge is smaller."""
-
-SignDigest = Callable[[bytes], bytes]
-"""Returns a signature of 65 bytes over 32, by the key of an account."""
 
 SignerOf = Callable[[bytes, bytes], str]
 """Returns the address whose key has signed 32 bytes, given those and the signature.
@@ -65,7 +63,7 @@ class Pledge(Record, frozen=True, forbid_unknown_fields=True):
 
 
 def make(
-    stated: SeatSum, domain: Domain, account: str, by_account: SignDigest, key: Ed25519PrivateKey
+    stated: SeatSum, domain: Domain, account: str, by_account: SignTyped, key: Ed25519PrivateKey
 ) -> Signed:
     """Return the pledge that goes with a statement of sums.
 
@@ -75,8 +73,8 @@ def make(
     """
 
     def signed(component: int, root: str) -> SignedRoot:
-        digest = seat_sum_digest(domain, stated.round, component, bytes.fromhex(root))
-        return SignedRoot(component, root, by_account(digest).hex())
+        said = typed_seat_sum(domain, stated.round, component, bytes.fromhex(root))
+        return SignedRoot(component, root, by_account(said).hex())
 
     first, second = (signed(each.component, each.root) for each in stated.sums)
     pledge = Pledge(

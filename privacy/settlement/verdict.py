@@ -24,9 +24,10 @@ from privacy.roster import Role, Roster
 from privacy.signing import Purpose, verify
 
 from . import pledge as pledges
-from .commitment import verdict_digest
+from .commitment import typed_verdict
 from .payouts import Address, Domain, Word
-from .pledge import Pledge, Signature, SignDigest, SignerOf
+from .pledge import Pledge, Signature, SignerOf
+from .typed import SignTyped, TypedData
 
 LARGEST_EVIDENCE: Final = 4 << 20
 """Bytes; two statements of 1 MiB in base64, and what is said of them."""
@@ -60,9 +61,13 @@ class Accused:
     round: int
     evidence: bytes
 
+    def typed(self) -> TypedData:
+        """Return what a judge signs."""
+        return typed_verdict(self.domain, self.round, self.account, self.evidence)
+
     def digest(self) -> bytes:
-        """Return what a judge signs: 32 bytes."""
-        return verdict_digest(self.domain, self.round, self.account, self.evidence)
+        """Return the digest of what a judge signs: 32 bytes."""
+        return self.typed().digest()
 
 
 class SignedVerdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,7 +132,7 @@ def roster_of(evidence: Evidence) -> str:
     raise WrongContext("the report holds nothing that seats have signed; it is no evidence")
 
 
-def sign_verdict(accused: Accused, judge: str, by_judge: SignDigest) -> SignedVerdict:
+def sign_verdict(accused: Accused, judge: str, by_judge: SignTyped) -> SignedVerdict:
     """Return a judge's verdict.
 
     Args:
@@ -139,7 +144,7 @@ def sign_verdict(accused: Accused, judge: str, by_judge: SignDigest) -> SignedVe
         accused=accused.account,
         evidence=accused.evidence.hex(),
         judge=judge.lower(),
-        signature=by_judge(accused.digest()).hex(),
+        signature=by_judge(accused.typed()).hex(),
     )
 
 

@@ -394,10 +394,12 @@ async def test_where_founders_are_paid_is_on_the_screen():
     """One column more, where anybody is paid."""
     members = changed(FIRST, "birch", payout_address=PAID_ELSEWHERE).members
     paid = Shows(SignedRoster(replace(FIRST, members=members), {}))
-    mine = FIRST.member("amber")
+    for_nothing = tuple(replace(each, payout_address="") for each in FIRST.members)
+    free = replace(FIRST, members=for_nothing)
 
-    seen = await shown(paid, *AMBER, made.FEDERATION, mine)
-    unpaid = await shown(Shows(SignedRoster(FIRST, {})), *AMBER, made.FEDERATION, mine)
+    seen = await shown(paid, *AMBER, made.FEDERATION, FIRST.member("amber"))
+    mine = free.member("amber")
+    unpaid = await shown(Shows(SignedRoster(free, {})), *AMBER, made.FEDERATION, mine)
 
     assert PAID_ELSEWHERE in _roster_text(seen)
     assert "paid at" not in _roster_text(unpaid)

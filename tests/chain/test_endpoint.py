@@ -124,7 +124,11 @@ def test_what_settings_say_of_a_chain_is_held_to(door: Door) -> None:
         endpoint.send(KEY, door.journal, "pay", call)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"3", b'{"jsonrpc": "2.0", "id": 1}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b"3", b'{"jsonrpc": "2.0", "id": 1}', b'{"result":' + b"[" * 100_000],
+    ids=["empty", "html", "list", "number", "nothing", "deep"],
+)
 def test_an_endpoint_that_answers_nonsense_is_unavailable(door: Door, body: bytes) -> None:
     """A proxy's page, or nothing."""
     door.node.garbage = body

@@ -1,21 +1,15 @@
 """Signers: whatever signs, what is sent says what was asked for and nothing else."""
 
-import json
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
 from eth_account import Account
-from hexbytes import HexBytes
 
 from privacy.errors import ChainUnavailable, ConfigError, InsecureKeyFile, InvalidSignature
 from tests.chain.door import KEY, Door, transfer
+from tests.chain.fake_signer import FakeSigner, over_http, over_socket
 from veilsum.chain.access import ChainAccess, SignerAccess
 from veilsum.chain.endpoint import signer_of
 from veilsum.chain.signing import RemoteSigner, fields_of, signed_exactly
@@ -31,78 +25,6 @@ OTHERS = {
     "to": "0x" + "71" * 20, "value": 2, "data": b"\x01\x03",
     "accessList": [{"address": TO, "storageKeys": []}],
 }  # fmt: skip
-
-
-@dataclass
-class FakeSigner:
-    """A signer that holds KEY, and does what a test has it do."""
-
-    key: object = KEY
-    change: Callable[[dict], dict] = dict
-    clef: bool = False
-    answer: object = None
-    asked: list[dict] = field(default_factory=list)
-
-    def respond(self, request: dict) -> object:
-        self.asked.append(request)
-        if self.answer is not None:
-            return self.answer
-        method = "account_signTransaction" if self.clef else "eth_signTransaction"
-        if request["method"] != method:
-            return {"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "no such"}}
-        raw = "0x" + self._signed(request["params"][0]).hex()
-        return {"jsonrpc": "2.0", "id": 1, "result": {"raw": raw, "tx": {}} if self.clef else raw}
-
-    def _signed(self, params: dict) -> bytes:
-        found = {name: value for name, value in params.items() if name != "from"}
-        found["data"] = HexBytes(found["data"])
-        return bytes(self.key.sign_transaction(self.change(found)).raw_transaction)
-
-
-@contextmanager
-def over_http(signer: FakeSigner) -> Iterator[RemoteSigner]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            text = json.dumps(signer.respond(json.loads(body))).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    yield RemoteSigner(SignerAccess(url, KEY.address.lower()), answer_seconds=5.0)
-    server.shutdown()
-    server.server_close()
-
-
-@contextmanager
-def over_socket(signer: FakeSigner, folder: Path) -> Iterator[RemoteSigner]:
-    path = folder / "signer.ipc"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(str(path))
-        path.chmod(0o600)
-        listener.listen()
-        threading.Thread(target=_answer, args=(listener, signer), daemon=True).start()
-        yield RemoteSigner(SignerAccess(f"unix://{path}", KEY.address), answer_seconds=5.0)
-
-
-def _answer(listener: socket.socket, signer: FakeSigner) -> None:
-    while True:
-        try:
-            line, _ = listener.accept()
-        except OSError:
-            return
-        with line:
-            request = json.loads(line.makefile().readline())
-            text = json.dumps(signer.respond(request)).encode()
-            line.sendall(text[:9])
-            line.sendall(text[9:])
 
 
 @dataclass(frozen=True)
@@ -321,16 +243,41 @@ def test_a_keystore_signs(tmp_path: Path) -> None:
 
 
 def test_a_socket_that_anybody_may_write_to_is_refused(tmp_path: Path) -> None:
-    """Anybody on that machine could have things signed."""
-    settings = access(signer=SignerAccess(f"unix://{tmp_path}/signer.ipc", TO))
-    with pytest.raises(ConfigError, match="is no socket; start the signer"):
-        signer_of(settings)
+    """Anybody on that machine could have things signed; also if it was changed since the start."""
+    settings = access(signer=SignerAccess(f"unix://{tmp_path}/signer.ipc", KEY.address))
     with over_socket(FakeSigner(), tmp_path):
-        assert signer_of(settings).address.lower() == TO
+        key = signer_of(settings)
         (tmp_path / "signer.ipc").chmod(0o666)
 
         with pytest.raises(ConfigError, match="anybody here may have things signed"):
             signer_of(settings)
+        with pytest.raises(ConfigError, match="anybody here may have things signed"):
+            signed_exactly(key, ASKED)
+
+
+def test_a_socket_that_is_not_there_yet_is_a_signer_that_is_down(tmp_path: Path) -> None:
+    """It is started again, and nothing here had to be."""
+    settings = access(signer=SignerAccess(f"unix://{tmp_path}/signer.ipc", KEY.address))
+    key = signer_of(settings)
+    with pytest.raises(ChainUnavailable, match="does not answer"):
+        signed_exactly(key, ASKED)
+
+    with over_socket(FakeSigner(clef=True), tmp_path):
+        raw = signed_exactly(key, ASKED)
+
+    assert fields_of(raw)["nonce"] == 3
+
+
+@pytest.mark.parametrize(
+    ("kept", "says"), [("file/signer.ipc", "cannot be reached"), ("file", "is no socket")]
+)
+def test_a_path_at_which_no_socket_can_be_is_refused(kept: str, says: str, tmp_path: Path) -> None:
+    """No signer that is started makes it right."""
+    (tmp_path / "file").write_text("")
+    settings = access(signer=SignerAccess(f"unix://{tmp_path}/{kept}", TO))
+
+    with pytest.raises(ConfigError, match=says):
+        signer_of(settings)
 
 
 def test_no_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

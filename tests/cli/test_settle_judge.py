@@ -16,10 +16,13 @@ from participant.kept import FOLDER, Kept
 from privacy import canonical
 from privacy.errors import NotYet
 from privacy.roster import SignedRoster
+from privacy.settlement.verdict import SignedVerdict
+from tests.chain.fake_signer import FakeSigner, served
 from tests.contracts.settlement_run import LIGHT
 from tests.participant import pledged
 from tests.participant.settling.lied_programme import SEAT_BOND, Lied, lied
 from tests.settling.settled_member import auditor_file
+from veilsum.chain.digests import signer_of_digest
 from veilsum.cli import app
 from veilsum.demo.chain import embedded_chain
 
@@ -100,6 +103,36 @@ def test_two_judges_and_one_command_slash_a_seat(
     assert done.exit_code == 0, done.output
     assert f"slashed    {SEAT_BOND} token units, all burned" in done.stdout
     assert (json.loads(again.stdout)["slashed"], again.exit_code) == (str(SEAT_BOND), 0)
+
+
+def test_a_judge_whose_key_is_elsewhere_signs_there_and_waits_for_nobody(
+    case: Lied, chain: tuple[str, Path], evidence: Path, tmp_path: Path
+) -> None:
+    """While the signer is away the command ends with 5; later it is run again."""
+    out = tmp_path / "verdict.json"
+    with served(FakeSigner(key=pledged.JUDGES[2])) as signer:
+        config = elsewhere(member(tmp_path / "judge", case, chain[0]), signer, pledged.JUDGES[2])
+        ended = run("judge", "--config", config, "--evidence", evidence, "--out", out)
+    away = run("judge", "--config", config, "--evidence", evidence, "--out", tmp_path / "none")
+
+    assert ended.exit_code == 0, ended.output
+    verdict = canonical.decode(out.read_bytes().strip(), SignedVerdict)
+    accused = case.court().examine(case.evidence, pledged.roster())
+    signed = bytes.fromhex(verdict.signature)
+    assert signer_of_digest(accused.digest(), signed) == verdict.judge == pledged.NAMES[2]
+    assert (away.exit_code, (tmp_path / "none").exists()) == (5, False), away.output
+
+
+def elsewhere(config: Path, url: str, key: LocalAccount) -> Path:
+    """The same file, with its key at a signer."""
+    lines = [
+        line
+        for line in config.read_text().splitlines()
+        if not line.startswith(("keystore", "passphrase"))
+    ]
+    signer = ["[settlement.signer]", f'url = "{url}"', f'address = "{key.address}"', ""]
+    config.write_text("\n".join([*lines, *signer]))
+    return config
 
 
 def test_evidence_that_does_not_hold_ends_with_3(

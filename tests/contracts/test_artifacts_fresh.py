@@ -38,6 +38,7 @@ def test_every_contract_has_an_artefact() -> None:
     assert {path.stem for path in ARTEFACTS} == NAMES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ARTEFACTS, ids=lambda path: path.stem)
 def test_an_artefact_was_compiled_from_the_sources_on_disk(path: Path) -> None:
     """Needs no compiler: each artefact holds the digests of its sources."""

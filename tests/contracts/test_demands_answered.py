@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from coordinator.adapters.chain import SettlementChain, _commit
-from coordinator.settling.disputes import Disputes, demand_id
+from coordinator.adapters.chain import SettlementChain, _commit, attach
+from coordinator.settling.disputes import LOOKS_IN_A_RESPONSE, Disputes, demand_id
 from coordinator.settling.settlement import End
 from privacy.errors import ChainUnavailable
 from privacy.settlement.sum_proof import Node, Tree
+from tests.chain.dripping import dripping
 from tests.contracts.settlement_run import Run, settlement_run
 from tests.coordinator.settling.settled_round import SettledRound
 from tests.fakes import make_plan
+from veilsum.chain.endpoint import connect
 from veilsum.demo.chain import embedded_chain
 
 HOUR = 3600
@@ -35,6 +38,13 @@ class Asked:
 
     run: Run
     settled: SettledRound
+    url: str
+
+    def beside(self, second: str) -> SettlementChain:
+        """The same contract, by a second endpoint as well."""
+        endpoint = connect(self.url, second=second, answer_seconds=0.5)
+        chain = self.run.chain
+        return attach(endpoint, chain.key, self.run.journal, chain.contract.address)
 
     def disputes(self, chain: SettlementChain | None = None) -> Disputes:
         """Return the watch as a new process has it."""
@@ -72,7 +82,7 @@ def asked(tmp_path: Path) -> Iterator[Asked]:
         )
         settled = SettledRound(chain=run.chain, domain=run.chain.domain(run.programme))
         settled.freeze()
-        yield Asked(run, settled.finish())
+        yield Asked(run, settled.finish(), url)
 
 
 def test_a_demand_for_each_tree_is_answered_and_pays_its_bond(asked: Asked) -> None:
@@ -169,3 +179,22 @@ def test_a_chain_that_is_away_is_asked_again(asked: Asked) -> None:
     disputes.look()
 
     assert asked.run.chain.asked(name).closed
+
+
+@pytest.mark.parametrize("has_looked", [True, False], ids=["looked before", "never looked"])
+def test_a_demand_is_answered_while_the_second_endpoint_drips(
+    asked: Asked, *, has_looked: bool
+) -> None:
+    """It says a byte now and then, for ever: for what is final it counts as away."""
+    if has_looked:
+        asked.disputes().look()
+    name, began = asked.demand(EVERY_TREE[3]), time.monotonic()
+    with dripping("header") as address:
+        disputes = asked.disputes()
+        disputes.attach = lambda: asked.beside(f"http://{address}")
+
+        with pytest.raises(ChainUnavailable):
+            disputes.look()
+
+    assert asked.run.chain.asked(name).closed
+    assert time.monotonic() - began < RESPONSE / LOOKS_IN_A_RESPONSE

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 from hexbytes import HexBytes
 
+from privacy.settlement.sum_proof import Opening
 from tests.contracts.settling import (
     ARITHMETIC,
     BAD_SUM,
@@ -37,7 +37,7 @@ def some(programme: Programme, amount: int = 100) -> dict[str, int]:
 
 
 def opening(commit: Commit) -> bytes:
-    return encode(["string", "bytes32"], ["opening", commit.digest()])
+    return Opening((commit.digest(),)).encode()
 
 
 def demand_call(programme: Programme, commit: Commit, node=NODE, arithmetic=ARITHMETIC):

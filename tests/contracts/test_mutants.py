@@ -1,7 +1,7 @@
 """Each of these changes to the contracts is noticed by forge's tests of them.
 
 A mutant is a defect that a reader could overlook; contracts/mutants.toml lists them. It is
-made in a copy, never here.
+made in a copy, never here: of what was compiled once, so that only the mutated file is compiled.
 """
 
 import os
@@ -42,10 +42,22 @@ MUTANTS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The contracts as they are, compiled, and their tests, which all pass."""
+    copy = copied(CONTRACTS, tmp_path_factory.mktemp("compiled"))
+    built = forge(copy, "build")
+    assert built.returncode == 0, built.stdout + built.stderr
+    for tests in (SETTLING, JUDGING):
+        done = forge(copy, "test", "--match-path", tests)
+        assert done.returncode == 0, done.stdout
+    return copy
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda each: f"{each.source}-{each.name}")
-def test_a_defect_is_noticed(mutant: Mutant, tmp_path: Path) -> None:
+def test_a_defect_is_noticed(mutant: Mutant, compiled: Path, tmp_path: Path) -> None:
     """Some test fails, and it is a test that fails: what does not compile proves nothing."""
-    copy = copied(tmp_path)
+    copy = copied(compiled, tmp_path)
     source = copy / "src" / f"{mutant.source}.sol"
     text = source.read_text()
     assert text.count(mutant.old) == 1
@@ -59,11 +71,11 @@ def test_a_defect_is_noticed(mutant: Mutant, tmp_path: Path) -> None:
     assert "[FAIL" in done.stdout
 
 
-def copied(folder: Path) -> Path:
+def copied(contracts: Path, folder: Path) -> Path:
     """The contracts in a folder of their own, with what was compiled; libraries by a link."""
     copy = folder / "contracts"
     unneeded = shutil.ignore_patterns("node_modules", ".audit", "coverage*")
-    shutil.copytree(CONTRACTS, copy, ignore=unneeded)
+    shutil.copytree(contracts, copy, ignore=unneeded)
     (copy / "node_modules").symlink_to(CONTRACTS / "node_modules")
     return copy
 

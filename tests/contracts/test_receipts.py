@@ -1,95 +1,141 @@
 """Receipts as a coordinator signs them: the contract takes them as proof of an omission."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
 
+from coordinator.build import _key, _signing
 from coordinator.config import SettlementSettings
-from participant.settling.challenge import context_of
+from coordinator.settling.shown import Receipt
+from participant.settling.challenge import Challenger, context_of
 from participant.settling.programme import programme_at
-from privacy.errors import ConfigError
-from privacy.settlement.commitment import Cohort, receipt_digest
+from privacy.settlement.accusation import accuse
+from privacy.settlement.commitment import Cohort, Commit, receipt_digest
 from privacy.settlement.sum_proof import Kind, Omitted
-from tests.contracts.settlement_run import Run, settlement_run
+from tests.chain.fake_signer import FakeSigner, listening, served
+from tests.contracts.settlement_run import BOND, Run, settlement_run
 from tests.coordinator.settling.settled_round import SettledRound
 from tests.fakes import SITES
 from veilsum.chain.access import SignerAccess
-from veilsum.chain.digests import sign_digest, signer_of_digest
-from veilsum.chain.endpoint import signer_of
+from veilsum.chain.digests import signer_of_digest
 from veilsum.demo.chain import embedded_chain
 
 HOUR = 3600
-LEFT_OUT = 2
+HOLDERS = ("keystore", "web3signer", "clef")
+"""Who has the coordinator's key; the receipt of the site of the same place is signed there."""
 
 
-def signs_by(settings: SettlementSettings) -> Callable[[bytes], bytes]:
-    """Return what signs as a coordinator with these settings does."""
-    return lambda digest: sign_digest(signer_of(settings), digest)
+@dataclass(frozen=True)
+class Promised:
+    """A round that is frozen, and committed to honestly; receipts by each of the holders."""
+
+    run: Run
+    settled: SettledRound
+    settings: dict[str, SettlementSettings]
+
+    def receipt(self, holder: str) -> Receipt:
+        """Signed as a coordinator of these settings does."""
+        signs = _signing(_key(self.settings[holder]))
+        object.__setattr__(self.settled.shown, "sign", signs)
+        return self.settled.shown.receipt(SITES[HOLDERS.index(holder)], 1)
 
 
-def settings_of(run: Run, folder: Path, **other: object) -> SettlementSettings:
-    """Return the coordinator's settings, with the key that `run` has made."""
+def settings_of(run: Run, folder: Path, url: str = "") -> SettlementSettings:
+    """Return the coordinator's settings, with the key that `run` has made, or a signer for it."""
     (folder / "passphrase").write_text("of the test")
     (folder / "passphrase").chmod(0o600)
-    files = {"keystore": folder / "coordinator.json", "passphrase": folder / "passphrase"}
+    address = run.chain.key.address
     return SettlementSettings(
         rpc="http://127.0.0.1:1",
         chain_id=run.endpoint.chain_id,
         contract=str(run.chain.contract.address),
         programme=run.programme,
         escrow="1000",
-        **(files | other),
+        keystore=None if url else folder / "coordinator.json",
+        passphrase=None if url else folder / "passphrase",
+        signer=SignerAccess(url, address) if url else None,
     )
 
 
-def test_a_site_that_was_left_out_convicts_with_its_receipt(tmp_path: Path) -> None:
-    """Signed at the freeze by the key in the keystore, judged by the deployed contract."""
-    with embedded_chain() as url:
-        run = settlement_run(url, tmp_path, sites=1, window=HOUR)
-        domain = run.chain.domain(run.programme)
-        settled = SettledRound(chain=run.chain, domain=domain)
-        object.__setattr__(settled.shown, "sign", signs_by(settings_of(run, tmp_path)))
+@pytest.fixture(scope="module")
+def promised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Promised]:
+    folder = tmp_path_factory.mktemp("chain")
+    with ExitStack() as stack:
+        run = settlement_run(stack.enter_context(embedded_chain()), folder, sites=1, window=HOUR)
+        key = run.chain.key
+        urls = {
+            "web3signer": stack.enter_context(served(FakeSigner(key=key))),
+            "clef": stack.enter_context(listening(FakeSigner(key=key, clef=True), folder)),
+        }
+        settled = SettledRound(chain=run.chain, domain=run.chain.domain(run.programme))
         settled.freeze()
-        receipt = settled.shown.receipt(SITES[LEFT_OUT], 1)
-        honest = settled.finish().commit()
-        whole = settled.slots()
-        others = Cohort(tuple(each for each in whole.slots if each.slot_id != LEFT_OUT))
-        false = replace(honest, cohort=others.root().hex(), slots=len(others.slots))
-        programme = programme_at(run.endpoint, str(run.chain.contract.address), run.programme)
-        verdicts = {}
-        for name, commit, cohort in (("false", false, others), ("honest", honest, whole)):
-            proof = omission(cohort, receipt)
-            context = context_of(programme, commit, bytes(32))
-            call = programme.verifier.functions.verdict(context, Kind.OMITTED, proof.encode())
-            verdicts[name] = run.endpoint.read(call)
+        settings = {each: settings_of(run, folder, urls.get(each, "")) for each in HOLDERS}
+        yield Promised(run, settled, settings)
+
+
+def without(whole: Cohort, receipt: Receipt) -> Cohort:
+    """Return a cohort that lacks what was promised."""
+    return Cohort(tuple(each for each in whole.slots if each.slot_id != receipt.slot.slot_id))
+
+
+def with_cohort(commit: Commit, cohort: Cohort) -> Commit:
+    return replace(commit, cohort=cohort.root().hex(), slots=len(cohort.slots))
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_a_site_that_was_left_out_convicts_with_its_receipt(
+    promised: Promised, holder: str
+) -> None:
+    """Whoever holds the key; and of a commit that keeps the promise nothing is proved."""
+    run, settled = promised.run, promised.settled
+    receipt = promised.receipt(holder)
+    whole = settled.slots()
+    honest = with_cohort(run.statement(1).commit, whole)
+    others = without(whole, receipt)
+    programme = programme_at(run.endpoint, str(run.chain.contract.address), run.programme)
+    cases = {"false": (with_cohort(honest, others), others), "honest": (honest, whole)}
+    verdicts = {}
+
+    for name, (commit, cohort) in cases.items():
+        context = context_of(programme, commit, bytes(32))
+        proof = omission(cohort, receipt)
+        call = programme.verifier.functions.verdict(context, Kind.OMITTED, proof.encode())
+        verdicts[name] = run.endpoint.read(call)
 
     assert verdicts == {"false": True, "honest": False}
-    digest = receipt_digest(domain, 1, receipt.slot)
+    digest = receipt_digest(settled.domain, 1, receipt.slot)
     assert signer_of_digest(digest, receipt.signature) == run.chain.key.address.lower()
 
 
-def omission(cohort, receipt):
+def test_a_receipt_by_a_signer_elsewhere_costs_the_coordinator_its_bond(
+    promised: Promised,
+) -> None:
+    """The whole way: the false commit is on the chain, sealed, challenged and slashed."""
+    run = promised.run
+    receipt = promised.receipt("web3signer")
+    others = without(promised.settled.slots(), receipt)
+    statement = run.statement(1)
+    commit = with_cohort(statement.commit, others)
+    run.chain.commit(SimpleNamespace(commit=commit, entitlements=statement.entitlements))
+    contract = str(run.chain.contract.address)
+
+    def mine(_: float) -> None:
+        run.endpoint.web3.provider.make_request("evm_mine", [1])
+
+    challenger = Challenger(run.endpoint, run.gas_key, run.journal, contract, sleep=mine)
+
+    done = challenger.challenge(accuse(commit, omission(others, receipt)))
+
+    assert (done.slashed, done.collected) == (str(BOND), str(BOND // 2))
+
+
+def omission(cohort: Cohort, receipt: Receipt) -> Omitted:
     around = cohort.around(receipt.slot.slot_id)
     slots = tuple(cohort.slots[index] for index in around)
     steps = tuple(step for index in around for step in cohort.path(index))
     return Omitted(receipt.slot, receipt.signature, around[0], slots, steps)
-
-
-def test_a_key_elsewhere_signs_no_receipts_and_says_what_to_do(tmp_path: Path) -> None:
-    """Until it is asked nothing is wrong: commits need no digest signed."""
-    signer = SignerAccess("https://signer.example:9000", "0x" + "aa" * 20)
-    settings = SettlementSettings(
-        rpc="http://127.0.0.1:1",
-        chain_id=1,
-        contract="0x" + "c3" * 20,
-        programme="d4" * 32,
-        escrow="1",
-        signer=signer,
-    )
-
-    sign = signs_by(settings)
-
-    with pytest.raises(ConfigError, match="set keystore and passphrase"):
-        sign(bytes(32))

@@ -1,8 +1,8 @@
 """The vault of bonds: what is in it, when it leaves, and who may touch it."""
 
 import pytest
-from eth_abi.abi import encode
 
+from privacy.settlement.sum_proof import Opening
 from tests.contracts.settling import (
     ARITHMETIC,
     BOND,
@@ -171,7 +171,7 @@ def test_the_vault_holds_what_it_owes_to_the_last_unit(programme: Programme) -> 
     for index in range(3):
         demand = programme.call.demand(commit.fields(), (0, 0, 0, 0, index), ARITHMETIC)
         chain.send(demand, chain.account(0))
-    answer = encode(["string", "bytes32"], ["opening", commit.digest()])
+    answer = Opening((commit.digest(),)).encode()
     chain.send(programme.call.answer(commit.fields(), (0, 0, 0, 0, 0), answer), seat)
 
     programme.convict(commit)

@@ -162,7 +162,7 @@ class Seated:
         self.candidates = Candidates(FEDERATION, 1, self.plan.digest(), entries)
         self.cohort = Cohort(FEDERATION, 1, self.plan.digest(), entries)
         self.rounds.begin(
-            Round(1, _rules(), Phase.OPEN, plan=self.plan.digest(), committed=entries)
+            Round(1, _rules(self.plan), Phase.OPEN, plan=self.plan.digest(), committed=entries)
         )
         self._advance()
 
@@ -334,7 +334,7 @@ def _entry(name: str) -> Entry:
     return Entry(name, digest_of_header(name), (sha256_hex(f"root of {name}".encode()),))
 
 
-def _rules() -> Rules:
+def _rules(plan: Plan) -> Rules:
     return Rules(
         openers=OPENERS,
         trainers=SITES,
@@ -344,4 +344,5 @@ def _rules() -> Rules:
         abandon_seconds=60.0,
         auditor=AUDITOR,
         seats=SEATS,
+        scores=plan.questions().score_step_log2 is not None,
     )

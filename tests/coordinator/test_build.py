@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
-from structlog.testing import capture_logs
 
 from coordinator import config
 from coordinator.adapters.sql.store import open_store
@@ -27,8 +26,11 @@ from privacy.errors import (
 )
 from privacy.failpoints import Failpoints
 from privacy.roster import Role, Roster
+from privacy.settlement.commitment import Slot, typed_receipt
 from privacy.signing import public_bytes
 from tests import fakes
+from tests.chain.door import KEY
+from tests.chain.fake_signer import FakeSigner, served
 from tests.coordinator import seated_round
 from tests.coordinator.seated_round import SEATS
 from tests.coordinator.settling.test_settlement import ROUNDS, FakeChain
@@ -306,20 +308,21 @@ def test_a_coordinator_that_settles_is_built(settling):
     os.close(built.held)
 
 
-@pytest.mark.parametrize("elsewhere", [True, False])
-def test_a_key_that_signs_no_receipts_is_said_at_the_start(settling, elsewhere):
-    """Not to the first site that asks, after a round that nobody can do again."""
-    if elsewhere:
-        signer = SignerAccess("https://signer.example:9000", "0x" + "aa" * 20)
+def test_a_coordinator_whose_key_is_elsewhere_signs_receipts_there(settling):
+    """The signer may be started later: nothing of it is asked before there is a receipt."""
+    with served(FakeSigner()) as url:
         wanted = msgspec.structs.replace(
-            settling.settlement, keystore=None, passphrase=None, signer=signer
+            settling.settlement,
+            keystore=None,
+            passphrase=None,
+            signer=SignerAccess(url, KEY.address),
         )
-        settling = msgspec.structs.replace(settling, settlement=wanted)
+        built = build(msgspec.structs.replace(settling, settlement=wanted), Failpoints())
+        said = typed_receipt(built.shown.domain, 1, Slot(1, bytes(32)))
 
-    with capture_logs() as logs:
-        built = build(settling, Failpoints())
+        signature = built.shown.sign(said)
 
-    assert ("no_receipts" in [each["event"] for each in logs]) is elsewhere
+    assert signer_of_digest(said.digest(), signature) == KEY.address.lower()
     os.close(built.held)
 
 
@@ -377,14 +380,15 @@ def test_a_keystore_is_opened_once_for_all_receipts_and_attempts(settling, folde
         lambda *given: opened.append(given) or time.sleep(0.05) or wallet.load_key(*given),
     )
     built = build(settling, Failpoints())
+    said = typed_receipt(built.shown.domain, 1, Slot(1, bytes(32)))
 
     with ThreadPoolExecutor(4) as callers:
-        signatures = list(callers.map(built.shown.sign, [b"\x07" * 32] * 4))
+        signatures = list(callers.map(built.shown.sign, [said] * 4))
     for _ in range(2):
         with pytest.raises(ChainUnavailable):
             built.settlement.attach()
 
-    assert {signer_of_digest(b"\x07" * 32, each) for each in signatures} == {key.address.lower()}
+    assert {signer_of_digest(said.digest(), each) for each in signatures} == {key.address.lower()}
     assert len(opened) == 1
     os.close(built.held)
 
@@ -392,12 +396,13 @@ def test_a_keystore_is_opened_once_for_all_receipts_and_attempts(settling, folde
 def test_a_keystore_that_could_not_be_opened_is_tried_again(settling, folder):
     """Its operator has put it right, and need not restart anything."""
     built = build(settling, Failpoints())
+    said = typed_receipt(built.shown.domain, 1, Slot(1, bytes(32)))
     with pytest.raises(InsecureKeyFile):
-        built.shown.sign(bytes(32))
+        built.shown.sign(said)
     (folder / "keystore.json").unlink()
     wallet.make_key(folder / "keystore.json", "x", work_factor=2)
 
-    assert len(built.shown.sign(bytes(32))) == 65
+    assert len(built.shown.sign(said)) == 65
     os.close(built.held)
 
 

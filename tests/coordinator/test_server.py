@@ -16,12 +16,15 @@ from coordinator.build import Built
 from coordinator.server import (
     Process,
     _dispute,
+    _end,
     _forget,
+    _lead,
     _listen,
     _open,
     _scrub,
     _server,
     _settle,
+    _work,
 )
 from coordinator.stop import Stop
 from coordinator.watching import Watched
@@ -97,6 +100,28 @@ async def test_a_busy_joining_port_stops_the_start_before_a_member_is_answered(l
         await members.stop(None)
 
         assert answered == []
+
+
+@pytest.mark.parametrize("name", ["Transfers", "Signing"])
+async def test_a_term_of_leading_leaves_no_threads(listening, monkeypatch, name):
+    """However it ends: a process may lead many times."""
+    closed, kind = [], getattr(server, name)
+
+    class Told(kind):
+        def close(self):
+            closed.append(name)
+            super().close()
+
+    monkeypatch.setattr(server, name, Told)
+    built = Built(listening, fakes.Federation().service, None, -1)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        process = Process(listening, Failpoints(), None, Stop(), Health(), address)
+
+        with pytest.raises(AddressTaken):
+            await _lead(process, built, None)
+
+    assert closed == [name]
 
 
 async def test_keys_that_do_not_belong_together_are_no_taken_port(listening, folder):
@@ -193,6 +218,31 @@ async def test_who_has_lost_the_lease_watches_no_demands():
     """Another process has the key."""
     with pytest.raises(LeaseLost):
         await _dispute(Answers(asyncio.Event(), LeaseLost("gone")), Watched())
+
+
+async def test_what_the_chain_has_and_this_does_not_know_is_looked_for_from_the_start(
+    listening, monkeypatch
+):
+    """Whoever restored it too old must hear of it before anybody demands."""
+    looked, stop = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def look():
+        loop.call_soon_threadsafe(looked.set)
+        return 60.0
+
+    built = Built(listening, fakes.Federation().service, None, -1)
+    built.__dict__.update(
+        unknown=SimpleNamespace(look=look, rounds=()),
+        office=SimpleNamespace(forgetting=SimpleNamespace(go_on=lambda: 60.0)),
+    )
+    process = Process(listening, Failpoints(), None, stop, Health(), "")
+
+    working = asyncio.create_task(_work(process, built, None))
+    await asyncio.wait_for(looked.wait(), 10)
+    stop.set()
+
+    await _end(await working)
 
 
 class Looks:

@@ -76,8 +76,11 @@ def test_every_state_of_committed_rounds_and_outcome_of_demands_is_told():
     disputes = SimpleNamespace(
         rounds=Counter(open=3, matured=40), waiting=2, looked=5.0, outcomes=Counter(answered=7)
     )
+    unknown = SimpleNamespace(rounds=(4, 5))
 
-    told = [(m.name, *labels, value) for m, labels, value in _of_settlement(_built(disputes))]
+    told = [
+        (m.name, *labels, value) for m, labels, value in _of_settlement(_built(disputes, unknown))
+    ]
 
     assert told == [
         ("veilsum_settlement_round", "open", 3.0),
@@ -87,6 +90,7 @@ def test_every_state_of_committed_rounds_and_outcome_of_demands_is_told():
         ("veilsum_settlement_looked_timestamp_seconds", 5.0),
         ("veilsum_settlement_demands_total", "answered", 7.0),
         ("veilsum_settlement_demands_total", "missed", 0.0),
+        ("veilsum_settlement_commits_unknown", 2.0),
     ]
 
 
@@ -94,5 +98,5 @@ def test_who_settles_nothing_tells_nothing_of_it():
     assert list(_of_settlement(_built(None))) == []
 
 
-def _built(disputes):
-    return SimpleNamespace(disputes=disputes)
+def _built(disputes, unknown=None):
+    return SimpleNamespace(disputes=disputes, unknown=unknown)

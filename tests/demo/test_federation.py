@@ -12,6 +12,7 @@ from participant.joining.init import init
 from participant.policy import plans as policy
 from participant.seat import config as seat_config
 from privacy import canonical
+from privacy.contribution.scores import Method
 from privacy.plan import NORM_BOUND_RELEASE, SCORE_RELEASES, SHARES
 from privacy.roster import Role, Roster
 from veilsum.demo.federation import (
@@ -88,7 +89,7 @@ def test_no_hospital_takes_part_without_the_auditor(places: Places) -> None:
     roster = found(places, FEDERATION, members("ckks"))
 
     served = coordinator_config.read(configure_coordinator(places, None, "ckks", LOCAL))
-    audits = auditor_config.read(configure_auditor(places, roster, "127.0.0.1:1", "ckks"))
+    audits = auditor_config.read(configure_auditor(places, roster, "127.0.0.1:1", "ckks", LOCAL))
     paths = [
         configure_site(places, name, "127.0.0.1:1", roster.digest(), None, "ckks", LOCAL)
         for name in HOSPITALS
@@ -115,11 +116,15 @@ def test_the_settings_are_what_their_readers_take(
         for name in HOSPITALS
     ]
     sites = [site_config.read(path) for path in files]
+    auditor = configure_auditor(places, roster, "127.0.0.1:1", scheme, LOCAL, on_chain)
+    audits = auditor_config.read(auditor)
 
     assert served.federation == FEDERATION
-    assert (served.settlement is not None) is settles
     assert [site.participant for site in sites] == list(HOSPITALS)
-    assert all((site.settlement is not None) is settles for site in sites)
+    everyone = (served, audits, *sites)
+    assert all((each.settlement is not None) is settles for each in everyone)
+    named = {each.settlement.method for each in everyone if each.settlement is not None}
+    assert named == ({Method.ALIGNMENT} if settles else set())
     assert {site.policy.roster for site in sites} == {roster.digest()}
 
 

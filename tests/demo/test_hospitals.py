@@ -114,6 +114,7 @@ def test_the_grid_is_much_finer_than_the_noise():
     assert 2**-GRID.fraction_bits < noise / 100
 
 
+@pytest.mark.deep
 def test_the_federation_learns():
     """Five runs of the training alone; a hundred are run by `python -m veilsum.demo.spread`."""
     site = load_site("veilsum.demo.hospitals:HospitalA")

@@ -351,6 +351,7 @@ class TestTheWholeDemoUnderSharedNoise:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.deep
 class TestTheWholeDemoWithACheat:
     """Claims about one run whose coordinator alters one word of one sum."""
 

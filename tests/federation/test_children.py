@@ -16,9 +16,10 @@ from veilsum.federation.children import children
 SLEEPER = ["timeit", "-n", "1", "-r", "1", "-s", "import time", "time.sleep(60)"]
 
 PARENT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from veilsum.federation.children import children
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
 with children(Path(sys.argv[1])) as family:
     family.start("sleeper", sys.argv[2:])
     print("started", flush=True)

@@ -1,6 +1,6 @@
 """A seat that lied, its pledge, and the evidence against it, as auditor and seats make them."""
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from privacy.signing import Purpose, sign
 from tests.participant import at_dispute as at
 from tests.participant import shared_round as shared
 from tests.participant import signed_round as made
-from veilsum.chain.digests import sign_digest
+from veilsum.chain.digests import sign_typed
 
 HERE = Domain(31337, "0x" + "5e" * 20, "70" * 32)
 LIAR, HONEST = at.FERN, at.ELM
@@ -50,9 +50,7 @@ def pledge(seat: int = 1, domain: Domain = HERE, account: LocalAccount = ACCOUNT
 def made_for(stated: SeatSum, domain: Domain = HERE, account: LocalAccount = ACCOUNT) -> Signed:
     """What a seat pledges for a statement."""
     key = made.keys(stated.seat).signing
-    return pledges.make(
-        stated, domain, account.address, lambda digest: sign_digest(account, digest), key
-    )
+    return pledges.make(stated, domain, account.address, partial(sign_typed, account), key)
 
 
 def changed(signed: Signed, **fields: Any) -> Signed:

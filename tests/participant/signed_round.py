@@ -68,10 +68,18 @@ def keys(name: str) -> SiteKeys:
 
 @cache
 def roster() -> Roster:
-    """Version 0: four trainers of four organisations, and an auditor."""
-    members = [entry(keys(name), name, f"{name} hospital", "", ("trainer",)) for name in TRAINERS]
+    """Version 0: four trainers of four organisations, each paid, and an auditor."""
+    members = [
+        entry(keys(name), name, f"{name} hospital", payout_address(name), ("trainer",))
+        for name in TRAINERS
+    ]
     members.append(entry(keys(WATCH), WATCH, "watch office", "", ("auditor",)))
     return Roster(FEDERATION, 0, public_bytes(COORDINATOR_KEY), tuple(members))
+
+
+def payout_address(name: str) -> str:
+    """Where a trainer is paid."""
+    return f"0x{TRAINERS.index(name) + 1:040x}"
 
 
 def roster_with(**organisations: str) -> Roster:

@@ -26,6 +26,7 @@ from participant.view import KeyState, Payout, RoundView, View
 from participant.wire import patience
 from participant.wire.connect import connect
 from privacy import canonical
+from privacy.contribution.scores import Method
 from privacy.documents import Signed
 from privacy.errors import (
     ChainUnavailable,
@@ -326,6 +327,17 @@ async def test_a_plan_of_another_round_is_refused(amber, shown):
 
     with pytest.raises(WrongContext, match="round 1 was sent for round 2"):
         await amber._carry_out(Contribute(2))
+
+
+async def test_no_data_is_touched_for_a_round_that_could_not_pay_this_site(amber, shown):
+    """It has agreed to be paid by alignment, and the plan opens none."""
+    shown.shows(made.Round(made.plan(), made.TRAINERS))
+    policy = msgspec.structs.replace(amber.config.policy, releases=("participation", "alignment"))
+    settlement = SimpleNamespace(FILE="site.toml", TABLE="settlement", method=Method.ALIGNMENT)
+    amber.config = msgspec.structs.replace(amber.config, policy=policy, settlement=settlement)
+
+    with pytest.raises(PolicyRefusal, match=r'settlement\.method = "alignment/1": it needs alig'):
+        await amber._carry_out(Contribute(1))
 
 
 async def test_no_key_is_made_for_an_order_that_policy_refuses(amber, shown):
@@ -1043,7 +1055,8 @@ def paid_by(site, payer, shown, entitlement=b"{}"):
     async def payout():
         return Payout(entitlement, "0x" + "1" * 40, 3)
 
-    site.config = msgspec.structs.replace(site.config, settlement=object())
+    settlement = SimpleNamespace(method=None)
+    site.config = msgspec.structs.replace(site.config, settlement=settlement)
     site._payouts, shown.payout = payer, payout
 
 

@@ -163,3 +163,54 @@ def test_limits_of_the_vectors_view_are_those_of_sums_unless_said(tmp_path):
 
     assert (silent.vector_epsilon_for_life, silent.vector_epsilon_per_round) == ("3", "1.5")
     assert (spoken.vector_epsilon_for_life, spoken.vector_epsilon_per_round) == ("9", "1.5")
+
+
+SETTLED = f"""
+[settlement]
+rpc = "http://127.0.0.1:8545"
+chain_id = 1
+contract = "0x{"11" * 20}"
+payee = "0x{"22" * 20}"
+keystore = "gas.json"
+passphrase = "passphrase"
+"""
+
+
+def paid(folder: Path, releases: str, method: str) -> SiteConfig:
+    """The settings of a site whose policy accepts these releases, paid by that method."""
+    named = f'method = "{method}"\n' if method else ""
+    text = TEXT.replace('releases = ["participation"]', f"releases = {releases}")
+    return read(written(folder, text + SETTLED + named))
+
+
+@pytest.mark.parametrize(
+    ("releases", "method"),
+    [
+        ('["participation"]', ""),
+        ('["participation"]', "participation/1"),
+        ('["participation", "alignment"]', "participation/1"),
+        ('["participation", "alignment"]', "alignment/1"),
+        ('["squared-norm", "alignment"]', "cosine/1"),
+    ],
+)
+def test_a_site_names_a_method_by_which_it_can_be_paid(tmp_path, releases, method):
+    """Where no plan that it accepts opens scores, there is one alone, and none need be named."""
+    config = paid(tmp_path, releases, method)
+
+    assert config.settlement is not None
+    assert (config.settlement.method or "") == method
+
+
+@pytest.mark.parametrize(
+    ("releases", "method", "said"),
+    [
+        ('["alignment"]', "", r"settlement\.method: .* name the one .*: participation/1, align"),
+        ('["participation"]', "alignment/1", "alignment/1 needs alignment, which policy.releases"),
+        ('["alignment"]', "norm/1", "norm/1 needs squared-norm, which policy.releases does not"),
+        ('["alignment"]', "shapley/1", "shapley"),
+    ],
+)
+def test_a_site_that_could_be_paid_by_any_method_does_not_start(tmp_path, releases, method, said):
+    """It would take whatever the coordinator pays by; or it would never be paid."""
+    with pytest.raises(ConfigError, match=said):
+        paid(tmp_path, releases, method)

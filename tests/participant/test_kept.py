@@ -52,6 +52,16 @@ def test_one_body_signed_for_two_purposes_is_two_documents(kept):
     assert {purpose for purpose, _, _ in kept.all()} == {Purpose.COHORT, Purpose.CERTIFICATE}
 
 
+def test_documents_of_one_round_and_purpose_are_found(kept):
+    """A release of this round, and neither another's, nor its cohort."""
+    kept.keep(Purpose.COHORT, 2, Signed(BODY, {COORDINATOR: b"signature"}))
+    for number in (2, 3):
+        kept.keep(Purpose.RELEASE, number, Signed(BODY, {"amber": b"%d" % number}))
+
+    assert kept.of(Purpose.RELEASE, 2) == (Signed(BODY, {"amber": b"2"}),)
+    assert kept.of(Purpose.RELEASE, 4) == ()
+
+
 def test_a_plan_is_kept_in_the_form_that_bundles_hold(kept):
     """As `pack` puts it, whoever sent its two parts."""
     plan = example.PLAN

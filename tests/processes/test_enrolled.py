@@ -130,6 +130,7 @@ def test_a_site_that_is_cut_off_while_it_joins_goes_on(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.deep
 def test_every_kind_of_member_is_left_with_a_file_that_says_what_is_missing(tmp_path):
     """The skeleton of each, with its fingerprint written, lacks policy alone."""
     kinds = {"site-a": "participant", "watch": "auditor", "seat-n": "aggregator"}

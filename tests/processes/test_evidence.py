@@ -42,7 +42,14 @@ def exported(made, out):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seats", [(), ("seat-1", "seat-2", "seat-3")], ids=["ckks", "shares"])
+@pytest.mark.parametrize(
+    "seats",
+    [
+        # `make demo` verifies evidence of every site under ckks.
+        pytest.param((), marks=pytest.mark.deep, id="ckks"),
+        pytest.param(("seat-1", "seat-2", "seat-3"), id="shares"),
+    ],
+)
 def test_everybodys_evidence_of_real_rounds_is_verified_and_bears_the_others_out(tmp_path, seats):
     """Ledgers, documents and the coordinator's mirror name each other; a byte less is seen."""
     with federation(tmp_path / "f", seats=seats, wanted=2) as made:

@@ -73,7 +73,7 @@ def test_enough_openers_have_signed_the_same(survived: Federation) -> None:
         assert current.scores == digest_of(_scores(survived, number))
         assert len({each.scores for each in current.scored}) == 1
         assert len(current.scored) >= 2
-        assert {each.opener for each in current.scored} <= set(SITES[:3])
+        assert {each.signer for each in current.scored} <= set(SITES[:3])
 
 
 def test_nothing_is_left_of_an_update_once_its_scores_are_over(survived: Federation) -> None:

@@ -14,7 +14,7 @@ from coordinator.rounds import round as machine
 from coordinator.rounds.state import Phase, Round
 from privacy import documents
 from privacy.certificate import check_certificate
-from privacy.errors import VeilsumError
+from privacy.errors import NotYet, VeilsumError
 from privacy.limbs import encode_chunk
 from privacy.schemes.ckks_parameters import MODULUS_4096
 from privacy.signing import Purpose
@@ -47,8 +47,8 @@ WORDS: Mapping[str, str] = {
 }
 OPENED = (Phase.OPENING, Phase.DONE)
 SUMMED = (Phase.SUMMING, Phase.DISPUTED, Phase.AGGREGATING, *OPENED)
-WRITTEN_ONCE = ("plan", "candidates", "cohort", "sum")
-APPENDED = ("judged", "left_out", "stated")
+WRITTEN_ONCE = ("plan", "candidates", "cohort", "sum", "scores")
+APPENDED = ("judged", "left_out", "stated", "scored")
 ORDERS = (
     (Phase.KEYING, Phase.KEYED, Phase.OPEN, Phase.AGGREGATING, Phase.AUDITING, *OPENED),
     (
@@ -152,6 +152,23 @@ def nothing_goes_backwards(world: World, current: Round) -> None:
     resealed = bool(before.sealed_model) and not same
     _require(not resealed or current.turn > before.turn, "another model of the same turn")
     _require(before.sealings <= current.sealings <= len(current.rules.openers), "more models")
+    _scores_stand(world, current)
+
+
+def _scores_stand(world: World, current: Round) -> None:
+    """By what a round is once paid it is paid for ever; by numbers only that all three signed."""
+    if not current.rules.scores or current.phase is not Phase.DONE:
+        return
+    try:
+        agreed = world.federation.service.seats.scores.agreed(current.number)
+    except NotYet:
+        waited = current.is_scored() and current.number not in world.oracle.paid
+        _require(waited, "whoever settles it waits for ever")
+        return
+    body = agreed.body if agreed else None
+    _require(world.oracle.paid.setdefault(current.number, body) == body, "it is paid otherwise")
+    signers = {*agreed.signatures} if agreed else {*SEATS}
+    _require(signers == {*SEATS}, f"it is paid by the word of {sorted(signers)}")
 
 
 def _rises(before: Round, current: Round) -> bool:
@@ -389,7 +406,10 @@ def _is_given(ask: Callable[[], object]) -> bool:
 
 
 def _going_on(world: World) -> list[str]:
-    return [f"{n}: {each.phase}" for n, each in world.rounds.items() if not each.is_over()]
+    going = (
+        (n, each) for n, each in world.rounds.items() if not each.is_over() or each.is_scored()
+    )
+    return [f"{n}: {each.phase}, scores {each.scoring}" for n, each in going]
 
 
 def _shape_of(reason: str) -> str:

@@ -200,6 +200,12 @@ class State(Act, frozen=True):
     chunks: int = 4
 
 
+class Score(Act, frozen=True):
+    """A seat signs what was opened of the cohort's updates; another `value` is not what was."""
+
+    value: int = 0
+
+
 class Rule(Act, frozen=True):
     """The auditor says which of two seats lied: what it finds, or what `says` says."""
 
@@ -254,6 +260,7 @@ AnyAct = (
     | Judge
     | Certify
     | State
+    | Score
     | Rule
     | Equivocate
 )

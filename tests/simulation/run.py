@@ -19,7 +19,7 @@ from tests.coordinator.seated_round import SEATS
 from tests.fakes import ABANDON_SECONDS, OPENERS, PROGRESS_SECONDS, SITES
 from tests.simulation import operations as ops
 from tests.simulation.faulty import WRITES
-from tests.simulation.invariants import check, check_erased, check_over, check_quiet
+from tests.simulation.invariants import SUMMED, check, check_erased, check_over, check_quiet
 from tests.simulation.quick import quickly
 from tests.simulation.seated_world import world_of
 from tests.simulation.world import Coverage, Violated, World, live
@@ -29,13 +29,14 @@ OUTAGE = 160
 """Turns; more than would halt a programme that took silence for failure: 5 rounds of 24 turns."""
 
 RETURN = 500
+SCORED = "scoring.after_keep"
 EFFECTS = ("aggregate", "erase", "nominate", "freeze", "manifest")
 
 
 def _places() -> tuple[str, ...]:
     """Return every failpoint of the coordinator's own code, its adapters' aside.
 
-    No plan of a history asks for scores after the release: of those there are tests of their own.
+    Those of scores come where a seat signs some: few plans of a history ask for any.
     """
     root = Path(coordinator.__file__).parent
     aside = {root / "adapters", root / "scoring"}
@@ -279,6 +280,9 @@ def _damage(chance: random.Random, world: World) -> ops.Operation:
 
 def _work(chance: random.Random, who: str, lies: bool, current: Round) -> ops.Operation:
     number = current.number
+    if current.rules.scores and who in SEATS and current.phase in SUMMED and chance.random() < 0.3:
+        killed = chance.random() < 0.1
+        return ops.Crash(SCORED, 1) if killed else ops.Score(who, number, int(lies))
     if current.rules.seats and current.phase in _SEATED:
         return _SEATED[current.phase](chance, who, lies, current)
     late = current.phase in (Phase.OPENING, Phase.DONE) and who == current.rules.auditor

@@ -20,11 +20,13 @@ from privacy.errors import (
     RootMismatch,
     WrongContext,
 )
-from privacy.plan import SHARES, Plan
+from privacy.plan import SCORE_RELEASES, SHARES, Plan
 from privacy.records import (
     Cohort,
     Entry,
     Refused,
+    Score,
+    Scores,
     SharedContribution,
     Verdict,
     digest_of,
@@ -131,8 +133,10 @@ class SeatedWorld(World):
             leaves_per_chunk=1,
             bound_norms=self.kind.unchecked,
             unchecked=self.kind.unchecked,
+            score_step_log2=seated_round.STEP_LOG2 if self.kind.unchecked else None,
         )
         bounded = seated_round.make_settings().privacy
+        bounded = replace(bounded, releases=(*bounded.releases, *SCORE_RELEASES))
         settings = canonical_replace(
             settings,
             rounds=rounds,
@@ -158,6 +162,8 @@ class SeatedWorld(World):
             return [ops.State(each, number) for each in sorted(current.waits_for())]
         if current.phase is Phase.DISPUTED:
             return [ops.Rule(rules.auditor, number)]
+        if current.phase is Phase.DONE and current.is_scored():
+            return [ops.Score(each, number) for each in SEATS]
         return super()._due(current)
 
     # -- what happens -------------------------------------------------------------------
@@ -316,6 +322,16 @@ class SeatedWorld(World):
         said, words = shares.statement(plan, cohort, roster, seat, made)
         return signed_by(who, said), words
 
+    def _score(self, operation: ops.Score) -> Send:
+        who, number = operation.who, operation.round
+        cohort, plan = self.cohort(number), self.plan(number)
+        each = tuple(
+            Score(entry.participant, "1", str(operation.value)) for entry in cohort.entries
+        )
+        place = (cohort.federation, number, plan.digest(), digest_of(cohort))
+        signed = signed_by(who, Scores(*place, seated_round.STEP_LOG2, each))
+        return lambda: self.federation.service.seats.scores.put(who, signed)
+
     def _rule(self, operation: ops.Rule) -> Send:
         who, number = operation.who, operation.round
         named = (operation.says,) if operation.says else self._found(number)
@@ -385,6 +401,7 @@ class SeatedWorld(World):
         ops.Judge: _judge,
         ops.Certify: _certify,
         ops.State: _state,
+        ops.Score: _score,
         ops.Rule: _rule,
     }
 

@@ -20,6 +20,8 @@ from coordinator.rounds import seated
 from coordinator.rounds import standing as saving
 from coordinator.rounds.round import Aggregate, Committed, Quiet, ReleaseSigned
 from coordinator.rounds.state import Phase
+from coordinator.scoring import scores
+from coordinator.scoring.scores import RoundScores
 from coordinator.seats import statements
 from coordinator.seats.disputes import Disputes
 from coordinator.seats.parts import Parts
@@ -254,6 +256,14 @@ def _at_any_time(sums, caller, number, seat, position):
     raise NotYet(f"{seat} has stated nothing")
 
 
+def _of_any_two(kept, current):
+    """As if two signatures that agree were enough."""
+    signed = list(kept._counted_of_seats(current).values())
+    if len(signed) < 2 and current.is_scored():
+        raise NotYet("one seat")
+    return scores._together(signed) if len({each.body for each in signed}) == 1 else None
+
+
 def _unsaved(rounds, after, _):
     rounds._rounds = {**rounds._rounds, after.number: after}
 
@@ -304,6 +314,16 @@ BREACHES = {
         "I6",
         "ckks",
         _rewritten((Phase.KEYING, Quiet), _give_up),
+    ),
+    "scores of seats that are waited for for ever": (
+        "I6",
+        "shares",
+        _rewritten((Phase.DONE, Quiet), _stay),
+    ),
+    "scores that are told by two seats of three": (
+        "I5",
+        "shares",
+        _set(RoundScores, "_of_seats", _of_any_two),
     ),
     "an auditor that is waited for for ever": (
         "I6",

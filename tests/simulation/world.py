@@ -78,7 +78,8 @@ class Oracle:
     `vouched` are the sums that the auditor itself has signed, whether or not it was told that
     its signature arrived; `seals` what each contribution sealed to whom; `handed` the seals
     that each opener was handed of a round; `lied` the seats that have sent a false statement,
-    by round; `made` from what each contribution was made: its site's name and variant.
+    by round; `made` from what each contribution was made: its site's name and variant; `paid` by
+    what scores a round is settled, from the first time that there was an answer.
     """
 
     first: dict[tuple[int, str], str] = field(default_factory=dict)
@@ -91,6 +92,7 @@ class Oracle:
     lied: set[tuple[int, str]] = field(default_factory=set)
     misjudged: set[int] = field(default_factory=set)
     seen: dict[int, Round] = field(default_factory=dict)
+    paid: dict[int, bytes | None] = field(default_factory=dict)
 
 
 @dataclass
@@ -191,14 +193,14 @@ class World:
         return ops.Begin(who, number) if told else ops.Commit(who, number)
 
     def is_over(self) -> bool:
-        """Return whether every round has ended, and none will follow."""
+        """Return whether every round has ended, scores and all, and none will follow."""
         service = self.federation.service
-        return service.finished() and all(each.is_over() for each in self.rounds.values())
+        return service.finished() and all(map(_is_at_rest, self.rounds.values()))
 
     def is_quiet(self) -> bool:
         """Return whether no round goes on, but one that waits for its key or its seats."""
         waits = (Phase.KEYING, Phase.KEYED)
-        return all(each.is_over() or each.phase in waits for each in self.rounds.values())
+        return all(_is_at_rest(each) or each.phase in waits for each in self.rounds.values())
 
     def due(self) -> list[ops.Operation]:
         """Return what members that are all there, and honest, do next."""
@@ -511,6 +513,10 @@ def owned(roster: Roster, kind: ops.Kind) -> Roster:
         for each in roster.members
     ]
     return replace(roster, members=tuple(members))
+
+
+def _is_at_rest(current: Round) -> bool:
+    return current.is_over() and not current.is_scored()
 
 
 def live(world: World) -> list[Round]:

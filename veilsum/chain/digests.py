@@ -1,4 +1,4 @@
-"""Digests signed by keys of the chain, such as those of EIP-712, and who has signed one.
+"""What is signed as typed data (EIP-712) by keys of the chain, and who has signed a digest.
 
 A signature is the 65 bytes that a contract takes: r, s, and 27 or 28. One that OpenZeppelin's
 `ECDSA` refuses is refused here, too.
@@ -6,43 +6,40 @@ A signature is the 65 bytes that a contract takes: r, s, and 27 or 28. One that 
 
 from typing import Final
 
-from eth_account.signers.local import LocalAccount
 from eth_keys.constants import SECPK1_N
 from eth_keys.datatypes import Signature
 from eth_keys.exceptions import BadSignature
 from eth_utils.exceptions import ValidationError
 
-from privacy.errors import ConfigError, InvalidSignature
+from privacy.errors import InvalidSignature
+from privacy.settlement.typed import TypedData
 
-from .signing import Signer
+from .signing import Signer, refused
 
 SIGNATURE_BYTES: Final = 65
 
 _RECOVERY: Final = (27, 28)
 
 
-def sign_digest(key: Signer, digest: bytes) -> bytes:
-    """Return the signature of `key` over 32 bytes: 65 bytes, the same each time.
+def sign_typed(key: Signer, said: TypedData) -> bytes:
+    """Return the signature of `key` over what is said: of all of it, and of nothing else.
+
+    Whoever holds the key, our own digest is what the signature must be of.
 
     Raises:
-        ConfigError: the key is held by a remote signer, which signs transactions only.
+        InvalidSignature: what came back is by another key, over something else, or of a form
+            that no contract takes.
+        ChainUnavailable: a signer elsewhere does not answer, or refuses.
     """
-    require_signs_digests(key)
-    assert isinstance(key, LocalAccount)  # it has just been required
-    return bytes(key.unsafe_sign_hash(digest).signature)  # type: ignore[arg-type]
-
-
-def require_signs_digests(key: Signer) -> None:
-    """Return if `key` can sign digests, which are no transactions.
-
-    Raises:
-        ConfigError: the key is held by a remote signer.
-    """
-    if not isinstance(key, LocalAccount):
-        raise ConfigError(
-            f"settlement.signer: the signer of {key.address} signs transactions, and here a digest "
-            "must be signed; set keystore and passphrase in place of it"
-        )
+    asked = f"a signature of {said.message.name}"
+    signature = bytes(key.sign_typed_data(full_message=said.document()).signature)
+    try:
+        signer = signer_of_digest(said.digest(), signature)
+    except InvalidSignature as error:
+        raise refused(key, asked, str(error)) from None
+    if signer != key.address.lower():
+        raise refused(key, asked, f"one by another key, or of something else ({signer})")
+    return signature
 
 
 def signer_of_digest(digest: bytes, signature: bytes) -> str:

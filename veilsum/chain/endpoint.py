@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from eth_utils.address import to_checksum_address
 from hexbytes import HexBytes
 from web3 import Web3
@@ -29,6 +30,8 @@ from .refusals import refusal, translated
 from .sending import Call, Receipt, Sending, Standing, Terms, find
 from .signing import RemoteSigner, Signer, require_unix_socket
 from .wallet import load_key
+
+log = structlog.get_logger()
 
 __all__ = (
     "Call", "Contract", "Endpoint", "Receipt", "Standing", "checksummed", "connect", "reach",
@@ -105,6 +108,21 @@ class Endpoint:
         """
         with translated():
             return self.finality.read(call)
+
+    def read_each(self, call: ContractFunction) -> list[Any]:
+        """Return what each endpoint that answers says of `call` at its newest block; one may lie.
+
+        Raises:
+            IllegalEvent: the contract refuses.
+        """
+        found = []
+        for ask in self.finality.asking(call, "latest"):
+            try:
+                with translated():
+                    found.append(ask())
+            except ChainUnavailable as error:
+                log.warning("endpoint_passed_over", call=call.fn_name, reason=str(error))
+        return found
 
     def final_block(self) -> Block:
         """Return the newest block that is final, on every endpoint.
@@ -237,7 +255,7 @@ def connect(
     """
     urls = (url,) if second is None else (url, second)
     each = tuple(Line(one, answer_seconds, sleep, clock) for one in urls)
-    lines = Lines(each, chain_id)
+    lines = Lines(each, chain_id, clock)
     with translated():
         found = lines.meet_again()
     alone = tuple(_asking(Alone(lines, line)) for line in each)

@@ -96,12 +96,16 @@ class Finality:
         number = self.newest().number
         what = f"what {call.fn_name} answers at block {number}"
         try:
-            return self._same(what, [_asking(web3, call, number) for web3 in self.each])
+            return self._same(what, self.asking(call, number))
         except BadFunctionCallOutput:
             raise ChainUnavailable(
                 f"there is no such contract at {call.address} in block {number}, the newest that "
                 "is final; this is tried again"
             ) from None
+
+    def asking(self, call: ContractFunction, at: BlockIdentifier) -> list[Callable[[], Any]]:
+        """Return what asks each endpoint by itself what `call` answers at a block."""
+        return [_asking(web3, call, at) for web3 in self.each]
 
     def _final(self, web3: Web3, head: int) -> int:
         if self.blocks is not None:
@@ -151,7 +155,7 @@ def _asking_code(web3: Web3, at: Any, number: BlockIdentifier) -> Callable[[], b
     return lambda: bytes(web3.eth.get_code(at, number))
 
 
-def _asking(web3: Web3, call: ContractFunction, number: int) -> Callable[[], Any]:
+def _asking(web3: Web3, call: ContractFunction, number: BlockIdentifier) -> Callable[[], Any]:
     contract = web3.eth.contract(address=call.address, abi=call.contract_abi)
     again = contract.get_function_by_signature(abi_to_signature(call.abi))
     return lambda: again(*call.args, **call.kwargs).call(block_identifier=number)

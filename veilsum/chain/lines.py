@@ -2,7 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +17,9 @@ from web3.types import RPCEndpoint, RPCResponse
 
 from privacy.errors import EndpointsDiffer, WrongContext
 
+from . import nesting  # noqa: F401  what answers may be nested without harm
+from .exchange import prompt_session
+
 log = structlog.get_logger()
 
 LARGEST_ANSWER: Final = 16 << 20
@@ -25,6 +29,7 @@ _FIRST_PAUSE_SECONDS: Final = 0.2
 _ATTEMPTS: Final = 4
 _TRY_AGAIN: Final = (429, 500, 502, 503, 504)
 _CHUNK: Final = 1 << 16
+_RESTS: Final = 3
 
 Sleep = Callable[[float], None]
 """Waits for so many seconds."""
@@ -65,7 +70,7 @@ class Line(HTTPProvider):
         self._answer_seconds = answer_seconds
         self._sleep = sleep
         self._clock = clock
-        self._session = requests.Session()
+        self._session = prompt_session()
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:  # noqa: ANN401 (JSON)
         """Return the endpoint's answer.
@@ -76,7 +81,7 @@ class Line(HTTPProvider):
         body = self._asked(self.encode_rpc_request(method, params))
         try:
             return self.decode_rpc_response(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise requests.exceptions.InvalidJSONError(str(error)) from None
 
     def _asked(self, request: bytes) -> bytes:
@@ -100,6 +105,8 @@ class Line(HTTPProvider):
             self.url, data=request, headers=headers, timeout=left, stream=True
         ) as answer:
             answer.raise_for_status()
+            if answer.is_redirect:
+                raise requests.TooManyRedirects("an endpoint answers by itself, or not at all")
             return self._read(answer, end)
 
     def _read(self, answer: requests.Response, end: float) -> bytes:
@@ -117,11 +124,17 @@ class Line(HTTPProvider):
 class Lines(JSONBaseProvider):
     """The endpoints of one chain: the first that answers is asked, each only once it is known.
 
-    Whoever compares endpoints asks each line by itself, through `alone`.
+    Whoever compares endpoints asks each line by itself, through `alone`. One that was away is not
+    asked again for three times as long as it took, while another is there: whoever has a deadline
+    asks many things, and would wait for it each time.
     """
 
-    def __init__(self, lines: Sequence[Line], chain_id: int | None) -> None:
+    def __init__(
+        self, lines: Sequence[Line], chain_id: int | None, clock: Clock = time.monotonic
+    ) -> None:
         super().__init__()
+        self._clock = clock
+        self._rest_until: dict[str, float] = {}
         self._lines = list(lines)
         self._chain_id = chain_id
         self._known: dict[str, Identity] = {}
@@ -133,9 +146,9 @@ class Lines(JSONBaseProvider):
             requests.RequestException: none does.
             WrongContext, EndpointsDiffer: one is of another chain.
         """
-        for line in tuple(self._lines):
+        for line in sorted(self._lines, key=self._rests):
             try:
-                return self.answer(line, method, params)
+                return self._answer(line, method, params)
             except requests.RequestException as error:
                 away = error
                 log.warning(
@@ -145,10 +158,36 @@ class Lines(JSONBaseProvider):
         raise away
 
     def answer(self, line: Line, method: RPCEndpoint, params: Any) -> RPCResponse:  # noqa: ANN401
-        """Return the answer of one endpoint, which is known to be of the right chain."""
-        if line.url not in self._known:
-            self._meet(line)
-        return line.make_request(method, params)
+        """Return the answer of one endpoint, which is known to be of the right chain.
+
+        Raises:
+            requests.RequestException: it gives none, or has given none a moment ago.
+            WrongContext, EndpointsDiffer: it is of another chain.
+        """
+        if self._rests(line):
+            raise requests.ConnectionError("it was away a moment ago")
+        return self._answer(line, method, params)
+
+    def _answer(self, line: Line, method: RPCEndpoint, params: Any) -> RPCResponse:  # noqa: ANN401
+        with self._timed(line):
+            if line.url not in self._known:
+                self._meet(line)
+            return line.make_request(method, params)
+
+    def _rests(self, line: Line) -> bool:
+        now = self._clock()
+        resting = [now < self._rest_until.get(each.url, now) for each in self._lines]
+        return not all(resting) and now < self._rest_until.get(line.url, now)
+
+    @contextmanager
+    def _timed(self, line: Line) -> Iterator[None]:
+        began = self._clock()
+        try:
+            yield
+        except requests.RequestException:
+            now = self._clock()
+            self._rest_until[line.url] = now + _RESTS * (now - began)
+            raise
 
     def identity(self, line: Line) -> Identity:
         """Return which chain an endpoint says it is of, now."""
@@ -168,8 +207,11 @@ class Lines(JSONBaseProvider):
         """
         self._known, away = {}, None
         for line in self._lines:
+            if self._rests(line):
+                continue
             try:
-                self._meet(line)
+                with self._timed(line):
+                    self._meet(line)
             except requests.RequestException as error:
                 away = error
         if not self._known:

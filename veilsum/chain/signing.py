@@ -2,7 +2,9 @@
 
 import json
 import socket
-from collections.abc import Mapping
+import stat
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -17,7 +19,9 @@ from urllib3.exceptions import HTTPError
 
 from privacy.errors import ChainUnavailable, ConfigError, InvalidSignature
 
+from . import nesting  # noqa: F401  what answers may be nested without harm
 from .access import SignerAccess
+from .exchange import prompt_session
 
 FIELDS: Final = (
     "type", "chainId", "nonce", "gas", "maxFeePerGas", "maxPriorityFeePerGas", "to", "value",
@@ -28,7 +32,13 @@ FIELDS: Final = (
 LARGEST_ANSWER: Final = 1 << 20
 
 _NO_SUCH_METHOD: Final = -32601
+_WITH_AN_ERROR: Final = 400
+"""The status with which web3signer says that it cannot read what it was asked."""
+
+_PART: Final = 1 << 16
+_SHORTEST_SECONDS: Final = 0.01
 _SOCKET: Final = "unix://"
+_TRANSACTION: Final = "a transaction"
 
 
 class Raw(Protocol):
@@ -39,8 +49,16 @@ class Raw(Protocol):
         """Return them."""
 
 
+class Said(Protocol):
+    """What signing typed data gives: r, s and v, 65 bytes."""
+
+    @property
+    def signature(self) -> bytes:
+        """Return them."""
+
+
 class Signer(Protocol):
-    """Signs transactions for one address; `eth_account`'s own keys do."""
+    """Signs transactions and typed data for one address; `eth_account`'s own keys do."""
 
     @property
     def address(self) -> str:
@@ -48,6 +66,9 @@ class Signer(Protocol):
 
     def sign_transaction(self, transaction_dict: dict[str, Any]) -> Raw:
         """Sign a transaction of EIP-1559."""
+
+    def sign_typed_data(self, *, full_message: dict[str, Any]) -> Said:
+        """Sign typed data of EIP-712: types, primaryType, domain and message."""
 
 
 def signed_exactly(key: Signer, transaction: Mapping[str, Any]) -> bytes:
@@ -64,12 +85,14 @@ def signed_exactly(key: Signer, transaction: Mapping[str, Any]) -> bytes:
         found = fields_of(raw)
         signer = Account.recover_transaction(raw)
     except Exception as error:  # whatever a decoder makes of bytes that are none
-        raise _refused(key, f"no transaction of EIP-1559 ({type(error).__name__})") from None
+        what = f"no transaction of EIP-1559 ({type(error).__name__})"
+        raise refused(key, _TRANSACTION, what) from None
     for name in FIELDS:
         if found[name] != asked[name]:
-            raise _refused(key, f"{name} {_shown(found[name])} in place of {_shown(asked[name])}")
+            what = f"{name} {_shown(found[name])} in place of {_shown(asked[name])}"
+            raise refused(key, _TRANSACTION, what)
     if signer != key.address:
-        raise _refused(key, f"with the key of {signer}")
+        raise refused(key, _TRANSACTION, f"one with the key of {signer}")
     return raw
 
 
@@ -83,20 +106,37 @@ def name_of(raw: bytes) -> str:
     return "0x" + keccak(raw).hex()
 
 
+def refused(key: Signer, asked: str, gave: str) -> InvalidSignature:
+    """Return the error for a signer that gave something else than it was asked for."""
+    return InvalidSignature(
+        f"the signer of {key.address} was asked for {asked} and gave {gave}; nothing is sent. "
+        "Its operator must find out why"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Signed:
     raw_transaction: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    signature: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
 class RemoteSigner:
     """A signer that holds the key elsewhere: web3signer, or clef; by HTTP or a Unix socket.
 
-    What it returns is only believed after `signed_exactly` has read it.
+    What it returns is only believed after `signed_exactly`, or `sign_typed`, has read it.
+
+    Attributes:
+        answer_seconds: how long one question may take, until the last byte of its answer.
     """
 
     access: SignerAccess
     answer_seconds: float = 60.0
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
     @property
     def address(self) -> str:
@@ -114,67 +154,102 @@ class RemoteSigner:
         params = {"from": self.address, **asked}
         if not transaction_dict["to"]:
             del params["to"]  # a new contract
-        answer = self._ask("eth_signTransaction", params)
+        answer = self._ask("eth_signTransaction", [params])
         if _code(answer) == _NO_SUCH_METHOD:
-            answer = self._ask("account_signTransaction", params)
-        return _Signed(self._bytes(answer))
+            answer = self._ask("account_signTransaction", [params])
+        return _Signed(self._bytes(_TRANSACTION, answer))
 
-    def _ask(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": [params]}
-        body = json.dumps(request).encode()
+    def sign_typed_data(self, *, full_message: dict[str, Any]) -> Said:
+        """Have typed data signed.
+
+        web3signer takes an address and the JSON as a text; only its newer releases take the JSON
+        as it is. clef takes an address and the JSON as it is, and never a text. Both take numbers
+        in decimal text, the chain's in the domain as well, and answer with r, s, and 27 or 28.
+
+        Raises:
+            ChainUnavailable: the signer does not answer, or refuses.
+            InvalidSignature: it answers something that is no bytes.
+
+        Source: Consensys/web3signer, EthSignTypedDataResultProvider.java (since 23.9.0), and
+            web3j's StructuredDataEncoder behind it; ethereum/go-ethereum, cmd/clef/README.md,
+            "account_signTypedData", and signer/core/apitypes/types.go.
+        """
+        answer = self._ask("eth_signTypedData", [self.address, json.dumps(full_message)])
+        if _code(answer) == _NO_SUCH_METHOD:
+            answer = self._ask("account_signTypedData", [self.address, full_message])
+        return _Said(self._bytes(f"a signature of {full_message['primaryType']}", answer))
+
+    def _ask(self, method: str, params: list[Any]) -> dict[str, Any]:
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        body, end = json.dumps(request).encode(), self.clock() + self.answer_seconds
         try:
             if self.access.url.startswith(_SOCKET):
-                answer = self._over_socket(body)
+                answer = self._over_socket(body, end)
             else:
-                answer = json.loads(self._over_http(body))
-        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+                answer = json.loads(self._over_http(body, end))
+        except (requests.RequestException, HTTPError, OSError, ValueError, RecursionError) as error:
             raise ChainUnavailable(
                 f"the signer at {self.access.url} does not answer ({type(error).__name__}); its "
                 "operator must look. Nothing was sent"
             ) from None
         if not isinstance(answer, dict):
-            raise _refused(self, "no answer to JSON-RPC")
+            raise refused(self, method, "no answer to JSON-RPC")
         return answer
 
-    def _over_http(self, body: bytes) -> bytes:
+    def _over_http(self, body: bytes, end: float) -> bytes:
         access = self.access
-        with requests.Session() as session:
+        with prompt_session() as session:
             # Neither a proxy nor a password is taken from the environment.
             session.trust_env = False
-            answer = session.post(
+            with session.post(
                 access.url,
                 data=body,
                 headers={"Content-Type": "application/json"},
-                timeout=self.answer_seconds,
+                timeout=self._left(end),
                 verify=str(access.authority) if access.authority else True,
                 cert=(str(access.certificate), str(access.key)) if access.certificate else None,
                 allow_redirects=False,
                 stream=True,
-            )
-            answer.raise_for_status()
-            return bytes(answer.raw.read(LARGEST_ANSWER, decode_content=True))
+            ) as answer:
+                if answer.status_code != _WITH_AN_ERROR:
+                    answer.raise_for_status()
+                return self._read(answer, end)
 
-    def _over_socket(self, body: bytes) -> Any:  # noqa: ANN401 (JSON)
+    def _read(self, answer: requests.Response, end: float) -> bytes:
+        found = bytearray()
+        while part := answer.raw.read1(_PART, decode_content=True):
+            found += part
+            if len(found) > LARGEST_ANSWER or self.clock() > end:
+                raise requests.Timeout("a longer answer than any, or a slower one")
+        return bytes(found)
+
+    def _over_socket(self, body: bytes, end: float) -> Any:  # noqa: ANN401 (JSON)
         """Ask as geth's IPC does: one JSON value there, one back, on a stream."""
         path = self.access.url.removeprefix(_SOCKET)
+        # It may have been made anew since the start, for everybody.
+        require_unix_socket(Path(path))
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-            line.settimeout(self.answer_seconds)
+            line.settimeout(self._left(end))
             line.connect(path)
+            line.settimeout(self._left(end))
             line.sendall(body + b"\n")
             found = b""
             while len(found) < LARGEST_ANSWER:
-                part = line.recv(1 << 16)
+                line.settimeout(self._left(end))
+                part = line.recv(_PART)
                 found += part
                 try:
                     return json.loads(found)
                 except ValueError:
-                    if not part:
+                    if not part or self.clock() > end:
                         raise
         raise ValueError("a longer answer than any")
 
-    def _bytes(self, answer: Mapping[str, Any]) -> bytes:
-        if "error" in answer:
-            error = answer["error"]
+    def _left(self, end: float) -> float:
+        return max(end - self.clock(), _SHORTEST_SECONDS)
+
+    def _bytes(self, asked: str, answer: Mapping[str, Any]) -> bytes:
+        if (error := answer.get("error")) is not None:
             said = error.get("message") if isinstance(error, dict) else error
             raise ChainUnavailable(
                 f"the signer at {self.access.url} refuses: {str(said)[:200]}; its operator must "
@@ -185,22 +260,29 @@ class RemoteSigner:
         try:
             return bytes.fromhex(str(raw).removeprefix("0x"))
         except ValueError:
-            raise _refused(self, "no bytes") from None
+            raise refused(self, asked, "no bytes") from None
 
 
 def require_unix_socket(path: Path) -> None:
-    """Return if there is a socket that others than its owner and group cannot write to.
+    """Return if others than its owner and group cannot write to a socket, or none is there yet.
 
     Raises:
-        ConfigError: there is none, or anybody may ask it to sign.
+        ConfigError: something else is there, or anybody may ask it to sign.
     """
-    if not path.is_socket():
-        raise ConfigError(f"settlement.signer.url: {path} is no socket; start the signer")
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o002:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return  # the signer is not started: whoever asks it finds nobody, and asks again
+    except OSError as error:
         raise ConfigError(
-            f"settlement.signer.url: {path} has mode {mode:04o}, so that anybody here may have "
-            "things signed; the signer's operator must set 0660 or less"
+            f"settlement.signer.url: {path} cannot be reached ({error.strerror}); correct it"
+        ) from None
+    if not stat.S_ISSOCK(mode):
+        raise ConfigError(f"settlement.signer.url: {path} is no socket; correct it")
+    if mode & stat.S_IWOTH:
+        raise ConfigError(
+            f"settlement.signer.url: {path} has mode {stat.S_IMODE(mode):04o}, so that anybody "
+            "here may have things signed; the signer's operator must set 0660 or less"
         )
 
 
@@ -232,10 +314,3 @@ def _shown(value: object) -> str:
 def _code(answer: Mapping[str, Any]) -> int | None:
     error = answer.get("error")
     return error.get("code") if isinstance(error, dict) else None
-
-
-def _refused(key: Signer, what: str) -> InvalidSignature:
-    return InvalidSignature(
-        f"the signer of {key.address} was asked for a transaction and gave {what}; nothing is "
-        "sent. Its operator must find out why"
-    )

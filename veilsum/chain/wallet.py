@@ -10,6 +10,8 @@ from eth_account.signers.local import LocalAccount
 
 from privacy.errors import ConfigError, InsecureKeyFile
 
+from . import nesting  # noqa: F401  it loads eth-account, which lifts a limit
+
 WORK_FACTOR = 1 << 18
 """scrypt's n: about a second for each guess at the passphrase."""
 

@@ -27,10 +27,11 @@ _VERDICTS = {
 }
 
 _ADDED = {
-    0: "The sum is that of the contributions, and so is what was committed to the chain of it.",
+    0: "The sum is that of the contributions, and so is what was committed to the chain of it; its "
+    "model and the sum of its scores are those that were signed.",
     2: "`false_commit`: it is proved; challenge the round with the file that is named.",
     3: "`false_sum`: it is another one. Or what was committed is `withheld`, and the node to "
-    "demand is named; or it is wrong and `unproved`.",
+    "demand is named, if there is one; or it is wrong and `unproved`: other scores, for example.",
     5: "Nobody can say: the contributions are gone, and there is no report; or no chain answers.",
 }
 
@@ -196,7 +197,8 @@ def audit_sum(
 ) -> Answer:
     """Add a round's contributions again now; if they are gone, show the report made before.
 
-    With [settlement] what was committed to the chain is held against them as well.
+    With [settlement] what was committed to the chain is held against them as well, and against
+    the released model and the scores that were signed.
     """
     import asyncio  # noqa: PLC0415
 

@@ -49,7 +49,20 @@ _Programme = Annotated[
 
 
 @command(settle_app, "status")
-def settle_status(*, config: ConfigFile, programme: _Programme = "", sets: Sets = None) -> Answer:
+def settle_status(
+    *,
+    config: ConfigFile,
+    programme: _Programme = "",
+    from_block: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Look for demands from this block on; else from the oldest round that is shown, "
+            "or that can be disputed.",
+        ),
+    ] = None,
+    sets: Sets = None,
+) -> Answer:
     """Say how a programme stands: escrow, rounds, bonds, demands, and what this site is owed."""
     from participant.settling.dossier import FOLDER, Dossiers  # noqa: PLC0415
     from participant.settling.standing import standing_of  # noqa: PLC0415
@@ -64,6 +77,7 @@ def settle_status(*, config: ConfigFile, programme: _Programme = "", sets: Sets 
         payee=place.payee,
         offered=place.offered,
         dossiers=Dossiers(place.state / FOLDER),
+        from_block=from_block,
     )
     return Answer(standing, of_standing(standing))
 

@@ -180,7 +180,7 @@ def configure_site(
         },
     }
     if programme is not None:
-        document["settlement"] = programme.for_site(home)
+        document["settlement"] = {**programme.for_site(home), "method": method_of(job)}
     return write_settings(home / "site.toml", document)
 
 
@@ -189,6 +189,7 @@ def configure_auditor(
     roster: Roster,
     address: str,
     scheme: str,
+    job: Job,
     programme: Programme | None = None,
 ) -> Path:
     """Write the auditor's file, and return its path.
@@ -200,7 +201,7 @@ def configure_auditor(
         places, roster, AUDITOR, address, SMALLEST_COHORT, SCHEMES[scheme]
     )
     if programme is not None:
-        settlement = programme.for_auditor(places.site(AUDITOR))
+        settlement = {**programme.for_auditor(places.site(AUDITOR)), "method": method_of(job)}
         written = tomlkit.parse(path.read_text()).unwrap()
         write_settings(path, {**written, "settlement": settlement})
     return path

@@ -176,7 +176,7 @@ def _set_up(scene: _Scene, url: str) -> tuple[Roster, Programme]:
     scene.progress.step(f"one coordinator, {outsiders} and four hospitals start")
     address = _start_coordinator(scene, programme)
     looks = programme if scene.cheats else None
-    auditor = configure_auditor(places, roster, address, scheme, looks)
+    auditor = configure_auditor(places, roster, address, scheme, scene.job, looks)
     scene.family.start(AUDITOR, ["veilsum", "auditor", "serve", "--config", str(auditor)])
     for name in seats(scheme):
         failpoint = SEAT_FAILPOINT if name == KILLED_SEAT else ""

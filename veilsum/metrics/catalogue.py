@@ -153,6 +153,12 @@ SETTLEMENT_ROUND: Final = Metric(
     "Rounds committed to the chain: open to disputes, matured, or void.",
     ("state",),
 )
+COMMITS_UNKNOWN: Final = Metric(
+    "veilsum_settlement_commits_unknown",
+    Kind.GAUGE,
+    _C,
+    "Commits on the chain that this coordinator does not know: it answers no demand for them.",
+)
 DEMANDS_WAITING: Final = Metric(
     "veilsum_settlement_demands_waiting",
     Kind.GAUGE,

@@ -37,6 +37,8 @@ def of_opened(opened: Opened) -> str:
             f'escrow = "{opened.escrow}"',
             "and of each member's file:",
             *_lines(opened),
+            "of a site's and the auditor's also, if who is paid agrees to it:",
+            f'method = "{opened.method}"',
         )
     )
 

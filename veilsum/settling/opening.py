@@ -12,6 +12,7 @@ from coordinator.settling.settle import Terms, programme_of
 from coordinator.settling.shape import Shape, shape_of
 from participant.settling.programme import Programme, contracts_at
 from privacy.configuration import NOTHING, Over
+from privacy.contribution.scores import Method
 from privacy.errors import ConfigError, WrongContext
 from veilsum.chain.compiled import load
 from veilsum.chain.endpoint import Endpoint, checksummed, reach, signer_of, translated
@@ -23,7 +24,11 @@ from .terms_file import ProgrammeFile
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """A programme that is open; amounts in the token's smallest unit, the end in Unix time."""
+    """A programme that is open; amounts in the token's smallest unit, the end in Unix time.
+
+    Attributes:
+        method: by which the coordinator's settings divide a round; the contract knows none.
+    """
 
     chain_id: int
     contract: str
@@ -37,6 +42,7 @@ class Opened(msgspec.Struct, frozen=True):
     end: int
     window_seconds: int
     response_seconds: int
+    method: Method
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class Opening:
     Attributes:
         shape: of what its sites contribute.
         federation: the name of its federation; a part of the label.
+        method: by which its settings divide a round.
     """
 
     place: Place
@@ -54,6 +61,7 @@ class Opening:
     file: ProgrammeFile
     shape: Shape
     federation: str
+    method: Method
 
     def terms(self) -> Terms:
         """Return the terms as the contract has them."""
@@ -133,6 +141,7 @@ class Opening:
             end=terms.end,
             window_seconds=terms.window,
             response_seconds=terms.response,
+            method=self.method,
         )
 
 
@@ -147,7 +156,9 @@ def opening_of(config: Path, file: ProgrammeFile, over: Over = NOTHING) -> Openi
     """
     place, settings = place_before(config, over), settings_of(config, over)
     key, endpoint = signer_of(place.access), reach(place.access)
-    return Opening(place, key, endpoint, file, shape_of(settings), settings.federation)
+    assert settings.settlement is not None  # or there was no place
+    named = (settings.federation, settings.settlement.method)
+    return Opening(place, key, endpoint, file, shape_of(settings), *named)
 
 
 def settings_of(config: Path, over: Over) -> Settings:

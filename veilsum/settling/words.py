@@ -112,11 +112,21 @@ def _stake(stake: StakeStanding) -> str:
 def _demands(standing: Standing) -> list[str]:
     if standing.demands is None:
         return ["demands    this endpoint does not say"]
-    return [
+    listed = [
         f"demand     {each.demand[:16]}…, round {each.round}, to be answered until "
         f"{_time(each.deadline)}"
         for each in standing.demands
     ]
+    return [*listed, f"demands    {_searched(standing)}"]
+
+
+def _searched(standing: Standing) -> str:
+    count, searched = len(standing.demands or ()), standing.searched
+    assert searched is not None  # where there are demands
+    words = f"{count or 'none'} open, from block {searched.first} on"
+    if searched.last < standing.block:
+        words += f" to {searched.last}: this endpoint tells no more now; look again"
+    return words
 
 
 def _round(each: RoundStanding) -> str:

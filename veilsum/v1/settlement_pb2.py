@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from veilsum.v1 import options_pb2 as veilsum_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bveilsum/v1/settlement.proto\x12\nveilsum.v1\x1a\x18veilsum/v1/options.proto\"\x12\n\x10GetPayoutRequest\"Z\n\x11GetPayoutResponse\x12\x13\n\x0b\x65ntitlement\x18\x01 \x01(\x0c\x12\x10\n\x08\x63ontract\x18\x02 \x01(\t\x12\x0e\n\x06rounds\x18\x03 \x01(\r\x12\x0e\n\x06\x63ommit\x18\x04 \x01(\x0c\"!\n\x10GetCommitRequest\x12\r\n\x05round\x18\x01 \x01(\r\"G\n\x11GetCommitResponse\x12\x0e\n\x06\x63ommit\x18\x01 \x01(\x0c\x12\x10\n\x08\x63ontract\x18\x02 \x01(\t\x12\x10\n\x08\x63hain_id\x18\x03 \x01(\x04\"\"\n\x11GetReceiptRequest\x12\r\n\x05round\x18\x01 \x01(\r\"\x85\x01\n\x12GetReceiptResponse\x12\x0f\n\x07slot_id\x18\x01 \x01(\r\x12\x14\n\x0c\x63ontribution\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x11\n\tprogramme\x18\x04 \x01(\x0c\x12\x10\n\x08\x63ontract\x18\x05 \x01(\t\x12\x10\n\x08\x63hain_id\x18\x06 \x01(\x04\"2\n\x12GetSumPathsRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\r\n\x05\x63hunk\x18\x02 \x01(\r\"=\n\x07OwnSlot\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x0f\n\x07slot_id\x18\x02 \x01(\r\x12\x13\n\x0b\x63ohort_path\x18\x03 \x01(\x0c\"(\n\x07SumPath\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\r\n\x05steps\x18\x02 \x01(\x0c\"f\n\x13GetSumPathsResponse\x12\"\n\x03own\x18\x01 \x01(\x0b\x32\x13.veilsum.v1.OwnSlotH\x00\x12#\n\x04leaf\x18\x02 \x01(\x0b\x32\x13.veilsum.v1.SumPathH\x00\x42\x06\n\x04part\"\\\n\x11GetSumTreeRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x12\n\x05\x63hunk\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x11\n\x04leaf\x18\x03 \x01(\rH\x01\x88\x01\x01\x42\x08\n\x06_chunkB\x07\n\x05_leaf\"$\n\x12GetSumTreeResponse\x12\x0e\n\x06hashes\x18\x01 \x01(\x0c\x32\xba\x03\n\x11SettlementService\x12O\n\tGetPayout\x12\x1c.veilsum.v1.GetPayoutRequest\x1a\x1d.veilsum.v1.GetPayoutResponse\"\x05\xea\xe0\x18\x01\x03\x12Q\n\tGetCommit\x12\x1c.veilsum.v1.GetCommitRequest\x1a\x1d.veilsum.v1.GetCommitResponse\"\x07\xea\xe0\x18\x03\x03\x05\x06\x12R\n\nGetReceipt\x12\x1d.veilsum.v1.GetReceiptRequest\x1a\x1e.veilsum.v1.GetReceiptResponse\"\x05\xea\xe0\x18\x01\x03\x12W\n\x0bGetSumPaths\x12\x1e.veilsum.v1.GetSumPathsRequest\x1a\x1f.veilsum.v1.GetSumPathsResponse\"\x05\xea\xe0\x18\x01\x03\x30\x01\x12T\n\nGetSumTree\x12\x1d.veilsum.v1.GetSumTreeRequest\x1a\x1e.veilsum.v1.GetSumTreeResponse\"\x05\xea\xe0\x18\x01\x05\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bveilsum/v1/settlement.proto\x12\nveilsum.v1\x1a\x18veilsum/v1/options.proto\"!\n\x10GetPayoutRequest\x12\r\n\x05round\x18\x01 \x01(\x04\"Z\n\x11GetPayoutResponse\x12\x13\n\x0b\x65ntitlement\x18\x01 \x01(\x0c\x12\x10\n\x08\x63ontract\x18\x02 \x01(\t\x12\x0e\n\x06rounds\x18\x03 \x01(\r\x12\x0e\n\x06\x63ommit\x18\x04 \x01(\x0c\"!\n\x10GetCommitRequest\x12\r\n\x05round\x18\x01 \x01(\r\"G\n\x11GetCommitResponse\x12\x0e\n\x06\x63ommit\x18\x01 \x01(\x0c\x12\x10\n\x08\x63ontract\x18\x02 \x01(\t\x12\x10\n\x08\x63hain_id\x18\x03 \x01(\x04\"\"\n\x11GetReceiptRequest\x12\r\n\x05round\x18\x01 \x01(\r\"\x85\x01\n\x12GetReceiptResponse\x12\x0f\n\x07slot_id\x18\x01 \x01(\r\x12\x14\n\x0c\x63ontribution\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\x12\x11\n\tprogramme\x18\x04 \x01(\x0c\x12\x10\n\x08\x63ontract\x18\x05 \x01(\t\x12\x10\n\x08\x63hain_id\x18\x06 \x01(\x04\"2\n\x12GetSumPathsRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\r\n\x05\x63hunk\x18\x02 \x01(\r\"=\n\x07OwnSlot\x12\x0c\n\x04slot\x18\x01 \x01(\r\x12\x0f\n\x07slot_id\x18\x02 \x01(\r\x12\x13\n\x0b\x63ohort_path\x18\x03 \x01(\x0c\"(\n\x07SumPath\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\r\n\x05steps\x18\x02 \x01(\x0c\"f\n\x13GetSumPathsResponse\x12\"\n\x03own\x18\x01 \x01(\x0b\x32\x13.veilsum.v1.OwnSlotH\x00\x12#\n\x04leaf\x18\x02 \x01(\x0b\x32\x13.veilsum.v1.SumPathH\x00\x42\x06\n\x04part\"\\\n\x11GetSumTreeRequest\x12\r\n\x05round\x18\x01 \x01(\r\x12\x12\n\x05\x63hunk\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x11\n\x04leaf\x18\x03 \x01(\rH\x01\x88\x01\x01\x42\x08\n\x06_chunkB\x07\n\x05_leaf\"$\n\x12GetSumTreeResponse\x12\x0e\n\x06hashes\x18\x01 \x01(\x0c\x32\xba\x03\n\x11SettlementService\x12O\n\tGetPayout\x12\x1c.veilsum.v1.GetPayoutRequest\x1a\x1d.veilsum.v1.GetPayoutResponse\"\x05\xea\xe0\x18\x01\x03\x12Q\n\tGetCommit\x12\x1c.veilsum.v1.GetCommitRequest\x1a\x1d.veilsum.v1.GetCommitResponse\"\x07\xea\xe0\x18\x03\x03\x05\x06\x12R\n\nGetReceipt\x12\x1d.veilsum.v1.GetReceiptRequest\x1a\x1e.veilsum.v1.GetReceiptResponse\"\x05\xea\xe0\x18\x01\x03\x12W\n\x0bGetSumPaths\x12\x1e.veilsum.v1.GetSumPathsRequest\x1a\x1f.veilsum.v1.GetSumPathsResponse\"\x05\xea\xe0\x18\x01\x03\x30\x01\x12T\n\nGetSumTree\x12\x1d.veilsum.v1.GetSumTreeRequest\x1a\x1e.veilsum.v1.GetSumTreeResponse\"\x05\xea\xe0\x18\x01\x05\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,29 +43,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETTLEMENTSERVICE'].methods_by_name['GetSumTree']._loaded_options = None
   _globals['_SETTLEMENTSERVICE'].methods_by_name['GetSumTree']._serialized_options = b'\352\340\030\001\005'
   _globals['_GETPAYOUTREQUEST']._serialized_start=69
-  _globals['_GETPAYOUTREQUEST']._serialized_end=87
-  _globals['_GETPAYOUTRESPONSE']._serialized_start=89
-  _globals['_GETPAYOUTRESPONSE']._serialized_end=179
-  _globals['_GETCOMMITREQUEST']._serialized_start=181
-  _globals['_GETCOMMITREQUEST']._serialized_end=214
-  _globals['_GETCOMMITRESPONSE']._serialized_start=216
-  _globals['_GETCOMMITRESPONSE']._serialized_end=287
-  _globals['_GETRECEIPTREQUEST']._serialized_start=289
-  _globals['_GETRECEIPTREQUEST']._serialized_end=323
-  _globals['_GETRECEIPTRESPONSE']._serialized_start=326
-  _globals['_GETRECEIPTRESPONSE']._serialized_end=459
-  _globals['_GETSUMPATHSREQUEST']._serialized_start=461
-  _globals['_GETSUMPATHSREQUEST']._serialized_end=511
-  _globals['_OWNSLOT']._serialized_start=513
-  _globals['_OWNSLOT']._serialized_end=574
-  _globals['_SUMPATH']._serialized_start=576
-  _globals['_SUMPATH']._serialized_end=616
-  _globals['_GETSUMPATHSRESPONSE']._serialized_start=618
-  _globals['_GETSUMPATHSRESPONSE']._serialized_end=720
-  _globals['_GETSUMTREEREQUEST']._serialized_start=722
-  _globals['_GETSUMTREEREQUEST']._serialized_end=814
-  _globals['_GETSUMTREERESPONSE']._serialized_start=816
-  _globals['_GETSUMTREERESPONSE']._serialized_end=852
-  _globals['_SETTLEMENTSERVICE']._serialized_start=855
-  _globals['_SETTLEMENTSERVICE']._serialized_end=1297
+  _globals['_GETPAYOUTREQUEST']._serialized_end=102
+  _globals['_GETPAYOUTRESPONSE']._serialized_start=104
+  _globals['_GETPAYOUTRESPONSE']._serialized_end=194
+  _globals['_GETCOMMITREQUEST']._serialized_start=196
+  _globals['_GETCOMMITREQUEST']._serialized_end=229
+  _globals['_GETCOMMITRESPONSE']._serialized_start=231
+  _globals['_GETCOMMITRESPONSE']._serialized_end=302
+  _globals['_GETRECEIPTREQUEST']._serialized_start=304
+  _globals['_GETRECEIPTREQUEST']._serialized_end=338
+  _globals['_GETRECEIPTRESPONSE']._serialized_start=341
+  _globals['_GETRECEIPTRESPONSE']._serialized_end=474
+  _globals['_GETSUMPATHSREQUEST']._serialized_start=476
+  _globals['_GETSUMPATHSREQUEST']._serialized_end=526
+  _globals['_OWNSLOT']._serialized_start=528
+  _globals['_OWNSLOT']._serialized_end=589
+  _globals['_SUMPATH']._serialized_start=591
+  _globals['_SUMPATH']._serialized_end=631
+  _globals['_GETSUMPATHSRESPONSE']._serialized_start=633
+  _globals['_GETSUMPATHSRESPONSE']._serialized_end=735
+  _globals['_GETSUMTREEREQUEST']._serialized_start=737
+  _globals['_GETSUMTREEREQUEST']._serialized_end=829
+  _globals['_GETSUMTREERESPONSE']._serialized_start=831
+  _globals['_GETSUMTREERESPONSE']._serialized_end=867
+  _globals['_SETTLEMENTSERVICE']._serialized_start=870
+  _globals['_SETTLEMENTSERVICE']._serialized_end=1312
 # @@protoc_insertion_point(module_scope)

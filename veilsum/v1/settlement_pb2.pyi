@@ -20,12 +20,17 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class GetPayoutRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    ROUND_FIELD_NUMBER: _builtins.int
+    round: _builtins.int
+    """Under whose commit; 0 for the newest that stands. Older coordinators know the newest alone."""
     def __init__(
         self,
+        *,
+        round: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["round", b"round"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -41,7 +46,7 @@ class GetPayoutResponse(_message.Message):
     COMMIT_FIELD_NUMBER: _builtins.int
     entitlement: _builtins.bytes
     """The payee's leaf, salt and proof: canonical JSON; its form is privacy.settlement.payouts.Entitlement.
-    Empty if the caller has earned nothing.
+    Empty if the caller has earned nothing by then.
     """
     contract: _builtins.str
     """The settlement contract, hex with 0x."""

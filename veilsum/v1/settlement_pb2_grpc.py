@@ -69,7 +69,7 @@ class SettlementServiceServicer:
     """
 
     def GetPayout(self, request, context):
-        """The caller's leaf, salt and proof.
+        """The caller's leaf, salt and proof, under the newest commit or under that of one round.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,7 @@ class SettlementServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SettlementServiceAsyncStub: ...
     GetPayout: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.GetPayoutRequest, _settlement_pb2.GetPayoutResponse]
-    """The caller's leaf, salt and proof."""
+    """The caller's leaf, salt and proof, under the newest commit or under that of one round."""
     GetCommit: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.GetCommitRequest, _settlement_pb2.GetCommitResponse]
     """The commit of a round, from when it is on the chain."""
     GetReceipt: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.GetReceiptRequest, _settlement_pb2.GetReceiptResponse]
@@ -56,7 +56,7 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetPayout: _aio.UnaryUnaryMultiCallable[_settlement_pb2.GetPayoutRequest, _settlement_pb2.GetPayoutResponse]  # type: ignore[assignment]
-    """The caller's leaf, salt and proof."""
+    """The caller's leaf, salt and proof, under the newest commit or under that of one round."""
     GetCommit: _aio.UnaryUnaryMultiCallable[_settlement_pb2.GetCommitRequest, _settlement_pb2.GetCommitResponse]  # type: ignore[assignment]
     """The commit of a round, from when it is on the chain."""
     GetReceipt: _aio.UnaryUnaryMultiCallable[_settlement_pb2.GetReceiptRequest, _settlement_pb2.GetReceiptResponse]  # type: ignore[assignment]
@@ -79,7 +79,7 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _settlement_pb2.GetPayoutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_settlement_pb2.GetPayoutResponse, _abc.Awaitable[_settlement_pb2.GetPayoutResponse]]:
-        """The caller's leaf, salt and proof."""
+        """The caller's leaf, salt and proof, under the newest commit or under that of one round."""
 
     @_abc_1.abstractmethod
     def GetCommit(

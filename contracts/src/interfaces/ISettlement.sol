@@ -269,8 +269,13 @@ interface ISettlement {
         uint64 deadline
     );
 
-    /// @notice A demand was answered; the answer is in the transaction's input.
-    event Answered(bytes32 indexed programme, uint64 indexed round, bytes32 indexed demand);
+    /// @notice A demand was answered. The answer is here, so that everybody can read it, whoever has called this
+    /// contract in whatever way.
+    /// @param slotId As in the opening.
+    /// @param steps As in the opening, which holds nothing else that the plan does not say.
+    event Answered(
+        bytes32 indexed programme, uint64 indexed round, bytes32 indexed demand, uint32 slotId, bytes32[] steps
+    );
 
     /// @notice A demand expired without an answer. If the round had neither matured nor been void, it is void now.
     event Expired(bytes32 indexed programme, uint64 indexed round, bytes32 indexed demand);

@@ -9,7 +9,7 @@ import {ISettlement} from "../../src/interfaces/ISettlement.sol";
 import {IStakeVault} from "../../src/interfaces/IStakeVault.sol";
 import {ISumVerifier} from "../../src/interfaces/ISumVerifier.sol";
 import {Payouts} from "./Payouts.sol";
-import {StubVerifier} from "./StubVerifier.sol";
+import {StubVerifier, openingOf} from "./StubVerifier.sol";
 import {Test, vm} from "./Test.sol";
 
 /// @notice One open, funded and bonded programme, and words for what happens in it.
@@ -221,7 +221,7 @@ abstract contract Fixture is Test {
     }
 
     function opening(ISettlement.Commit memory made, ISumVerifier.Node memory asked) internal pure returns (bytes memory) {
-        return abi.encode(made.cohort, asked);
+        return openingOf(made.cohort, asked);
     }
 
     function verdictDigest(uint64 round, address accused, bytes32 evidence) internal view returns (bytes32) {

@@ -9,7 +9,7 @@ import {ISettlement} from "../../src/interfaces/ISettlement.sol";
 import {IStakeVault} from "../../src/interfaces/IStakeVault.sol";
 import {ISumVerifier} from "../../src/interfaces/ISumVerifier.sol";
 import {Payouts} from "../base/Payouts.sol";
-import {StubVerifier} from "../base/StubVerifier.sol";
+import {StubVerifier, openingOf} from "../base/StubVerifier.sol";
 import {Test, vm} from "../base/Test.sol";
 import {Model} from "./Model.sol";
 
@@ -386,7 +386,7 @@ contract Handler is Model, Test {
         ISettlement.Commit memory shown = rounds[asked.programme][asked.round].commit;
         if (!committed) shown.model = ~shown.model;
         ISumVerifier.Node memory at_ = node(asked.index);
-        bytes memory opening = right ? abi.encode(shown.cohort, at_) : bytes("wrong");
+        bytes memory opening = right ? openingOf(shown.cohort, at_) : bytes("wrong");
         bytes memory data = abi.encodeCall(ISettlement.answer, (shown, at_, opening));
         Against memory list = againstAnswer(d, shown, right);
         if (!attempt("answer", caller, address(settlement), data, list)) return;

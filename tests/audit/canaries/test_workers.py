@@ -115,7 +115,16 @@ def test_an_end_waits_until_all_processes_are_born(monkeypatch):
     assert started() == []
 
 
+@pytest.fixture
+def foreground():
+    """Tests that a shell has put in the background ignore SIGINT, and so would all they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.timeout(240)
+@pytest.mark.usefixtures("foreground")
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
 )

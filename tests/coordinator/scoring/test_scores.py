@@ -1,6 +1,7 @@
 """Scores count when all three seats have signed the same."""
 
 import pytest
+from msgspec.structs import replace
 
 from coordinator.rounds.state import Phase
 from privacy import canonical
@@ -55,6 +56,28 @@ def test_one_seat_that_signs_that_there_are_none_ends_the_wait_for_a_dead_one():
     agreed = seated.seats.scores.agreed(1)
 
     assert agreed is None
+
+
+def test_who_is_paid_nothing_is_shown_which_seat_has_signed_that_there_are_no_scores():
+    """By its signature a round that pays nobody is right, though the others never sign theirs."""
+    seated = Seated(Phase.SUMMING)
+    void = seated.opened(scores=(), void="seat-c was away")
+    seated.seats.scores.put(SEATS[1], signed_by(SEATS[1], seated.opened()))
+    seated.seats.scores.put(SEATS[0], signed_by(SEATS[0], void))
+
+    shown = seated.seats.scores.shown(1)
+
+    assert shown == signed_by(SEATS[0], void)
+
+
+def test_numbers_that_differ_are_shown_to_nobody():
+    """None of them counts, and whoever was shown one could take it for what does."""
+    seated = Seated(Phase.SUMMING)
+    other = seated.opened()
+    other = replace(other, scores=(Score(SITES[0], "1", "1"), *other.scores[1:]))
+    for seat, scores in zip(SEATS, (seated.opened(), other, seated.opened()), strict=True):
+        seated.seats.scores.put(seat, signed_by(seat, scores))
+
     with pytest.raises(NotYet, match="has no scores"):
         seated.seats.scores.shown(1)
 

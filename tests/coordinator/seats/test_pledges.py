@@ -1,5 +1,7 @@
 """Pledges are taken of those who stated the same, and shown when statements are."""
 
+from functools import partial
+
 import pytest
 from eth_account import Account
 from msgspec.structs import replace
@@ -21,9 +23,11 @@ from privacy.records import SealedWords
 from privacy.settlement import pledge as pledges
 from privacy.settlement.payouts import Domain
 from privacy.settlement.pledge import Pledge
+from privacy.settlement.typed import TypedData
+from tests.chain.fake_signer import with_nonce
 from tests.coordinator.seated_round import SEATS, Seated
 from tests.fakes import AUDITOR, OPENERS, SITES, signing_key
-from veilsum.chain.digests import sign_digest, signer_of_digest
+from veilsum.chain.digests import sign_typed, signer_of_digest
 
 HERE = Domain(31337, "0x" + "5e" * 20, "70" * 32)
 ONE, TWO, THREE = SEATS
@@ -44,7 +48,7 @@ def pledge(of: Seated, seat: str, domain: Domain = HERE, key: str = "", **other:
         stated,
         domain,
         mine.address,
-        lambda digest: sign_digest(mine, digest),
+        partial(sign_typed, mine),
         signing_key(key or seat),
     )
 
@@ -136,12 +140,32 @@ def test_a_seat_pledges_once() -> None:
         of.statement(ONE),
         HERE,
         mine.address,
-        lambda digest: sign_digest(mine, digest),
+        partial(sign_typed, mine),
         signing_key(ONE),
     )
 
     with pytest.raises(ConflictingContribution):
         of.seats.pledges.put(ONE, other)
+
+
+def test_the_same_pledge_by_a_signer_that_never_signs_the_same_twice_is_the_same() -> None:
+    """A seat that died after it was taken makes it again; the first is the one that counts."""
+    of = seated()
+    of.state(ONE)
+    first, mine = pledge(of, ONE), account(ONE)
+    of.seats.pledges.put(ONE, first)
+
+    def signs(said: TypedData) -> bytes:
+        # The same key over the same, and other bytes.
+        return with_nonce(mine, said.digest(), 2)
+
+    again = pledges.make(of.statement(ONE), HERE, mine.address, signs, signing_key(ONE))
+    of.seats.pledges.put(ONE, again)
+
+    assert again.body != first.body
+    for seat in (TWO, THREE):
+        of.state(seat)
+    assert of.seats.pledges.of(AUDITOR, 1) == [first]
 
 
 @pytest.mark.parametrize("phase", [Phase.OPEN, Phase.JUDGING, Phase.CERTIFYING])

@@ -17,6 +17,7 @@ from coordinator.settling.sums import Added, SumTrees
 from privacy.contribution.scores import Method
 from privacy.settlement.commitment import Cohort, Commit
 from privacy.settlement.payouts import Domain
+from privacy.settlement.typed import TypedData
 from tests import fakes
 from tests.coordinator.settling.test_settlement import FakeChain
 from tests.fakes import SITES, Federation
@@ -41,7 +42,7 @@ class SettledRound:
     federation: Federation = field(default_factory=lambda: Federation(roster=roster()))
     chain: object = field(default_factory=FakeChain)
     domain: Domain = DOMAIN
-    signed: list[bytes] = field(default_factory=list)
+    signed: list[TypedData] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.start()
@@ -53,11 +54,13 @@ class SettledRound:
         self.results = Results(service.archive, service.rosters, self.trees, lambda _: None)
         self.settlement = Settlement(
             settings=SimpleNamespace(
-                escrow="1000", programme=self.domain.programme, method=Method.PARTICIPATION
+                escrow="1000",
+                contract=self.domain.contract,
+                programme=self.domain.programme,
+                method=Method.PARTICIPATION,
             ),
             store=service.store,
             wanted=2,
-            roster=service.roster,
             outcomes=self.results,
             entropy=os.urandom,
             attach=lambda: self.chain,
@@ -100,9 +103,9 @@ class SettledRound:
         done = self.federation.service.rounds.get(number).phase is Phase.DONE
         return done and self.settlement.holds(number)
 
-    def _sign(self, digest: bytes) -> bytes:
-        self.signed.append(digest)
-        return digest + bytes(32) + b"\x1b"
+    def _sign(self, said: TypedData) -> bytes:
+        self.signed.append(said)
+        return said.digest() + bytes(32) + b"\x1b"
 
 
 def settled_round(sites: tuple[str, ...] = SITES, **other: object) -> SettledRound:

@@ -67,6 +67,9 @@ class FakeDisputes(FakeChain):
         self._require_final()
         return 40 + number
 
+    def told_block(self, programme, number):
+        return 30 + number
+
     def demands(self, programme, first):
         self.looked_from.append(first)
         until = self.height if self.told_until is None else self.told_until
@@ -241,6 +244,21 @@ def test_endpoints_that_differ_in_what_is_final_keep_no_answer(watch):
         watch.look()
 
     assert watch.chain.answers == [name]
+
+
+def test_a_process_that_has_never_looked_answers_whatever_is_final(watch):
+    """A second endpoint that is away since the commit must not cost the bond."""
+    watch.chain.blind = True
+    name = watch.chain.demand(0)
+
+    with pytest.raises(EndpointsDiffer):
+        watch.look()
+
+    assert watch.chain.answers == [name]
+    assert watch.chain.looked_from == [31]
+    watch.chain.blind = False
+    watch.look()
+    assert watch.chain.looked_from == [31, 41]  # nothing is kept of what any endpoint may say
 
 
 # -- how far it has looked -----------------------------------------------------------------

@@ -6,7 +6,6 @@ import itertools
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
-import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -47,6 +46,7 @@ class Outcomes:
 
     opened: dict[int, Scores] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=lambda: dict(ADDRESSES))
+    changed: dict[int, dict[str, str]] = field(default_factory=dict)
     asked: list[int] = field(default_factory=list)
     left_out: str = ""
 
@@ -56,8 +56,8 @@ class Outcomes:
         digit = f"{current.number:064x}"
         return Result(current.number, digit, digit, digit, Cohort(slots), bytes(32))
 
-    def payees(self, current):
-        return self.addresses
+    def payees(self, number):
+        return self.changed.get(number, self.addresses)
 
     def cohort(self, current):
         members = (each.participant for each in current.committed)
@@ -102,22 +102,12 @@ class FakeChain:
         return self.final and made.commit.digest() in self.commits
 
 
-def roster():
-    made = fakes.make_roster()
-    members = tuple(
-        msgspec.structs.replace(each, payout_address=ADDRESSES.get(each.participant, ""))
-        for each in made.members
-    )
-    return msgspec.structs.replace(made, members=members)
-
-
 def settling(store=None, chain=None, outcomes=None, wanted=2, method=Method.PARTICIPATION):
     drawn = itertools.count(1)
     return Settlement(
         settings=SimpleNamespace(escrow="1000", programme=DOMAIN.programme, method=method),
         store=MemoryStore() if store is None else store,
         wanted=wanted,
-        roster=roster,
         outcomes=outcomes or Outcomes(),
         entropy=lambda count: next(drawn).to_bytes(count, "big"),
         attach=lambda: chain if chain is not None else FakeChain(),
@@ -181,6 +171,42 @@ def test_a_participant_is_told_its_own_entitlement_and_by_which_commit():
     answer = payout_to_wire(entitlement, commit, DOMAIN.contract, 2)
     assert answer.entitlement == canonical.encode(entitlement)
     assert answer.commit == canonical.encode(commit)
+
+
+def test_a_participant_is_told_what_it_has_by_the_commit_of_any_round():
+    """Its score of a round stands there alone, whatever was committed since."""
+    settlement = settling()
+    settlement.run(ROUNDS)
+
+    entitlement, commit = settlement.payout("hospital-a", 1)
+
+    assert (entitlement.round, commit.round) == (1, 1)
+    assert commit == settlement.committed(1)
+    assert entitlement.amount() == 250
+    with pytest.raises(NotYet, match="round 2 is not committed"):
+        settlement.payout("hospital-a", 2)
+
+
+def test_a_round_that_is_stated_and_not_committed_is_shown_to_nobody():
+    settlement = settling(chain=FakeChain(down=True))
+    with pytest.raises(ChainUnavailable):
+        settlement.run(ROUNDS)
+
+    with pytest.raises(NotYet, match="round 1 is not committed"):
+        settlement.payout("hospital-a", 1)
+
+
+def test_a_leaf_is_found_by_the_address_that_its_own_round_was_planned_with():
+    """A member that has another address now was once shown no leaf, as if it had earned nothing."""
+    settlement = settling(
+        outcomes=Outcomes(changed={1: {**ADDRESSES, "hospital-a": "0x" + "9" * 40}})
+    )
+    settlement.run(ROUNDS)
+
+    before, after = settlement.payout("hospital-a", 1)[0], settlement.payout("hospital-a")[0]
+
+    assert (before.payee, before.amount()) == ("0x" + "9" * 40, 250)
+    assert (after.payee, after.amount()) == (A, 500)
 
 
 @pytest.mark.parametrize("name", ["hospital-c", "auditor"])

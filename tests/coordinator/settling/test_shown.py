@@ -1,11 +1,21 @@
 """What members are shown of a commit: their own, in hashes, and what it proves."""
 
+import os
+
 import pytest
+from structlog.testing import capture_logs
 
 from coordinator.settling.settlement import End
-from privacy.errors import ConfigError, MalformedMessage, NotYet, WrongContext
+from privacy.errors import (
+    ChainUnavailable,
+    ConfigError,
+    InvalidSignature,
+    MalformedMessage,
+    NotYet,
+    WrongContext,
+)
 from privacy.merkle import tree_root, verify_inclusion
-from privacy.settlement.commitment import Slot, receipt_digest
+from privacy.settlement.commitment import Slot, typed_receipt
 from privacy.settlement.sum_proof import Node, Opening, Tree
 from privacy.settlement.sum_tree import Served, unpack_levels
 from privacy.settlement.sum_verdict import opens
@@ -64,8 +74,8 @@ def test_a_receipt_is_given_as_soon_as_the_cohort_is_frozen():
 
     roots = [root_of(seed_of(SITES[1], 1), chunk) for chunk in range(CHUNKS)]
     assert receipt.slot == Slot(1, tree_root(roots))
-    assert early.signed == [receipt_digest(DOMAIN, 1, receipt.slot)]
-    assert receipt.signature[:32] == early.signed[0]
+    assert early.signed == [typed_receipt(DOMAIN, 1, receipt.slot)]
+    assert receipt.signature[:32] == early.signed[0].digest()
 
 
 def test_a_receipt_is_signed_once_and_stored_before_it_is_shown():
@@ -114,17 +124,44 @@ def test_who_is_not_in_the_cohort_is_promised_nothing(without_last, caller):
     assert len(without_last.signed) == before
 
 
-def test_a_key_that_signs_no_digests_is_said_to_who_asks():
-    """The site must learn that it waits in vain, and the operator what to do."""
+@pytest.mark.parametrize("error", [ChainUnavailable, InvalidSignature, ConfigError])
+def test_a_key_that_cannot_sign_now_is_asked_again_the_next_time(error):
+    """Where it is, and what it did, is said to the operator alone; nothing of it is kept."""
     early = SettledRound()
     early.freeze()
+    signs = early.shown.sign
 
-    def refuses(_):
-        raise ConfigError("settlement.signer: the signer signs transactions")
+    def fails(_):
+        raise error("the signer at https://10.0.0.7:9000 is away")
 
-    object.__setattr__(early.shown, "sign", refuses)
-    with pytest.raises(WrongContext, match=r"signs no receipts.*keystore"):
+    object.__setattr__(early.shown, "sign", fails)
+    with capture_logs() as logs, pytest.raises(ChainUnavailable, match="Ask again") as told:
         early.shown.receipt(SITES[0], 1)
+    object.__setattr__(early.shown, "sign", signs)
+    early.shown.receipt(SITES[0], 1)
+
+    (line,) = [each for each in logs if each["event"] == "receipt_not_signed"]
+    assert (line["code"], line["round"]) == (error.code, 1)
+    assert "10.0.0.7" in line["reason"]
+    assert "10.0.0.7" not in str(told.value)
+
+
+def test_of_two_signatures_on_one_receipt_the_first_that_was_stored_is_shown():
+    """A site asks twice at once, and some signers never sign the same twice."""
+    early = SettledRound()
+    early.freeze()
+    first = []
+
+    def signs(said):
+        if not first:
+            first.append(None)  # its second call comes while the first is signed
+            first[0] = early.shown.receipt(SITES[0], 1)
+        return said.digest() + os.urandom(32) + b"\x1b"
+
+    object.__setattr__(early.shown, "sign", signs)
+    later = early.shown.receipt(SITES[0], 1)
+
+    assert later == first[0] == early.shown.receipt(SITES[0], 1)
 
 
 # -- sum paths -------------------------------------------------------------------------

@@ -8,16 +8,19 @@ from pathlib import Path
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from structlog.testing import capture_logs
 
 from coordinator import config
+from coordinator import object_names as names
 from coordinator.adapters.objects.files import open_objects
 from coordinator.adapters.sql.store import open_store
 from coordinator.rounds.state import Phase
 from coordinator.settling.settlement import End
+from coordinator.settling.unknown import OnChain, Unknown
 from coordinator.upkeep.backup import back_up, restore
 from coordinator.upkeep.kept import Kind
 from privacy import canonical
-from privacy.errors import ChainUnavailable
+from privacy.errors import ChainUnavailable, VeilsumError
 from privacy.identifiers import COORDINATOR
 from privacy.settlement.sum_proof import Node, Tree
 from privacy.settlement.sum_verdict import Context, opens
@@ -174,6 +177,108 @@ def test_without_settlement_a_round_under_way_goes_on(lived):
 
     assert found.relearnt.forgotten == ()
     assert started(empty, lived.chain).federation.round(2).phase is Phase.OPEN
+
+
+def flip(name, folder):
+    """Change one bit of an object on the disk."""
+    path = folder / "objects" / name
+    body = bytearray(path.read_bytes())
+    body[len(body) // 2] ^= 4
+    path.chmod(0o600)
+    path.write_bytes(bytes(body))
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_sum_that_a_disk_has_changed_after_the_release_is_added_up_again(lived, is_gone):
+    """Or no demand for it is answered, and an honest coordinator loses its bond."""
+    lived.made.finish()
+    service, objects = lived.made.federation.service, lived.made.federation.objects
+    name, node = names.sum_chunk(1, 1), Node(Tree.PUBLISHED_SUM, 1, 31)
+    whole = objects.get(name)
+    objects.delete_prefix(name) if is_gone else flip(name, lived.made.federation.settings.state)
+    assert not is_answered(lived.made, node)
+
+    with capture_logs() as said:
+        report = service.scrub.look()
+
+    assert (report.damaged, report.mended) == ((), 1)
+    assert [each["event"] for each in said] == ["sum_added_again"]
+    assert objects.get(name) == whole
+    assert is_answered(lived.made, node)
+
+
+def test_a_sum_whose_contributions_are_damaged_too_is_not_made_up(lived):
+    """What to do first is said: with the contribution back, the next look adds the sum again."""
+    lived.made.finish()
+    service, objects = lived.made.federation.service, lived.made.federation.objects
+    folder, name = lived.made.federation.settings.state, names.sum_chunk(1, 1)
+    contribution = names.contribution_chunk(1, SITES[1], 0, 1)
+    whole, sent = objects.get(name), objects.get(contribution)
+    for each in (name, contribution):
+        flip(each, folder)
+
+    with capture_logs() as said:
+        found = service.scrub.look().damaged
+    (folder / "objects" / contribution).write_bytes(sent)
+    after = service.scrub.look()
+
+    assert [each.kind for each in found] == [Kind.CHUNK, Kind.SUM]
+    actions = {each["kind"]: each["action"] for each in said if each["event"] == "object_damaged"}
+    assert "put back the contributions that are damaged" in actions[Kind.SUM]
+    assert (after.damaged, objects.get(name)) == ((), whole)
+
+
+def test_of_a_round_that_can_be_disputed_no_more_no_sum_is_made(lived):
+    """It has gone on purpose."""
+    lived.made.finish()
+    lived.made.settlement.close(1, End.MATURED)
+    lived.made.federation.tick()
+
+    report = lived.made.federation.service.scrub.look()
+
+    assert (report.mended, report.damaged) == (0, ())
+    assert not lived.made.federation.objects.exists(names.sum_chunk(1, 1))
+
+
+@dataclass
+class Newest:
+    """What the contract keeps, as the door to it tells."""
+
+    chain: FakeChain
+
+    def newest(self, _):
+        digest = self.chain.commits[-1]
+        yield OnChain(1, digest, int(NOON) + 3600)
+
+
+@pytest.mark.parametrize("when", ["before its commit", "after it"])
+def test_a_coordinator_from_a_backup_that_is_too_old_says_which_commit_it_lacks(lived, when):
+    """It answers no demand for it: whoever looks after it must know before anybody demands."""
+    before, folder = lived.made.federation.settings, lived.folder / "backup"
+    if when == "before its commit":
+        back_up(before, folder, lambda: NOON)
+    lived.made.finish()
+    if when == "after it":
+        back_up(before, folder, lambda: NOON)
+    empty = settings_of(lived.folder / "new")
+    restore(empty, folder)
+    again = started(empty, lived.chain).settlement
+
+    unknown = Unknown(DOMAIN.programme, again, lambda: Newest(lived.chain), lambda: NOON)
+    with capture_logs() as said:
+        unknown.look()
+
+    is_old = when == "before its commit"
+    assert [each["event"] for each in said] == ["commit_unknown"] * is_old
+    assert unknown.rounds == ((1,) if is_old else ())
+
+
+def is_answered(done, node):
+    """Whether the opening that answers a demand is one, and leads to the commit."""
+    try:
+        return opens(context(done), node, done.openings.of(done.commit(), node))
+    except VeilsumError:
+        return False
 
 
 def test_damage_to_what_demands_are_answered_from_is_found(lived):

@@ -4,9 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 import structlog
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from coordinator import object_names as names
+from coordinator.config import Retention
 from coordinator.rounds import round as machine
 from coordinator.rounds.state import Phase
 from coordinator.upkeep.kept import Kind
@@ -204,6 +206,27 @@ def test_a_chunk_of_a_sum_is_added_up_again(harm, auditor):
     assert report.damaged == ()
     assert report.mended == 1
     assert {line["event"] for line in said} == {"sum_added_again"}
+    assert federation.objects.get(name) == whole
+
+
+def test_what_stays_for_the_challenge_window_is_looked_at_and_mended():
+    """Without a chain, too: whoever disputes a result then adds it up again."""
+    settings = replace(make_settings(), retention=Retention(challenge_seconds=3600))
+    federation = Federation(settings=settings)
+    federation.open_round()
+    for name in SITES:
+        federation.contribute(name)
+    federation.tick()
+    federation.finish()
+    federation.tick()
+    name = names.sum_chunk(1, 1)
+    whole = federation.objects.get(name)
+    damage(federation, name)
+
+    report, said = look(federation)
+
+    assert (report.mended, report.damaged) == (1, ())
+    assert [line["event"] for line in said] == ["sum_added_again"]
     assert federation.objects.get(name) == whole
 
 

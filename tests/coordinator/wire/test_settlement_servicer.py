@@ -1,7 +1,8 @@
 """Commits, receipts and hashes of sum trees as they travel: who is told what, over real calls."""
 
 import asyncio
-from contextlib import asynccontextmanager
+import threading
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
 
 import grpc
@@ -13,6 +14,7 @@ from coordinator.server import _server
 from coordinator.wire import codec
 from coordinator.wire.credits import Transfers
 from coordinator.wire.servicer import SettlementServicer
+from coordinator.wire.threads import CALLS, SIGNING, Signing, bound_calls
 from coordinator.wire.tls import server_credentials
 from privacy import canonical
 from privacy.settlement.commitment import Commit
@@ -96,6 +98,80 @@ async def test_a_site_is_told_its_own_receipt_by_its_certificate(certified, done
     assert (answer.slot_id, answer.contribution) == (slot.slot_id, slot.contribution)
     assert len(answer.signature) == 65
     assert answer.programme.hex() == DOMAIN.programme
+
+
+async def test_a_signer_that_hangs_holds_up_receipts_and_nothing_else(certified):
+    """More sites ask than there are threads for calls; the next call is answered all the same."""
+    bound_calls()
+    settled, answers = settled_round(), threading.Event()
+    signs = settled.shown.sign
+    object.__setattr__(settled.shown, "sign", lambda said: answers.wait(20) and signs(said))
+    async with served(settled, certified) as address, AsyncExitStack() as stack:
+        channels = [
+            await stack.enter_async_context(
+                channel_of(address, certified, f"spiffe://oncology/participant/{name}")
+            )
+            for name in SITES
+        ]
+        waiting = [receipt(channel) for channel in channels for _ in range(CALLS // 2)]
+        await asyncio.sleep(0.3)
+        begun = settled.signed[:]
+        request = settlement_pb2.GetCommitRequest(round=1).SerializeToString()
+        method = "/veilsum.v1.SettlementService/GetCommit"
+
+        await asyncio.wait_for(channels[0].unary_unary(method)(request), 5)
+
+        assert (begun, any(each.done() for each in waiting)) == ([], False)
+        answers.set()
+        found = await asyncio.gather(*waiting)
+    assert len(set(found)) == len(SITES)
+
+
+async def test_a_receipt_that_is_signed_waits_behind_no_signer(certified):
+    """It is the proof against a coordinator that would rather not show it again."""
+    settled, answers = settled_round(), threading.Event()
+    kept = settled.shown.receipt(SITES[0], 1)
+    signs = settled.shown.sign
+    object.__setattr__(settled.shown, "sign", lambda said: answers.wait(20) and signs(said))
+    async with served(settled, certified) as address, AsyncExitStack() as stack:
+        mine, other = [
+            await stack.enter_async_context(
+                channel_of(address, certified, f"spiffe://oncology/participant/{name}")
+            )
+            for name in SITES[:2]
+        ]
+        waiting = [receipt(other) for _ in range(2 * SIGNING)]
+        await asyncio.sleep(0.2)
+
+        found = await asyncio.wait_for(receipt(mine), 5)
+
+        assert not any(each.done() for each in waiting)
+        answers.set()
+        await asyncio.gather(*waiting)
+    told = settlement_pb2.GetReceiptResponse.FromString(found)
+    assert told.signature == kept.signature
+
+
+def receipt(channel):
+    """Ask for the caller's own."""
+    request = settlement_pb2.GetReceiptRequest(round=1).SerializeToString()
+    call = channel.unary_unary("/veilsum.v1.SettlementService/GetReceipt")(request, timeout=30)
+    return asyncio.ensure_future(_answer(call))
+
+
+async def _answer(call):
+    return await call
+
+
+async def test_a_site_is_told_its_payout_of_the_round_that_it_asks_for(certified, done):
+    """Who asks for none is told the newest, as before there was anything to ask for."""
+    (newest,) = await call(done, certified, SITES[0], "GetPayout")
+    (asked,) = await call(done, certified, SITES[0], "GetPayout", round=1)
+    status, code = await call(done, certified, SITES[0], "GetPayout", round=1 << 63)
+
+    assert asked == newest
+    assert canonical.decode(asked.commit, Commit) == done.commit()
+    assert (status, code) == (grpc.StatusCode.NOT_FOUND, "not_yet")
 
 
 async def test_a_site_is_told_how_its_own_leaves_lead_to_the_root(certified, done):
@@ -191,7 +267,7 @@ async def test_trees_are_built_one_at_a_time_whoever_asks(done):
             now[0] -= 1
 
     transfers.run = counting
-    servicer = SettlementServicer(None, done.settlement, done.shown, transfers)
+    servicer = SettlementServicer(None, done.settlement, done.shown, transfers, Signing())
 
     async def ask(name):
         request = settlement_pb2.GetSumPathsRequest(round=1, chunk=0)

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from coordinator.wire.threads import CALLS, apart, bound_calls
+from coordinator.wire.threads import CALLS, SIGNING, Signing, apart, bound_calls
 from tests import fakes
 
 
@@ -48,3 +48,26 @@ async def test_what_is_done_apart_gives_what_it_gives_and_leaves_no_thread():
 
     threads[0].join(5)
     assert not threads[0].is_alive()
+
+
+async def test_threads_for_a_signer_end_without_one_that_hangs():
+    """Each term of leading would leave some behind."""
+    signing, answers, begun = Signing(), threading.Event(), []
+
+    def hang():
+        begun.append(threading.current_thread())
+        answers.wait(10)
+
+    waiting = [asyncio.create_task(signing.run(hang)) for _ in range(SIGNING + 1)]
+    while len(begun) < SIGNING:
+        await asyncio.sleep(0.01)
+
+    signing.close()
+
+    assert [each.is_alive() for each in begun] == [True] * SIGNING
+    answers.set()
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+    for each in begun:
+        each.join(5)
+    assert [each.is_alive() for each in begun] == [False] * SIGNING
+    assert [type(each) for each in ended] == [type(None)] * SIGNING + [asyncio.CancelledError]

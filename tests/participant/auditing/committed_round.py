@@ -5,13 +5,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from participant.auditing.committed import CommitAudit
 from participant.auditing.recount import Contributions
 from participant.wire.commits import OwnPaths
+from privacy.documents import Signed
 from privacy.errors import NotYet
 from privacy.limbs import encode_chunk
 from privacy.merkle import chunk_leaves, leaf_digest, tree_root
+from privacy.plan import ALIGNMENT_RELEASE
+from privacy.records import Release, Score, Scores, digest_of
 from privacy.schemes.ckks_sum import CkksCombiner
 from privacy.settlement.commitment import NO_COMMIT, Commit, cohort_of
 from privacy.settlement.leaves import ChunkReader
@@ -22,13 +26,22 @@ from privacy.settlement.sum_verdict import Context
 from tests.participant import auditor_at_work as work
 from tests.participant import signed_round as made
 
-PLAN = made.plan(auditor="watch")
+_RELEASES = ("participation", ALIGNMENT_RELEASE)
+PLAN = made.plan(
+    auditor="watch",
+    scheme=replace(made.plan().terms.scheme, score_step_log2=0),
+    privacy=replace(made.PRIVACY, releases=_RELEASES),
+)
+"""Scores are opened, so that a round can be paid by participation, or by alignment."""
+
 ROUND = made.Round(PLAN, made.TRAINERS)
 READER = ChunkReader(PLAN)
 CHUNKS = 2
 SLOTS = len(made.TRAINERS)
 DOMAIN = Domain(7, "0x" + "5e" * 20, "70" * 32)
 COORDINATOR = "0x" + "c0" * 20
+
+MODEL = "dd" * 32
 
 Lie = Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
 At = tuple[int, int, int, int]
@@ -145,13 +158,28 @@ def commit(trees: Trees | None = None, **other: Any) -> Commit:
         "cohort": cohort_of(ROUND.cohort.entries, trainers).root().hex(),
         "sum_trees": HONEST if trees is None else trees.root(),
         "sum": ROUND.sum.root,
-        "model": "dd" * 32,
+        "model": MODEL,
         "payouts": "ee" * 32,
         "total": "100",
         "budget": "100",
         "scores": "4",
     }
     return Commit(**(said | other))
+
+
+def released(model: str = MODEL, *signers: str) -> Signed:
+    """The release of the round, with another model or other signers if a test says so."""
+    names = (PLAN.digest(), digest_of(ROUND.cohort), digest_of(ROUND.sum), PLAN.terms.model)
+    record = Release(made.FEDERATION, 1, *names, model, "ab" * 32)
+    return made.signed_by(record, *(signers or ("birch", "cedar")))
+
+
+def scored(*signers: str, void: str = "", **alignments: int) -> Signed:
+    """The scores of the round as openers have signed them: 10 of each site, or these."""
+    names = [] if void else [each.participant for each in ROUND.cohort.entries]
+    scores = tuple(Score(name, "", str(alignments.get(name, 10))) for name in names)
+    record = Scores(made.FEDERATION, 1, PLAN.digest(), digest_of(ROUND.cohort), 0, scores, void)
+    return made.signed_by(record, *(signers or PLAN.terms.openers))
 
 
 def audit(

@@ -7,7 +7,9 @@ import pytest
 from participant.auditing.recount import Recount
 from participant.settling.dossier import Standing
 from privacy.errors import MalformedMessage, NotYet, PeerUnreachable, RootMismatch
-from privacy.settlement.sum_proof import Hashes, Kind, Node, Tree
+from privacy.merkle import inclusion_path, tree_root
+from privacy.settlement.commitment import Slot, cohort_of
+from privacy.settlement.sum_proof import Kind, Node, Opening, Tree
 from privacy.settlement.sum_tree import Served, open_node
 from tests.contracts.verifying import Verifier
 from tests.participant import auditor_at_work as work
@@ -22,6 +24,8 @@ from tests.participant.auditing.committed_round import (
     commit,
     off_by_one,
 )
+
+COHORT = cohort_of(ROUND.cohort.entries, made.TRAINERS)
 
 
 @pytest.fixture
@@ -124,7 +128,7 @@ async def test_answers_on_the_chain_lead_to_the_proof_where_nothing_else_is_show
 ) -> None:
     """One way is answered for each demand, and the trees have no more levels than these."""
     trees = Trees({at: off_by_one})
-    false, answers = commit(trees), dict[Node, Hashes]()
+    false, answers = commit(trees), dict[Node, Opening]()
     shown = Shown(trees, ("chunk_roots", "tops", "levels"))
 
     while (held := await audit(false, shown, answers=answers).run()).accusation is None:
@@ -168,6 +172,57 @@ async def test_another_cohort_than_was_signed_is_to_be_demanded(other: dict[str,
     assert held.finding.standing is Standing.WITHHELD
     assert held.finding.demand is not None
     assert held.finding.demand.tree == "cohort"
+
+
+@pytest.mark.parametrize("again", range(SLOTS))
+async def test_a_contribution_that_was_committed_twice_is_found_and_proved(again: int) -> None:
+    """By answers on the chain: who has committed to it shows nobody that cohort."""
+    slots = tuple(sorted([*COHORT.slots, COHORT.slots[again]], key=lambda slot: slot.slot_id))
+    nodes = [each.node() for each in slots]
+    false, answers = commit(cohort=tree_root(nodes).hex(), slots=len(slots)), dict[Node, Opening]()
+
+    while (held := await audit(false, Shown(Trees()), answers=answers).run()).accusation is None:
+        assert held.finding.demand is not None
+        at = held.finding.demand.index
+        steps = (slots[at].contribution, *inclusion_path(nodes, at))
+        answers[Node(Tree.COHORT, index=at)] = Opening(steps, b"", slots[at].slot_id)
+        assert len(answers) <= 4
+
+    assert (held.finding.standing, held.finding.proof) == (Standing.FALSE, "omitted")
+    assert f"slots {again} and {again + 1} do not rise" in held.finding.reason
+    assert _judged(false, held.accusation.number(), held.accusation.body())
+
+
+async def test_a_slot_of_nobodys_is_said_and_cannot_be_proved() -> None:
+    """Which slots there may be, no contract knows."""
+    slots = (*COHORT.slots, Slot(COHORT.slots[-1].slot_id + 1, b"x" * 32))
+    nodes = [each.node() for each in slots]
+    answers = {
+        Node(Tree.COHORT, index=at): Opening(
+            (slot.contribution, *inclusion_path(nodes, at)), b"", slot.slot_id
+        )
+        for at, slot in enumerate(slots)
+    }
+    false = commit(cohort=tree_root(nodes).hex(), slots=len(slots))
+
+    held = await audit(false, Shown(Trees()), answers=answers).run()
+
+    assert (held.finding.standing, held.finding.demand) == (Standing.UNPROVED, None)
+    assert "is nobody's" in held.finding.reason
+
+
+async def test_what_only_sites_can_prove_is_left_to_them_once_it_is_answered() -> None:
+    """Before that it is demanded: who has committed to what it cannot open is slashed."""
+    opening = Opening((b"x" * 32,), b"", 1)
+
+    held = await audit(
+        commit(slots=1, cohort="ab" * 32),
+        Shown(Trees()),
+        answers={Node(Tree.COHORT): opening},
+    ).run()
+
+    assert (held.finding.standing, held.finding.demand) == (Standing.UNPROVED, None)
+    assert "proves it by its receipt" in held.finding.reason
 
 
 async def test_another_plan_is_said_and_cannot_be_proved() -> None:
@@ -254,11 +309,11 @@ def test_a_recount_holds_no_more_than_a_chunk_for_each_bit_of_the_slots() -> Non
     assert peak < 20 * chunk_bytes
 
 
-def answered(trees: Trees, node: Node) -> Hashes:
+def answered(trees: Trees, node: Node) -> Opening:
     """What the coordinator answers: the way it has committed to."""
     levels = trees.levels(node.chunk, node.leaf)
     served = Served(node.chunk, node.leaf, trees.chunk_roots(), trees.tops(node.chunk), levels)
-    return open_node(served, node, b"").steps
+    return open_node(served, node, b"")
 
 
 _VERIFIER = Verifier()

@@ -1,11 +1,15 @@
 """The site has the last word, and says with which line of its file it refuses."""
 
+from contextlib import nullcontext
+
 import msgspec
 import pytest
 
 from participant.auditing.config import AuditorPolicy
+from participant.config import SettlementAccess
 from participant.joining.found import entry
 from participant.policy import plans as module
+from privacy.contribution.scores import Method
 from privacy.errors import CohortTooSmall, PolicyRefusal, UnsafeParameters, WrongIdentity
 from privacy.local_training import LocalTraining
 from privacy.policy_line import PolicyLine
@@ -58,6 +62,32 @@ def test_every_refusal_names_its_line(line, plan, policy):
         check(made.plan(**plan), made.policy(**policy))
 
     assert line in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("method", "refused"),
+    [
+        (None, ""),
+        (Method.PARTICIPATION, ""),
+        (Method.ALIGNMENT, "which round 1 does not open"),
+        (Method.NORM, "it needs squared-norm and alignment"),
+    ],
+)
+def test_a_plan_by_which_a_site_could_not_be_paid_is_refused(tmp_path, method, refused):
+    """Its update would cost epsilon, and it would earn nothing."""
+    settlement = SettlementAccess(
+        rpc="http://127.0.0.1:1",
+        chain_id=1,
+        contract="0x" + "11" * 20,
+        payee="0x" + "22" * 20,
+        keystore=tmp_path / "gas.json",
+        passphrase=tmp_path / "passphrase",
+        method=method,
+    )
+
+    for settled in (None, settlement):
+        with pytest.raises(PolicyRefusal, match=refused) if refused and settled else nullcontext():
+            module.check_payable(made.plan(), settled)
 
 
 def test_one_organisation_cannot_hold_two_openers_keys():

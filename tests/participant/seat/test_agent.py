@@ -11,11 +11,12 @@ from structlog.testing import capture_logs
 from participant.seat import agent as module
 from participant.seat import recall
 from participant.seat.agent import AggregatorAgent
+from participant.seat.memory import SeatMemory
 from participant.view import View
 from participant.wire.letters import Mailbox
 from participant.wire.patience import Patience
 from privacy import canonical
-from privacy.errors import FolderHeld, PolicyRefusal
+from privacy.errors import FolderHeld, IllegalEvent, NotYet, PolicyRefusal
 from privacy.failpoints import Failpoints
 from privacy.plan import SharesTerms
 from privacy.records import SeatSum
@@ -184,6 +185,80 @@ async def test_scores_that_were_begun_are_ended_after_the_model_is_released(tmp_
 
     assert set(desk.scored) == set(work.NAMES)
     assert not [*tmp_path.glob("*/parts/*"), *tmp_path.glob("*/outbox/*")]
+
+
+class Late(work.Shown):
+    """A line on which one seat dies with its scores in hand; then the programme is over."""
+
+    released = 0
+    refusal = None
+
+    async def watch(self, seen, working_on, wait_seconds, start=""):
+        if not self.released:
+            return await super().watch(seen, working_on, wait_seconds, start)
+        await asyncio.sleep(0.005)
+        self.watched.append(tuple(working_on))
+        return View(2, (), released=self.released, finished=True)
+
+    async def put_scores(self, scores):
+        if not self.released:
+            raise work.Killed("before scores are sent")
+        if self.refusal is not None:
+            raise self.refusal
+        await super().put_scores(scores)
+
+
+async def killed_with_scores(folder):
+    """A federation whose seat has died between recording its scores and sending them."""
+    scheme = SharesTerms(1, 2, 4, work.STARTS, norm_bound=1 << 10, score_step_log2=10)
+    desk = work.Desk.of(work.plan(scheme=scheme))
+    federation = Federation(folder, desk)
+    late = federation.lines["north"] = Late(desk, "north")
+
+    async def dies():
+        with suppress(work.Killed):
+            await federation.serve("north")
+        # For the two others this one is gone for good.
+        desk.scored["north"] = None
+
+    await federation.run(federation.serve("east"), dies(), federation.serve("south"))
+    del desk.scored["north"]
+    late.released = desk.plan.terms.round
+    late.watched.clear()
+    return federation
+
+
+async def test_scores_that_were_signed_are_handed_in_after_the_release(tmp_path):
+    """A seat that was killed with them in hand would leave everybody unpaid."""
+    federation = await killed_with_scores(tmp_path)
+    signed = memory_of(tmp_path, "north", lambda memory: memory.scored(1))
+
+    await federation.run(federation.serve("north"))
+
+    assert signed is not None
+    assert federation.desk.scored["north"] == signed
+    assert set(federation.lines["north"].watched) == {()}  # no round waits for them
+    assert memory_of(tmp_path, "north", lambda memory: memory.unsent()) == frozenset()
+
+
+@pytest.mark.parametrize("refusal", [IllegalEvent("too late"), NotYet("no such round")])
+async def test_scores_that_are_taken_no_more_keep_no_seat(tmp_path, refusal):
+    """It has said them once more, and ends with its programme."""
+    federation = await killed_with_scores(tmp_path)
+    federation.lines["north"].refusal = refusal
+
+    await federation.run(federation.serve("north"))
+
+    assert "north" not in federation.desk.scored
+
+
+def memory_of(folder, name, read):
+    """What a seat that does not run remembers."""
+    memory = SeatMemory(folder / name)
+    try:
+        return read(memory)
+    finally:
+        memory.close()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from participant.seat.memory import MOST_SESSIONS, SeatMemory
+from participant.seat.memory import MOST_SESSIONS, MOST_UNSENT, SeatMemory
 from privacy.documents import Signed
 from privacy.errors import ConfigError, OpeningRefused, StoreUnavailable
 
@@ -39,6 +39,23 @@ def test_the_first_document_of_a_round_is_the_one_that_counts(memory, record, re
     assert getattr(memory, record)(1, TWO) == ONE
     assert getattr(memory, read)(1) == ONE
     assert getattr(memory, read)(2) is None
+
+
+def test_scores_are_unsent_until_they_are_taken(tmp_path):
+    """Also by the next process; and the oldest of very many never more."""
+    first = SeatMemory(tmp_path)
+    first.scores(1, ONE)
+    first.scores(2, TWO)
+    first.handed(1)
+    first.close()
+
+    memory = SeatMemory(tmp_path)
+
+    assert memory.unsent() == {2}
+    for number in range(3, MOST_UNSENT + 3):
+        memory.scores(number, ONE)
+    assert memory.unsent() == {*range(3, MOST_UNSENT + 3)}
+    memory.close()
 
 
 def test_the_newest_round_is_that_of_the_newest_cohort(memory):

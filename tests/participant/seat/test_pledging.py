@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
-from eth_account import Account as Key
 from structlog.testing import capture_logs
 
 from participant.config import ProgrammeAccess
@@ -16,28 +17,32 @@ from participant.seat.pledging import Account, Pledging, account_of
 from participant.wire.patience import Patience
 from privacy import canonical
 from privacy.errors import (
+    ChainUnavailable,
     ConfigError,
     IllegalEvent,
     InsecureKeyFile,
+    InvalidSignature,
     MissingDependency,
     NotYet,
     PeerUnreachable,
 )
 from privacy.failpoints import Failpoints, pass_by
 from privacy.records import SeatSum
+from privacy.settlement.commitment import typed_seat_sum
 from privacy.settlement.pledge import Pledge, check, require_goes_with
+from tests.chain.fake_signer import FakeSigner, listening, served, with_nonce
 from tests.participant import pledged
 from tests.participant import signed_round as made
 from tests.participant.seat import seated as work
 from tests.participant.seat.test_agent import Federation
 from veilsum.chain.access import SignerAccess
-from veilsum.chain.digests import sign_digest, signer_of_digest
+from veilsum.chain.digests import sign_typed, signer_of_digest
 from veilsum.chain.wallet import make_key
 
 ACCOUNT = Account(
     pledged.HERE,
     pledged.ACCOUNT.address.lower(),
-    lambda digest: sign_digest(pledged.ACCOUNT, digest),
+    partial(sign_typed, pledged.ACCOUNT),
 )
 
 
@@ -73,6 +78,12 @@ def statement(number):
 def pledging(memory, desk):
     key = made.keys(pledged.LIAR).signing
     return Pledging(ACCOUNT, key, memory, desk, Patience(os.urandom))
+
+
+def forgetful(memory):
+    """The same memory of a seat that has pledged nothing yet."""
+    memory._database.execute("DELETE FROM pledges")
+    return memory
 
 
 def rounds(desk):
@@ -225,7 +236,8 @@ def test_the_account_is_that_of_the_keystore(tmp_path):
     found = account_of(settings(tmp_path))
 
     assert (found.address, found.domain) == (key.address.lower(), pledged.HERE)
-    assert signer_of_digest(bytes(32), found.sign(bytes(32))) == found.address
+    said = typed_seat_sum(pledged.HERE, 1, 0, bytes(32))
+    assert signer_of_digest(said.digest(), found.sign(said)) == found.address
     assert "sign" not in repr(found)
 
 
@@ -237,12 +249,86 @@ def test_a_key_that_others_can_read_ends_the_seat_at_its_start(tmp_path):
         account_of(settings(tmp_path))
 
 
-def test_a_seat_whose_key_is_with_a_remote_signer_is_told_at_once(tmp_path):
-    """It would add, and pledge for nothing."""
-    signer = SignerAccess("http://127.0.0.1:1", Key.from_key(b"\x07" * 32).address)
+def elsewhere(folder: Path, url: str) -> Account:
+    """The account of a seat whose key is with a signer elsewhere."""
+    signer = SignerAccess(url, pledged.ACCOUNT.address)
+    return account_of(settings(folder, keystore=None, passphrase=None, signer=signer))
 
-    with pytest.raises(ConfigError, match="set keystore and passphrase in place of it"):
-        account_of(settings(tmp_path, keystore=None, passphrase=None, signer=signer))
+
+@pytest.mark.parametrize("clef", [False, True], ids=["web3signer", "clef"])
+async def test_a_seat_whose_key_is_elsewhere_pledges_the_same(memory, tmp_path, clef):
+    """Whoever takes it sees no difference."""
+    signer, desk, usual = FakeSigner(key=pledged.ACCOUNT, clef=clef), Desk(), Desk()
+    way = listening(signer, tmp_path) if clef else served(signer)
+    with way as url:
+        at_work = replace(pledging(memory, desk), account=elsewhere(tmp_path, url))
+
+        await at_work.pledge_all()
+
+    await pledging(forgetful(memory), usual).pledge_all()
+    assert desk.taken == usual.taken
+    assert rounds(desk) == [2, 1]
+
+
+async def test_a_seat_starts_and_states_while_its_signer_is_away(memory, tmp_path):
+    """It is asked again, and then all is pledged; one that hangs is waited for once in a look."""
+    desk = Desk()
+    with served(FakeSigner()) as url:
+        pass
+    at_work = replace(pledging(memory, desk), account=elsewhere(tmp_path, url))
+    asked, away = [], at_work.account.sign
+
+    def signs(said):
+        asked.append(said)
+        return away(said)
+
+    at_work.account = replace(at_work.account, sign=signs)
+
+    with pytest.raises(ChainUnavailable, match="does not answer"):
+        await at_work.pledge_all()
+    assert (len(asked), memory.unpledged()) == (1, (2, 1))
+    at_work.account = ACCOUNT
+    await at_work.pledge_all()
+
+    assert rounds(desk) == [2, 1]
+
+
+@pytest.mark.parametrize("error", [InvalidSignature, ConfigError])
+async def test_a_signer_that_is_wrong_ends_no_seat_and_is_asked_again(memory, error):
+    """The seat has rounds to do; what is wrong is somebody else's, and said."""
+    desk = Desk()
+    at_work = pledging(memory, desk)
+
+    def fails(_):
+        raise error("signs something else")
+
+    at_work.account = replace(ACCOUNT, sign=fails)
+    with pytest.raises(ChainUnavailable, match="no pledge: signs something else"):
+        await at_work.pledge_all()
+    at_work.account = ACCOUNT
+    await at_work.pledge_all()
+
+    assert rounds(desk) == [2, 1]
+
+
+async def test_what_was_not_taken_is_handed_in_again_as_it_was_signed(memory):
+    """A signer is asked once: somebody may have to say yes there each time."""
+    asked = []
+
+    def signs(said):
+        asked.append(said)
+        return with_nonce(pledged.ACCOUNT, said.digest(), len(asked) + 1)
+
+    desk = Desk(NotYet("no statement yet"))
+    at_work = pledging(memory, desk)
+    at_work.account = replace(ACCOUNT, sign=signs)
+    with pytest.raises(NotYet):
+        await at_work.pledge_all()
+
+    await at_work.pledge_all()
+
+    assert rounds(desk) == [1, 2]
+    assert len(asked) == 4  # two roots of each round
 
 
 def test_without_web3_a_seat_with_a_bond_does_not_start(tmp_path, monkeypatch):

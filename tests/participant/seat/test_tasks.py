@@ -7,6 +7,7 @@ from participant.seat.tasks import (
     AnswerNorms,
     AnswerScores,
     Certify,
+    HandIn,
     Judge,
     Score,
     Show,
@@ -63,6 +64,23 @@ def test_a_round_that_seats_others_is_nobodys_business():
     others = at("summing", seats=("east", "south", "west"))
 
     assert tasks(View(1, (others,)), STANDING) == ()
+
+
+def test_scores_that_were_signed_before_the_release_are_handed_in_after_it():
+    """A round that is over is shown to nobody as one that wants any."""
+    standing = Standing("north", unsent=frozenset({3, 1, 2}))
+
+    assert tasks(View(1, released=2), standing) == (HandIn(1), HandIn(2))
+    assert tasks(View(1, (at("opening", 3, summed=SEATS),), released=2), standing) == (
+        Score(3), HandIn(1), HandIn(2),
+    )  # fmt: skip
+
+
+def test_scores_that_are_taken_no_more_are_handed_in_once():
+    """In this process; the next one may be told something else."""
+    standing = Standing("north", unsent=frozenset({1}), declined=frozenset({HandIn(1)}))
+
+    assert tasks(View(1, released=1), standing) == ()
 
 
 def test_what_is_declined_is_not_done_again():

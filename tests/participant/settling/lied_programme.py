@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from eth_account.signers.local import LocalAccount
-
 from participant.settling.court import Court
 from participant.settling.programme import Programme, programme_at
 from participant.settling.stake import Staking
@@ -16,6 +14,7 @@ from tests.participant.settling.offers import HOUR
 from veilsum.chain.compiled import load
 from veilsum.chain.endpoint import checksummed
 from veilsum.chain.journal import FolderJournal
+from veilsum.chain.signing import Signer
 from veilsum.demo.chain import give_gas
 
 SEAT_BOND = 300
@@ -32,7 +31,7 @@ class Lied:
         contract = str(self.run.chain.contract.address)
         return programme_at(self.run.endpoint, contract, self.run.programme)
 
-    def court(self, key: LocalAccount | None = None) -> Court:
+    def court(self, key: Signer | None = None) -> Court:
         return Court(self.programme(), key or self.run.gas_key, self.run.journal)
 
     def nonce(self) -> int:

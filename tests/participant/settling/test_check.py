@@ -8,9 +8,9 @@ from msgspec.structs import replace as changed
 from coordinator.settling.settle import Salts, Statement, statement
 from participant.settling.check import Offer, accusation_of, measured_by, require_earned
 from participant.settling.programme import State
-from privacy.errors import FalsePayout
+from privacy.errors import FalsePayout, UnsafeParameters
 from privacy.settlement.accusation import Accusation
-from privacy.settlement.payouts import Domain, Entitlement
+from privacy.settlement.payouts import Domain, Entitlement, check
 from privacy.settlement.sum_proof import Fault
 from privacy.settlement.sum_verdict import Context, verdict
 from tests.contracts.reading import read_proof
@@ -72,6 +72,29 @@ def test_what_is_not_by_the_formula_is_proved(change: dict) -> None:
     found = accusation_of(offer(lie), 0)
     assert found is not None
     assert judged(found, bytes(32))
+
+
+@pytest.mark.parametrize("change", [{"score": str(1 << 128)}, {"earned": str(1 << 255)}])
+def test_numbers_that_no_entry_may_have_are_proved_by_their_words(change: dict) -> None:
+    """They once could not be looked at, and the round stayed open until it had matured."""
+    one = first()
+    lie = with_leaf(one, changed(one.entitlements[0], **change))
+    mine = next(each for each in lie.entitlements if each.payee == one.entitlements[0].payee)
+
+    check(mine, bytes.fromhex(lie.commit.payouts))
+    with pytest.raises(FalsePayout, match="challenge the round before it matures"):
+        require_earned(offer(lie))
+
+    found = accusation_of(offer(lie), 0)
+    assert found is not None
+    assert judged(found, bytes(32))
+
+
+def test_a_number_that_is_no_word_is_under_no_root() -> None:
+    one = first()
+
+    with pytest.raises(UnsafeParameters, match="2\\^256"):
+        check(changed(one.entitlements[0], score=str(1 << 256)), bytes(32))
 
 
 def test_less_in_all_than_in_this_round_is_proved() -> None:

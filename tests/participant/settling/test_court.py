@@ -6,13 +6,20 @@ from pathlib import Path
 import pytest
 from eth_account import Account
 
+from participant.config import ProgrammeAccess
+from participant.seat.pledging import account_of
 from participant.settling.court import Court, Judged
 from participant.settling.standing import standing_of
 from privacy.errors import InvalidSignature, WrongContext
+from privacy.settlement import pledge as pledges
 from privacy.settlement.verdict import SignedVerdict
+from tests.chain.fake_signer import FakeSigner, listening, served
 from tests.participant import pledged
+from tests.participant import signed_round as made
 from tests.participant.settling.lied_programme import BOND, SEAT_BOND, Lied, lied
+from veilsum.chain.access import SignerAccess
 from veilsum.chain.journal import FolderJournal
+from veilsum.chain.signing import RemoteSigner
 from veilsum.demo.chain import embedded_chain, give_gas
 
 
@@ -59,6 +66,41 @@ def test_the_seat_that_lied_loses_its_bond_and_the_coordinator_keeps_its_own(
     assert programme.credit_of(case.run.gas_key.address) == 0
     standing = standing_of(programme)
     assert (standing.state, standing.void_from) == ("halted", 1)
+
+
+def test_a_seat_and_judges_whose_keys_are_elsewhere_are_heard_by_the_contract(
+    chain: tuple[str, Path], tmp_path: Path
+) -> None:
+    """The pledge by a web3signer's key; a verdict by another's, and one by clef's."""
+    case = lied(*chain)
+    with served(FakeSigner(key=pledged.ACCOUNT)) as url:
+        account = account_of(
+            ProgrammeAccess(
+                rpc=chain[0],
+                chain_id=case.run.endpoint.chain_id,
+                contract=str(case.run.chain.contract.address),
+                programme=case.run.programme,
+                signer=SignerAccess(url, pledged.ACCOUNT.address),
+            )
+        )
+        stated = pledged.round_of().stated[1].statement
+        key = made.keys(stated.seat).signing
+        pledge = pledges.make(stated, account.domain, account.address, account.sign, key)
+    evidence = pledged.evidence(pledge)
+    accused = case.court().examine(evidence, pledged.roster())
+    first, second = pledged.JUDGES[0], pledged.JUDGES[2]
+    with (
+        served(FakeSigner(key=first)) as url,
+        listening(FakeSigner(key=second, clef=True), tmp_path) as path,
+    ):
+        verdicts = [
+            case.court(RemoteSigner(SignerAccess(at, key.address))).judge(accused)
+            for at, key in ((url, first), (path, second))
+        ]
+
+    done = case.court().submit(accused, verdicts)
+
+    assert (done.slashed, done.judges) == (str(SEAT_BOND), 2)
 
 
 def test_submitting_again_sends_nothing_and_answers_the_same(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from web3.types import TxReceipt
 
 from coordinator.settling.settle import Statement
 from participant.settling import challenge, demand
@@ -13,8 +14,9 @@ from participant.settling.demand import Demander, answers_of, demand_of, node_of
 from participant.settling.programme import Programme, commit_of, programme_at
 from participant.settling.standing import standing_of
 from privacy.errors import ConfigError, IllegalEvent, NotYet, RootMismatch, WrongContext
+from privacy.settlement.abi import WORD
 from privacy.settlement.commitment import Cohort, Slot
-from privacy.settlement.sum_proof import Node, Opening, Tree
+from privacy.settlement.sum_proof import Hashes, Node, Opening, Tree
 from tests.contracts import settlement_run as running
 from tests.contracts.settlement_run import BOND, Run, settlement_run
 from tests.participant.settling.offers import HOUR
@@ -57,28 +59,53 @@ class Committed:
         purpose = f"answer-{self.run.programme}-{node.index}"
         self.run.endpoint.send(self.run.chain.key, self.run.journal, purpose, call)
 
-    def answer_dirtily(self, node: Node) -> None:
-        """Answer as the contract takes it, with bytes that nobody signs for between the parts."""
-        steps = (COHORT.slots[node.index].contribution, *COHORT.path(node.index))
-        opening = Opening(steps, b"a", COHORT.slots[node.index].slot_id).encode()
-        dirty = opening[:-1] + b"d"  # behind the one byte of `arithmetic`
+    def answer_oddly(self, node: Node, opening: bytes) -> None:
+        """Answer by way of a contract that calls the settlement, with what nobody signs for."""
         call = self.run.chain.contract.functions.answer(
-            challenge.fields(self.made.commit), node_of(node), dirty + b"e"
+            challenge.fields(self.made.commit), node_of(node), opening
         )
+        made = self.mined({"data": relay_to(str(self.run.chain.contract.address))})
+        relayed = call.build_transaction({"from": self.run.chain.key.address})["data"]
+        # The last byte stands behind the opening.
+        self.mined({"to": made["contractAddress"], "data": relayed[:-2] + "66"})
+
+    def mined(self, fields: dict[str, str]) -> TxReceipt:
         key, web3 = self.run.chain.key, self.run.endpoint.web3
-        built = call.build_transaction(
-            {"from": key.address, "nonce": web3.eth.get_transaction_count(key.address)}
-        )
-        built["data"] = built["data"][:-2] + "66"  # behind the last byte of the opening
-        built["gas"] += 1_000
-        sent = web3.eth.send_raw_transaction(key.sign_transaction(built).raw_transaction)
-        assert web3.eth.wait_for_transaction_receipt(sent)["status"] == 1
+        nonce = web3.eth.get_transaction_count(key.address)
+        fees = {"maxFeePerGas": 10**11, "maxPriorityFeePerGas": 1, "gas": 1_000_000}
+        place = {"chainId": web3.eth.chain_id, "nonce": nonce, "value": 0}
+        signed = key.sign_transaction({**place, **fields, **fees})
+        sent = web3.eth.send_raw_transaction(signed.raw_transaction)
+        mined = web3.eth.wait_for_transaction_receipt(sent)
+        assert mined["status"] == 1
+        return mined
 
     def nonce(self) -> int:
         return self.run.endpoint.web3.eth.get_transaction_count(self.run.gas_key.address)
 
     def tokens(self) -> int:
         return self.run.balance(self.run.gas_key.address)
+
+
+def relay_to(address: str) -> str:
+    """Return the code that makes a contract which calls `address` with whatever it is called."""
+    copies, calls = "366000600037", "600060003660006000"
+    runtime = f"{copies}{calls}73{address[2:].lower()}5af1602e5760006000fd5b00"
+    return f"0x6030600c60003960306000f3{runtime}"
+
+
+def dirty(opening: bytes) -> bytes:
+    """Return an opening with bytes behind its one byte of arithmetic, and behind itself."""
+    return opening[:-1] + b"d" + b"e"
+
+
+def overlapping(opening: bytes) -> bytes:
+    """Return an opening whose arithmetic begins at its first word: so long as its slot says."""
+    third = 3 * WORD
+    return opening[:third] + bytes(WORD) + opening[third + WORD :]
+
+
+ODD = {"dirt between the parts": dirty, "a part within the head": overlapping}
 
 
 def committed(url: str, folder: Path, window: int = HOUR, response: int = 60) -> Committed:
@@ -133,32 +160,39 @@ def test_an_answer_is_shown_to_whoever_demanded(here: Committed) -> None:
     steps = (COHORT.slots[1].contribution, *COHORT.path(1))
     assert (done.state, done.slot_id) == ("answered", 3)
     assert done.steps == tuple(each.hex() for each in steps)
-    assert answers_of(here.programme(), here.made.commit) == {NODE: steps}
+    assert answers_of(here.programme(), here.made.commit, b"")[NODE].steps == steps
     with pytest.raises(WrongContext, match="is answered; nothing is left to do"):
         here.demander().expire(here.programme(), 3, NODE)
 
 
-def test_an_answer_with_dirt_between_its_parts_is_read_all_the_same(here: Committed) -> None:
-    """The contract takes it: else one byte in one answer would end every audit of its round."""
+@pytest.mark.parametrize("odd", ["dirt between the parts", "a part within the head"])
+def test_an_answer_is_read_though_it_came_oddly_and_through_another_contract(
+    here: Committed, odd: str
+) -> None:
+    """The contract takes it, so whoever demanded must see it: else a demand could be evaded."""
     here.demander().demand(here.made.commit, NODE, b"")
-    here.answer_dirtily(NODE)
+    steps = (COHORT.slots[1].contribution, *COHORT.path(1))
+    opening = Opening(steps, b"a", COHORT.slots[1].slot_id).encode()
+    here.answer_oddly(NODE, ODD[odd](opening))
 
-    found = answers_of(here.programme(), here.made.commit)
+    found = answers_of(here.programme(), here.made.commit, b"")
 
-    assert found == {NODE: (COHORT.slots[1].contribution, *COHORT.path(1))}
-    assert here.demander().demand(here.made.commit, NODE, b"").state == "answered"
+    assert found[NODE].steps == steps
+    shown = here.demander().demand(here.made.commit, NODE, b"")
+    assert (shown.state, shown.steps) == ("answered", tuple(each.hex() for each in steps))
 
 
+@pytest.mark.parametrize("steps", [(b"x" * 32, *COHORT.path(1)), COHORT.path(1), ()])
 def test_an_answer_that_an_endpoint_makes_up_opens_nothing(
-    here: Committed, monkeypatch: pytest.MonkeyPatch
+    here: Committed, monkeypatch: pytest.MonkeyPatch, steps: Hashes
 ) -> None:
     """What any one endpoint tells is looked at; the verifier says what is under the commit."""
     here.demander().demand(here.made.commit, NODE, b"")
     here.answer(NODE)
-    forged = Opening((b"x" * 32, *COHORT.path(1)), b"", 3).encode()
-    monkeypatch.setattr(demand, "called_with", lambda *_: (None, None, forged))
+    forged = Opening(steps, b"", 3)
+    monkeypatch.setattr(demand, "_opening", lambda _: forged)
 
-    assert answers_of(here.programme(), here.made.commit) == {}
+    assert answers_of(here.programme(), here.made.commit, b"") == {}
 
 
 def test_how_a_demand_was_closed_is_not_guessed(

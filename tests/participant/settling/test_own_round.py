@@ -11,8 +11,9 @@ from participant.sending.outbox import Outbox
 from participant.settling.dossier import Dossier, Receipt, Standing
 from participant.settling.own_round import OwnRound
 from privacy.errors import NotYet
+from privacy.merkle import inclusion_path, tree_root
 from privacy.settlement.commitment import Cohort, Commit, Slot, cohort_of, receipt_digest
-from privacy.settlement.sum_proof import Kind, Tree
+from privacy.settlement.sum_proof import Kind, Node, Opening, Tree
 from tests.contracts.verifying import Verifier
 from tests.participant import at_dispute
 from tests.participant import signed_round as made
@@ -170,6 +171,53 @@ async def test_another_cohort_than_was_signed_is_to_be_demanded(outbox: Outbox) 
     assert judged.standing is Standing.WITHHELD
     assert judged.demand is not None
     assert (judged.demand.tree, judged.demand.index) == (Tree.COHORT, SLOT)
+
+
+@pytest.mark.parametrize("ids", [(0, 2, 3, 3), (3, 2, 1, 0), (0, 9, 10, 11), (0, 0, 0, 0, 0), ()])
+async def test_answers_lead_to_the_proof_whatever_cohort_was_committed(
+    outbox: Outbox, ids: tuple[int, ...]
+) -> None:
+    """It need not be one that rises, nor has anything in common with the one that was signed."""
+    slots = tuple(Slot(each, bytes([each, at]) * 16) for at, each in enumerate(ids))
+    false, answers = of_slots(slots), dict[Node, Opening]()
+    site = dataclasses.replace(
+        own(outbox, Shown(Trees()), kept=dossier(receipt())), answers=lambda: answers
+    )
+
+    while (judged := await site.judge(false)).demand is not None:
+        assert judged.standing is Standing.WITHHELD
+        assert judged.demand not in answers, "each demand is another one"
+        answers[judged.demand] = opened(slots, judged.demand.index)
+
+    assert judged.standing is Standing.FALSE
+    assert judged.accusation is not None
+    assert len(answers) <= len(slots).bit_length()
+    assert _convinced(false, judged.accusation.body(), Kind.OMITTED)
+
+
+async def test_what_another_site_may_prove_this_one_may_not(outbox: Outbox) -> None:
+    """Its own slot is where it must be, and what is wrong elsewhere it has no receipt for."""
+    slots = (*COHORT.slots[:SLOT], COHORT.slots[SLOT], Slot(40, b"x" * 32))
+    answers = {Node(Tree.COHORT, index=at): opened(slots, at) for at in range(len(slots))}
+    site = own(outbox, Shown(Trees()), kept=dossier(receipt()))
+
+    judged = await dataclasses.replace(site, answers=lambda: answers).judge(of_slots(slots))
+    alone = dataclasses.replace(own(outbox, Shown(Trees())), answers=lambda: answers)
+
+    assert (judged.standing, judged.demand) == (Standing.UNPROVED, None)
+    assert "its own slot is there" in judged.reason
+    assert "no receipt" in (await alone.judge(of_slots(slots))).reason
+
+
+def of_slots(slots: tuple[Slot, ...]) -> Commit:
+    """A commit of slots that nobody has looked at."""
+    root = tree_root([each.node() for each in slots]) if slots else bytes(32)
+    return commit(cohort=root.hex(), slots=len(slots))
+
+
+def opened(slots: tuple[Slot, ...], index: int) -> Opening:
+    path = inclusion_path([each.node() for each in slots], index)
+    return Opening((slots[index].contribution, *path), b"", slots[index].slot_id)
 
 
 async def test_paths_that_lead_elsewhere_are_to_be_demanded(outbox: Outbox) -> None:

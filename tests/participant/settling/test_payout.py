@@ -91,6 +91,28 @@ def test_a_false_payout_is_not_kept_and_its_proof_is(
     assert (found.kind, found.commit) == ("bad_payout", made.commit)
 
 
+def test_a_round_that_was_asked_for_is_looked_at_and_the_newest_offer_stays(
+    chain: tuple[str, Path], tmp_path: Path
+) -> None:
+    """Less was earned by then: that is no fall, and what is claimed is the newest."""
+    url, folder = chain
+    run = settlement_run(url, folder, sites=2, window=HOUR)
+    first = run.statement(3, 400)
+    run.chain.commit(first)
+    second = run.statement(4, 400, first)
+    run.chain.commit(second)
+    payouts = Payouts(config(tmp_path, access(run, url, first.entitlements[0].payee)))
+
+    payouts.check(offered(second))
+    payouts.check(offered(first))
+
+    kept = payouts.offered()
+    assert kept is not None
+    assert kept.commit == second.commit
+    with pytest.raises(WrongContext, match="the coordinator must issue the newest"):
+        payouts.claim(offered(first))
+
+
 def test_a_payout_of_another_programme_than_was_agreed_is_refused(
     chain: tuple[str, Path], tmp_path: Path
 ) -> None:

@@ -46,7 +46,7 @@ class Sees:
 
         return SimpleNamespace(plan=PLAN, judge=judge)
 
-    async def _paid(self, *asked: object) -> Judged:
+    async def _outcome(self, *asked: object) -> Judged:
         return SOUND
 
 

@@ -36,7 +36,7 @@ async def send_through(line: BadLine, folder, life: float, seconds: float) -> tu
     return issuing.issued, max(waits)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 async def test_certificates_of_six_seconds_do_not_interrupt_an_upload_of_half_a_minute(tmp_path):
     async with bad_line(tmp_path, chunks=8, ciphertexts=4) as line:
         size = line.payload

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privacy.contribution.scores import Method, check_method, default_method, earned, weights
+from privacy.contribution.scores import (
+    Method,
+    check_method,
+    default_method,
+    earned,
+    missing_for,
+    only_method,
+    weights,
+)
 from privacy.errors import UnsafeParameters, WrongContext
 from privacy.plan import ALIGNMENT_RELEASE, SCORE_RELEASES
 from privacy.records import Score, Scores
@@ -168,6 +176,15 @@ def test_a_method_that_needs_a_norm_is_refused_where_the_alignment_alone_is_open
     for method in (Method.COSINE, Method.NORM, Method.LEAVE_ONE_OUT):
         with pytest.raises(UnsafeParameters, match=r"needs squared-norm.*name alignment/1"):
             check_method(method, opened=(ALIGNMENT_RELEASE,))
+
+
+@pytest.mark.parametrize("opened", [(), (ALIGNMENT_RELEASE,), SCORE_RELEASES])
+def test_one_method_alone_is_left_only_where_no_scores_are_opened(opened: tuple[str, ...]) -> None:
+    """Nobody can say by the plan then which one was agreed."""
+    fitting = [method for method in Method if not missing_for(method, opened=opened)]
+
+    assert only_method(opened=opened) is (None if opened else Method.PARTICIPATION)
+    assert len(fitting) == {0: 1, 1: 2, 2: len(Method)}[len(opened)]
 
 
 @given(st.integers(0, 1 << 128), st.dictionaries(st.sampled_from(NAMES), st.integers(0, 1 << 100)))

@@ -1,6 +1,7 @@
 """Evidence holds only if everybody has signed what it says; a verdict counts of each judge once."""
 
 import hashlib
+from functools import partial
 
 import msgspec
 import pytest
@@ -13,7 +14,7 @@ from privacy.settlement import verdict as verdicts
 from privacy.settlement.verdict import Accused, Evidence, SignedVerdict
 from tests.participant import pledged
 from tests.participant import signed_round as made
-from veilsum.chain.digests import sign_digest, signer_of_digest
+from veilsum.chain.digests import sign_typed, signer_of_digest
 
 
 def examined(evidence: Evidence) -> Accused:
@@ -23,7 +24,7 @@ def examined(evidence: Evidence) -> Accused:
 def signed(judge: int, accused: Accused | None = None) -> SignedVerdict:
     key = pledged.JUDGES[judge]
     accused = accused or examined(pledged.evidence())
-    return verdicts.sign_verdict(accused, key.address, lambda digest: sign_digest(key, digest))
+    return verdicts.sign_verdict(accused, key.address, partial(sign_typed, key))
 
 
 def quorum(*given: SignedVerdict, needed: int = 2, judges: tuple[str, ...] = pledged.NAMES):
@@ -174,9 +175,7 @@ def test_a_verdict_about_something_else_counts_for_nothing() -> None:
 def test_a_verdict_of_a_stranger_or_in_anothers_name_is_refused() -> None:
     stranger = Account.from_key(b"\x31" * 32)
     accused = examined(pledged.evidence())
-    by_stranger = verdicts.sign_verdict(
-        accused, stranger.address, lambda digest: sign_digest(stranger, digest)
-    )
+    by_stranger = verdicts.sign_verdict(accused, stranger.address, partial(sign_typed, stranger))
 
     with pytest.raises(WrongContext, match="no judge of this programme"):
         quorum(signed(0), by_stranger)
