@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from participant.auditing.disputing import Desk
+from participant.settling import own_rounds
 from participant.settling.dossier import Standing
 from participant.settling.own_round import SOUND, Judged
 from participant.settling.own_rounds import OwnRounds
@@ -40,7 +41,10 @@ OTHERS = [
 class Sees:
     """A site that finds every commit sound."""
 
-    async def _own(self, *asked: object) -> Any:
+    async def _seen(self, *asked: object) -> Any:
+        return SimpleNamespace(plan=PLAN)
+
+    def _own(self, *asked: object) -> Any:
         async def judge(of: object) -> Judged:
             return SOUND
 
@@ -58,7 +62,9 @@ def programme(terms: Terms) -> Any:
 def judged(terms: Terms) -> Judged:
     dossier, round_ = SimpleNamespace(round=1), SimpleNamespace(matures_at=9)
     asked = (dossier, commit(), None, None, programme(terms), round_)
-    return asyncio.run(OwnRounds._judged(Sees(), *asked))  # type: ignore[arg-type]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(own_rounds, "Commits", lambda _: None)
+        return asyncio.run(OwnRounds._judged(Sees(), *asked))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("terms", OTHERS, ids=["arithmetic", "leaves", "last leaves"])
