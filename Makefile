@@ -38,7 +38,7 @@ test: $(INSTALLED) ## Unit, law and process tests: pip's packages alone, about t
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not integration and not deep and not fuzz" $(PYTEST_ARGS)
 
 integration: $(INSTALLED) ## Tests that need tools from outside pip
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m integration $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "integration and not deep" $(PYTEST_ARGS)
 
 deep: $(INSTALLED) ## Tests that run for as long as they find useful
 	$(BIN)/python -m pytest -m deep --timeout 0 $(PYTEST_ARGS)

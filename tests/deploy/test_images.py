@@ -140,6 +140,7 @@ def there(python, names, *loaded):
 
 
 @pytest.mark.slow
+@pytest.mark.deep
 def test_the_coordinators_image_has_nothing_that_could_open_an_update(tmp_path) -> None:
     """Its own instructions, in a folder: then a coordinator and an auditor can be loaded."""
     python = installed(tmp_path, COORDINATOR)

@@ -42,6 +42,7 @@ def url() -> Iterator[str]:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.deep
 def test_the_whole_demo_settles_on_a_node_of_the_operators_choice(url: str, tmp_path: Path) -> None:
     """Every check holds, all that was earned is paid, and the node has the transaction."""
     mark = new_mark()

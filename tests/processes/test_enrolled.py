@@ -235,6 +235,7 @@ def test_a_founding_that_one_member_cannot_sign_is_opened_again_by_commands(tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.deep
 def test_a_second_operator_joins_by_a_link_and_does_what_the_first_one_does(tmp_path):
     """Its folder, its file, its signature on version 0; and its certificate is renewed by use."""
     with office(tmp_path, certificate_seconds=600) as made:
